@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Client is a registered application: an OAuth 2.0 client, an OpenID relying party.
+type Client struct {
+	ID           string `gorm:"primaryKey"`
+	Version      int64
+	Name         string
+	Owner        string // a group's name; "" while nobody owns it
+	RegisteredBy string // RegisteredByOperator, or how else it came
+	Metadata     JSON[ClientMetadata]
+	Secrets      JSON[[]ClientSecret]
+	CreatedAt    Time `gorm:"autoCreateTime:false"`
+	UpdatedAt    Time `gorm:"autoUpdateTime:false"`
+	DisabledAt   Time
+}
+
+// RegisteredByOperator marks a client that an operator registered: its errors
+// may be sent to its redirect without a word from the person (RFC 9700 4.11.2).
+const RegisteredByOperator = "operator"
+
+// ClientMetadata has the names of RFC 7591 and OpenID Connect Registration;
+// first_party and require_pkce are ours.
+type ClientMetadata struct {
+	RedirectURIs             []string        `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs   []string        `json:"post_logout_redirect_uris,omitempty"`
+	TokenEndpointAuthMethod  string          `json:"token_endpoint_auth_method"`
+	GrantTypes               []string        `json:"grant_types"`
+	ResponseTypes            []string        `json:"response_types"`
+	ResponseModes            []string        `json:"response_modes,omitempty"`
+	ApplicationType          string          `json:"application_type"`
+	Scope                    string          `json:"scope"`
+	ClientURI                string          `json:"client_uri,omitempty"`
+	LogoURI                  string          `json:"logo_uri,omitempty"`
+	PolicyURI                string          `json:"policy_uri,omitempty"`
+	TosURI                   string          `json:"tos_uri,omitempty"`
+	Contacts                 []string        `json:"contacts,omitempty"`
+	IDTokenSignedResponseAlg string          `json:"id_token_signed_response_alg"`
+	DefaultMaxAge            *int64          `json:"default_max_age,omitempty"`
+	RequireAuthTime          bool            `json:"require_auth_time,omitempty"`
+	FirstParty               bool            `json:"first_party"`
+	RequirePKCE              bool            `json:"require_pkce"`
+	Extra                    json.RawMessage `json:"-"`
+}
+
+// ClientSecret is one live secret: SHA-256 of 256 random bits in text form.
+type ClientSecret struct {
+	SHA256    []byte `json:"sha256"`
+	CreatedAt int64  `json:"created_at"`           // Unix seconds
+	ExpiresAt int64  `json:"expires_at,omitempty"` // Unix seconds; 0: never
+}
+
+// Client returns the client with this id, disabled or not, or ErrNotFound.
+func (s *Store) Client(ctx context.Context, id string) (*Client, error) {
+	var c Client
+	if err := take(s.db(ctx).Where("id = ?", id), &c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Clients returns up to limit clients whose id comes after the given one.
+func (s *Store) Clients(ctx context.Context, after string, limit int) ([]Client, error) {
+	var cs []Client
+	err := s.db(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&cs).Error
+	return cs, translate(err)
+}
+
+// CreateClient adds a client; ErrConflict: the id is taken.
+func (s *Store) CreateClient(ctx context.Context, c *Client) error {
+	return s.do(ctx, s.insert(ctx, c, ""))
+}
+
+// UpdateClient replaces a client that is still at c.Version, which it raises by
+// one; ErrStale: it changed since it was read, or is gone.
+func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
+	err := s.do(ctx, write{
+		text: "UPDATE clients SET version = version + 1, name = ?, owner = ?, metadata = ?, secrets = ?, updated_at = ?, disabled_at = ?" +
+			" WHERE id = ? AND version = ?",
+		args:  []any{c.Name, c.Owner, c.Metadata, c.Secrets, c.UpdatedAt, c.DisabledAt, c.ID, c.Version},
+		guard: ErrStale,
+	})
+	if err == nil {
+		c.Version++
+	}
+	return err
+}
+
+// DeleteClient removes a client and what people agreed to for it; ErrNotFound:
+// there is none. Its grants stay, revoked, so that their reuse is still seen.
+func (s *Store) DeleteClient(ctx context.Context, id string, now Time) error {
+	for _, w := range []write{
+		{text: "DELETE FROM clients WHERE id = ?", args: []any{id}, guard: ErrNotFound},
+		{text: "DELETE FROM consents WHERE client_id = ?", args: []any{id}},
+		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'client deleted' WHERE client_id = ? AND revoked_at IS NULL", args: []any{now, id}},
+	} {
+		if err := s.do(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}

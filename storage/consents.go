@@ -1,0 +1,28 @@
+package storage
+
+import "context"
+
+// Consent is what one person agreed to for one client: one row a pair.
+type Consent struct {
+	PersonID  ID     `gorm:"primaryKey"`
+	ClientID  string `gorm:"primaryKey"`
+	Scopes    Strings
+	Resources Strings
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+	UpdatedAt Time `gorm:"autoUpdateTime:false"`
+}
+
+// SetConsent writes what the person agreed to, in place of what was there.
+func (s *Store) SetConsent(ctx context.Context, c *Consent) error {
+	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (person_id, client_id) DO UPDATE SET scopes = excluded.scopes,"+
+		" resources = excluded.resources, updated_at = excluded.updated_at"))
+}
+
+// ConsentOf returns what a person agreed to for a client, or ErrNotFound.
+func (s *Store) ConsentOf(ctx context.Context, person ID, client string) (*Consent, error) {
+	var c Consent
+	if err := take(s.db(ctx).Where("person_id = ? AND client_id = ?", person, client), &c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}

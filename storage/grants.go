@@ -1,0 +1,138 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// Grant is one authorization: one code and all that comes of it. One row, from
+// the code to the last refresh; it outlives its last token, so that reuse is seen.
+type Grant struct {
+	ID            ID `gorm:"primaryKey"`
+	ClientID      string
+	PersonID      ID
+	SessionID     ID     // the browser session it came from
+	Sub           string // the subject as this client knows it
+	Sid           string // the session as this client knows it
+	Scopes        Strings
+	Resources     Strings // every audience the grant may make tokens for
+	Nonce         string
+	ACR           string  `gorm:"column:acr"`
+	AMR           Strings `gorm:"column:amr"`
+	AuthTime      Time
+	CodeHash      []byte // SHA-256 of the code
+	CodeExpiresAt Time
+	CodeUsedAt    Time
+	RedirectURI   string `gorm:"column:redirect_uri"` // as the client sent it; "" if it did not
+	CodeChallenge string // S256; "" if the client did not send one
+	Offline       bool   // outlives the session
+	RefreshHash   []byte // SHA-256 of the grant's secret, part of every refresh token
+	RefreshGen    int64  // generation of the newest refresh token; 0 before the first
+	RotatedAt     Time   // when the newest generation was made
+	IdleExpiresAt Time
+	ExpiresAt     Time
+	RevokedAt     Time
+	RevokedWhy    string
+	CreatedAt     Time `gorm:"autoCreateTime:false"`
+}
+
+// GrantState is a grant together with the life of what it hangs on.
+type GrantState struct {
+	Grant            Grant `gorm:"embedded;embeddedPrefix:grant_"`
+	PersonDisabledAt Time
+	PersonName       string
+	PersonLocale     string
+	PersonClaims     JSON[Raw]
+	PersonUpdatedAt  Time
+	Email            string
+	EmailVerifiedAt  Time
+	SessionEndedAt   Time
+	SessionExpiresAt Time
+}
+
+// Alive reports whether the grant may yield tokens: not revoked, not lapsed,
+// its person enabled, and its session living unless it is offline.
+func (g *GrantState) Alive(now time.Time) bool {
+	switch {
+	case !g.Grant.RevokedAt.IsZero(), !g.Grant.ExpiresAt.After(now), !g.PersonDisabledAt.IsZero():
+		return false
+	case g.Grant.Offline || g.Grant.SessionID == "":
+		return true
+	}
+	return g.SessionEndedAt.IsZero() && g.SessionExpiresAt.After(now)
+}
+
+// CreateGrant adds a grant.
+func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
+	return s.do(ctx, s.insert(ctx, g, ""))
+}
+
+// GrantByCode returns the grant of a code, used or not, or ErrNotFound.
+func (s *Store) GrantByCode(ctx context.Context, codeHash []byte) (*GrantState, error) {
+	return s.grantWhere(ctx, "g.code_hash = ?", codeHash)
+}
+
+// GrantByID returns a grant, revoked or not, or ErrNotFound.
+func (s *Store) GrantByID(ctx context.Context, id ID) (*GrantState, error) {
+	return s.grantWhere(ctx, "g.id = ?", id)
+}
+
+func (s *Store) grantWhere(ctx context.Context, where string, arg any) (*GrantState, error) {
+	var g GrantState
+	err := take(s.db(ctx).Table("grants g").
+		Select(columns(Grant{}, "g", "grant_")+", p.disabled_at AS person_disabled_at, p.name AS person_name, p.locale AS person_locale"+
+			", p.claims AS person_claims, p.updated_at AS person_updated_at, i.display AS email, i.verified_at AS email_verified_at"+
+			", s.ended_at AS session_ended_at, s.expires_at AS session_expires_at").
+		Joins("JOIN persons p ON p.id = g.person_id").
+		Joins("LEFT JOIN sessions s ON s.id = g.session_id").
+		Joins("LEFT JOIN identifiers i ON i.person_id = g.person_id AND i.kind = 'email'"+
+			" AND i.created_at = (SELECT min(created_at) FROM identifiers WHERE person_id = g.person_id AND kind = 'email')").
+		Where(where, arg), &g)
+	if err != nil {
+		return nil, err
+	}
+	return &g, nil
+}
+
+// SpendCode marks a grant's code used and writes what the exchange made of the
+// grant. It is the single-use gate of RFC 6749 section 4.1.2: of two concurrent
+// calls exactly one returns nil, the other ErrSpent.
+func (s *Store) SpendCode(ctx context.Context, g *Grant) error {
+	return s.do(ctx, write{
+		text: "UPDATE grants SET code_used_at = ?, refresh_hash = ?, refresh_gen = ?, rotated_at = ?, idle_expires_at = ?, expires_at = ?" +
+			" WHERE id = ? AND code_used_at IS NULL AND revoked_at IS NULL",
+		args:  []any{g.CodeUsedAt, g.RefreshHash, g.RefreshGen, g.RotatedAt, g.IdleExpiresAt, g.ExpiresAt, g.ID},
+		guard: ErrSpent,
+	})
+}
+
+// KillCode marks a code used without a token, after a wrong verifier. A code
+// that was used meanwhile stays as it is.
+func (s *Store) KillCode(ctx context.Context, id ID, now Time) error {
+	return s.do(ctx, write{text: "UPDATE grants SET code_used_at = ? WHERE id = ? AND code_used_at IS NULL", args: []any{now, id}})
+}
+
+// RotateRefresh moves a grant from generation from to the next one. It is the
+// compare-and-set of RFC 9700 section 4.14: of two concurrent calls exactly one
+// returns nil, the other ErrStale. The grant's secret and client are compared
+// in the same statement.
+func (s *Store) RotateRefresh(ctx context.Context, g *Grant, from int64) error {
+	return s.do(ctx, write{
+		text: "UPDATE grants SET refresh_gen = ?, rotated_at = ?, idle_expires_at = ?" +
+			" WHERE id = ? AND refresh_gen = ? AND refresh_hash = ? AND client_id = ? AND revoked_at IS NULL",
+		args:  []any{from + 1, g.RotatedAt, g.IdleExpiresAt, g.ID, from, g.RefreshHash, g.ClientID},
+		guard: ErrStale,
+	})
+}
+
+// RevokeGrant revokes a grant and, by a row that lasts until the last access
+// token could, every token that came of it. It may be called again.
+func (s *Store) RevokeGrant(ctx context.Context, id ID, why string, now, until Time) error {
+	if err := s.do(ctx, write{
+		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE id = ? AND revoked_at IS NULL",
+		args: []any{now, why, id},
+	}); err != nil {
+		return err
+	}
+	return s.Revoke(ctx, &Revocation{Kind: RevokedGrant, ID: string(id), NotBefore: now, ExpiresAt: until})
+}

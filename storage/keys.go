@@ -1,0 +1,60 @@
+package storage
+
+import "context"
+
+// Key is a signing key. It is published from CreatedAt, signs from ActiveAt to
+// RetiredAt, leaves the published set at ExpiresAt, and its public half stays.
+type Key struct {
+	KID       string `gorm:"column:kid;primaryKey"`
+	Alg       string
+	Public    JSON[Raw] // the public JWK
+	Sealed    []byte    // the private key, PKCS #8, sealed
+	CreatedAt Time      `gorm:"autoCreateTime:false"`
+	ActiveAt  Time
+	RetiredAt Time
+	ExpiresAt Time
+}
+
+// Secret is a sealed value of the provider's own, such as the root of its MACs.
+type Secret struct {
+	Name      string `gorm:"primaryKey"`
+	Sealed    []byte
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// Keys returns every signing key, oldest first.
+func (s *Store) Keys(ctx context.Context) ([]Key, error) {
+	var keys []Key
+	err := s.db(ctx).Order("created_at, kid").Find(&keys).Error
+	return keys, translate(err)
+}
+
+// CreateKey adds a signing key.
+func (s *Store) CreateKey(ctx context.Context, k *Key) error {
+	return s.do(ctx, s.insert(ctx, k, ""))
+}
+
+// RetireKey sets when a key stops signing and when it leaves the published set.
+// ErrStale: it was retired already.
+func (s *Store) RetireKey(ctx context.Context, kid string, retired, expires Time) error {
+	return s.do(ctx, write{
+		text:  "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at IS NULL",
+		args:  []any{retired, expires, kid},
+		guard: ErrStale,
+	})
+}
+
+// SecretNamed returns the secret of that name, or ErrNotFound.
+func (s *Store) SecretNamed(ctx context.Context, name string) (*Secret, error) {
+	var secret Secret
+	if err := take(s.db(ctx).Where("name = ?", name), &secret); err != nil {
+		return nil, err
+	}
+	return &secret, nil
+}
+
+// CreateSecret adds a secret unless one of that name exists: of several
+// replicas that start at once the first wins, and all read its value.
+func (s *Store) CreateSecret(ctx context.Context, secret *Secret) error {
+	return s.do(ctx, s.insert(ctx, secret, "ON CONFLICT (name) DO NOTHING"))
+}

@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// What is wrong with a schema that this binary cannot serve.
+var (
+	// ErrSchemaBehind: the database misses migrations that this binary has.
+	ErrSchemaBehind = errors.New("storage: the database's schema is behind this binary")
+	// ErrSchemaAhead: the database has migrations that this binary does not know.
+	ErrSchemaAhead = errors.New("storage: the database's schema is ahead of this binary")
+)
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	Name    string
+	Applied time.Time // zero: pending
+}
+
+func (s *Store) migrator() (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations, "migrations/"+string(s.dialect))
+	if err != nil {
+		return nil, fmt.Errorf("storage: migrations: %w", err)
+	}
+	dialect, opts := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if s.dialect == onPostgres {
+		dialect = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, fmt.Errorf("storage: migration lock: %w", err)
+		}
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(dialect, s.sql, sub, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("storage: migrations: %w", err)
+	}
+	return p, nil
+}
+
+// Migrate brings the schema up to this binary's version and returns what it
+// applied. Of several at once one runs, the others wait (Postgres).
+func (s *Store) Migrate(ctx context.Context) ([]Migration, error) {
+	p, err := s.migrator()
+	if err != nil {
+		return nil, err
+	}
+	results, err := p.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("storage: migrate up: %w", err)
+	}
+	return applied(results), nil
+}
+
+// MigrateDown undoes the newest migration; nothing left to undo is no error.
+func (s *Store) MigrateDown(ctx context.Context) ([]Migration, error) {
+	p, err := s.migrator()
+	if err != nil {
+		return nil, err
+	}
+	result, err := p.Down(ctx)
+	switch {
+	case errors.Is(err, goose.ErrNoNextVersion):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("storage: migrate down: %w", err)
+	}
+	return applied([]*goose.MigrationResult{result}), nil
+}
+
+func applied(results []*goose.MigrationResult) []Migration {
+	var ms []Migration
+	for _, r := range results {
+		ms = append(ms, Migration{Version: r.Source.Version, Name: r.Source.Path})
+	}
+	return ms
+}
+
+// Migrations returns every step that this binary knows, with when it was applied.
+func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
+	p, err := s.migrator()
+	if err != nil {
+		return nil, err
+	}
+	status, err := p.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("storage: migration status: %w", err)
+	}
+	var ms []Migration
+	for _, st := range status {
+		ms = append(ms, Migration{Version: st.Source.Version, Name: st.Source.Path, Applied: st.AppliedAt})
+	}
+	return ms, nil
+}
+
+// CheckSchema returns nil if the database is exactly at this binary's version,
+// else ErrSchemaBehind or ErrSchemaAhead.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	p, err := s.migrator()
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("storage: schema version: %w", err)
+	case current < target:
+		return fmt.Errorf("%w (%d < %d)", ErrSchemaBehind, current, target)
+	case current > target:
+		return fmt.Errorf("%w (%d > %d)", ErrSchemaAhead, current, target)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package storage
+
+import "context"
+
+// Person is somebody who signs in.
+type Person struct {
+	ID         ID     `gorm:"primaryKey"`
+	Sub        string // the public subject: random, never used again
+	Name       string
+	Locale     string // BCP 47; "" while unknown
+	Claims     JSON[Raw]
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	UpdatedAt  Time `gorm:"autoUpdateTime:false"`
+	DisabledAt Time
+}
+
+// Identifier is a name by which a person is found: canonical in Value, as the
+// person wrote it in Display.
+type Identifier struct {
+	Kind       string `gorm:"primaryKey"` // "email"
+	Value      string `gorm:"primaryKey"`
+	PersonID   ID
+	Display    string
+	VerifiedAt Time
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+}
+
+// Password is a person's password hash, argon2id in PHC form.
+type Password struct {
+	PersonID  ID `gorm:"primaryKey"`
+	Hash      string
+	ChangedAt Time
+}
+
+// Person returns the person with this id, disabled or not, or ErrNotFound.
+func (s *Store) Person(ctx context.Context, id ID) (*Person, error) {
+	var p Person
+	if err := take(s.db(ctx).Where("id = ?", id), &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// Persons returns up to limit persons whose id comes after the given one.
+func (s *Store) Persons(ctx context.Context, after ID, limit int) ([]Person, error) {
+	var ps []Person
+	query := s.db(ctx).Order("id").Limit(limit)
+	if after != "" {
+		query = query.Where("id > ?", after)
+	}
+	return ps, translate(query.Find(&ps).Error)
+}
+
+// PersonIdentified returns whom a canonical identifier belongs to and the
+// identifier itself, or ErrNotFound.
+func (s *Store) PersonIdentified(ctx context.Context, kind, value string) (*Person, *Identifier, error) {
+	var row struct {
+		Person     Person     `gorm:"embedded;embeddedPrefix:person_"`
+		Identifier Identifier `gorm:"embedded;embeddedPrefix:identifier_"`
+	}
+	err := take(s.db(ctx).Table("identifiers i").
+		Select(columns(Person{}, "p", "person_")+", "+columns(Identifier{}, "i", "identifier_")).
+		Joins("JOIN persons p ON p.id = i.person_id").
+		Where("i.kind = ? AND i.value = ?", kind, value), &row)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &row.Person, &row.Identifier, nil
+}
+
+// Identifiers returns a person's identifiers, oldest first.
+func (s *Store) Identifiers(ctx context.Context, person ID) ([]Identifier, error) {
+	var ids []Identifier
+	err := s.db(ctx).Where("person_id = ?", person).Order("created_at, value").Find(&ids).Error
+	return ids, translate(err)
+}
+
+// CreatePerson adds a person.
+func (s *Store) CreatePerson(ctx context.Context, p *Person) error {
+	return s.do(ctx, s.insert(ctx, p, ""))
+}
+
+// CreateIdentifier adds an identifier; ErrConflict: somebody has it.
+func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
+	return s.do(ctx, s.insert(ctx, i, ""))
+}
+
+// DisablePerson closes an account: its sessions end and its grants are revoked
+// in the same breath. ErrNotFound: there is no such person, or they are
+// disabled already.
+func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
+	for _, w := range []write{
+		{text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound},
+		{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, id}},
+		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'person disabled' WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, id}},
+	} {
+		if err := s.do(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PasswordOf returns a person's password hash, or ErrNotFound.
+func (s *Store) PasswordOf(ctx context.Context, person ID) (*Password, error) {
+	var p Password
+	if err := take(s.db(ctx).Where("person_id = ?", person), &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// SetPassword replaces a person's password hash.
+func (s *Store) SetPassword(ctx context.Context, p *Password) error {
+	return s.do(ctx, s.insert(ctx, p, "ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at"))
+}
+
+// RehashPassword replaces a hash by another of the same password; ErrStale: it
+// was changed meanwhile.
+func (s *Store) RehashPassword(ctx context.Context, person ID, old, fresh string) error {
+	return s.do(ctx, write{
+		text:  "UPDATE passwords SET hash = ? WHERE person_id = ? AND hash = ?",
+		args:  []any{fresh, person, old},
+		guard: ErrStale,
+	})
+}

@@ -1,0 +1,85 @@
+package storage
+
+import "context"
+
+// Session is one person signed in with one browser.
+type Session struct {
+	ID         ID     `gorm:"primaryKey"`
+	SecretHash []byte // SHA-256 of the cookie's secret
+	PersonID   ID
+	Evidence   JSON[Raw] // policy's []Evidence
+	DecisionID ID        // the last decision about it
+	CreatedAt  Time      `gorm:"autoCreateTime:false"`
+	SeenAt     Time      // touched at most once a minute
+	ExpiresAt  Time
+	EndedAt    Time
+}
+
+// Device is a browser that one person has signed in with before.
+type Device struct {
+	ID        ID   `gorm:"primaryKey"`
+	PersonID  ID   `gorm:"primaryKey"`
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+	SeenAt    Time
+	ExpiresAt Time
+}
+
+// CreateSession adds a session.
+func (s *Store) CreateSession(ctx context.Context, se *Session) error {
+	return s.do(ctx, s.insert(ctx, se, ""))
+}
+
+// Session returns the session with this id, ended or not, or ErrNotFound.
+func (s *Store) Session(ctx context.Context, id ID) (*Session, error) {
+	var se Session
+	if err := take(s.db(ctx).Where("id = ?", id), &se); err != nil {
+		return nil, err
+	}
+	return &se, nil
+}
+
+// TouchSession notes that a session was used.
+func (s *Store) TouchSession(ctx context.Context, id ID, now Time) error {
+	return s.do(ctx, write{text: "UPDATE sessions SET seen_at = ? WHERE id = ?", args: []any{now, id}})
+}
+
+// RenewSession gives a living session a new secret, new evidence and a new
+// lifetime. ErrStale: it ended, or its secret was replaced meanwhile.
+func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) error {
+	return s.do(ctx, write{
+		text: "UPDATE sessions SET secret_hash = ?, evidence = ?, decision_id = ?, seen_at = ?, expires_at = ?" +
+			" WHERE id = ? AND secret_hash = ? AND ended_at IS NULL",
+		args:  []any{se.SecretHash, se.Evidence, se.DecisionID, se.SeenAt, se.ExpiresAt, se.ID, oldHash},
+		guard: ErrStale,
+	})
+}
+
+// EndSession ends a session and revokes the grants that live by it (those
+// without offline_access). ErrStale: it ended before.
+func (s *Store) EndSession(ctx context.Context, id ID, now Time) error {
+	for _, w := range []write{
+		{text: "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", args: []any{now, id}, guard: ErrStale},
+		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"), args: []any{now, id}},
+	} {
+		if err := s.do(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// andNot is a condition on a boolean column that both databases understand.
+func andNot(column string) string { return " AND NOT " + column }
+
+// SeeDevice adds a device for a person or notes that it was used again.
+func (s *Store) SeeDevice(ctx context.Context, d *Device) error {
+	return s.do(ctx, s.insert(ctx, d, "ON CONFLICT (id, person_id) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at"))
+}
+
+// DeviceKnown reports whether a person signed in with this device before and
+// it has not lapsed.
+func (s *Store) DeviceKnown(ctx context.Context, id, person ID, now Time) (bool, error) {
+	var n int64
+	err := s.db(ctx).Model(&Device{}).Where("id = ? AND person_id = ? AND expires_at > ?", id, person, now).Count(&n).Error
+	return n > 0, translate(err)
+}

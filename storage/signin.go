@@ -1,0 +1,54 @@
+package storage
+
+import "context"
+
+// SignIn is what the authorization endpoint must know about a browser before it
+// answers: one read across entities, the named exception to one file each.
+type SignIn struct {
+	Session    Session   `gorm:"embedded;embeddedPrefix:session_"`
+	Person     Person    `gorm:"embedded;embeddedPrefix:person_"`
+	Identifier string    // the person's first address, for display
+	Consent    Consent   `gorm:"embedded;embeddedPrefix:consent_"`
+	History    JSON[Raw] // policy's History
+	Verified   Time      // when Identifier was verified
+}
+
+// HasConsent reports whether the person ever agreed to anything for the client.
+func (s *SignIn) HasConsent() bool { return !s.Consent.CreatedAt.IsZero() }
+
+// LoadSignIn returns the living session behind a cookie's secret with its
+// person, what that person agreed to for the client, and their history; or
+// ErrNotFound when the session ended or lapsed or the person is disabled.
+func (s *Store) LoadSignIn(ctx context.Context, secretHash []byte, client string, now Time) (*SignIn, error) {
+	rows, err := s.loadSignIns(ctx, [][]byte{secretHash}, client, now)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrNotFound
+	}
+	return &rows[0], nil
+}
+
+// LoadSignIns is LoadSignIn for every session of a browser, in no order.
+func (s *Store) LoadSignIns(ctx context.Context, secretHashes [][]byte, now Time) ([]SignIn, error) {
+	if len(secretHashes) == 0 {
+		return nil, nil
+	}
+	return s.loadSignIns(ctx, secretHashes, "", now)
+}
+
+func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string, now Time) ([]SignIn, error) {
+	var rows []SignIn
+	err := s.db(ctx).Table("sessions s").
+		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
+			", h.document AS history, i.display AS identifier, i.verified_at AS verified").
+		Joins("JOIN persons p ON p.id = s.person_id").
+		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
+		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").
+		Joins("LEFT JOIN identifiers i ON i.person_id = s.person_id AND i.kind = 'email'"+
+			" AND i.created_at = (SELECT min(created_at) FROM identifiers WHERE person_id = s.person_id AND kind = 'email')").
+		Where("s.secret_hash IN ? AND s.ended_at IS NULL AND s.expires_at > ? AND p.disabled_at IS NULL", hashes, now).
+		Find(&rows).Error
+	return rows, translate(err)
+}

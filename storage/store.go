@@ -1,0 +1,204 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Store is the database. It is safe for concurrent use.
+type Store struct {
+	gorm    *gorm.DB
+	sql     *sql.DB
+	dialect dialect
+}
+
+type dialect string
+
+const (
+	onPostgres dialect = "postgres"
+	onSQLite   dialect = "sqlite"
+)
+
+// Option changes how a store is opened.
+type Option func(*options)
+
+type options struct {
+	tracer   pgx.QueryTracer
+	maxConns int
+}
+
+// WithTracer has every statement that goes over a Postgres connection, BEGIN
+// and COMMIT included, reported to t. SQLite has no tracer.
+func WithTracer(t pgx.QueryTracer) Option { return func(o *options) { o.tracer = t } }
+
+// WithMaxConns bounds the connections to Postgres; the default is 8, near which
+// its commits peak on a small machine.
+func WithMaxConns(n int) Option { return func(o *options) { o.maxConns = n } }
+
+// Open opens the database at rawURL, "sqlite:///path/to/file" or
+// "postgres://user:password@host/name?options", and checks that it answers. It
+// does not migrate: see [Store.Migrate] and [Store.CheckSchema].
+func Open(ctx context.Context, rawURL string, opts ...Option) (*Store, error) {
+	o := options{maxConns: 8}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	scheme, _, _ := strings.Cut(rawURL, ":")
+	var (
+		s   *Store
+		err error
+	)
+	switch scheme {
+	case "sqlite":
+		s, err = openSQLite(rawURL)
+	case "postgres", "postgresql":
+		s, err = openPostgres(rawURL, o)
+	default:
+		return nil, fmt.Errorf("storage: database URL: scheme %q is neither sqlite nor postgres", scheme)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: open database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func gormConfig(prepare bool) *gorm.Config {
+	return &gorm.Config{
+		SkipDefaultTransaction: true,
+		PrepareStmt:            prepare,
+		TranslateError:         true,
+		Logger:                 logger.Discard,
+		DisableAutomaticPing:   true,
+	}
+}
+
+// openSQLite opens a file with one writer at a time. Transactions begin
+// immediate: a deferred one that reads, then writes, fails at once when another
+// wrote in between, whatever the busy timeout.
+func openSQLite(rawURL string) (*Store, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("storage: database URL: %w", err)
+	}
+	path := u.Path
+	if u.Host != "" || path == "" {
+		return nil, errors.New("storage: database URL: write sqlite:///absolute/path or sqlite:///./relative/path")
+	}
+	path = strings.TrimPrefix(path, "/./")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("storage: database directory: %w", err)
+	}
+	q := url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-2000)"},
+		"_txlock": {"immediate"},
+	}
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+	dsn = strings.ReplaceAll(dsn, "%2F", "/")
+	db, err := sql.Open(sqlite.DriverName, dsn)
+	if err != nil {
+		return nil, fmt.Errorf("storage: open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4)
+	g, err := gorm.Open(&sqlite.Dialector{Conn: db}, gormConfig(true))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", path, err), db.Close())
+	}
+	return &Store{gorm: g, sql: db, dialect: onSQLite}, nil
+}
+
+func openPostgres(rawURL string, o options) (*Store, error) {
+	cfg, err := pgx.ParseConfig(rawURL)
+	if err != nil {
+		// The parser's own message may repeat the URL with its password.
+		return nil, errors.New("storage: database URL: not a valid postgres:// URL")
+	}
+	cfg.Tracer = o.tracer
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "doorstep"
+	}
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(o.maxConns)
+	db.SetMaxIdleConns(o.maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	// pgx keeps prepared statements itself: gorm's own cache would prepare twice.
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), gormConfig(false))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: open postgres: %w", err), db.Close())
+	}
+	return &Store{gorm: g, sql: db, dialect: onPostgres}, nil
+}
+
+// Close closes every connection.
+func (s *Store) Close() error { return s.sql.Close() }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return s.sql.PingContext(ctx) }
+
+// Now returns the database's clock; on SQLite it is this machine's own.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	query := "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+	if s.dialect == onSQLite {
+		query = "SELECT CAST(unixepoch('subsec') * 1000000 AS integer)"
+	}
+	var micros int64
+	if err := s.sql.QueryRowContext(ctx, query).Scan(&micros); err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return time.UnixMicro(micros).UTC(), nil
+}
+
+type txKey struct{}
+
+// db returns the handle for ctx: the transaction that Tx put there, else the pool.
+func (s *Store) db(ctx context.Context) *gorm.DB {
+	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
+		return tx.WithContext(ctx)
+	}
+	return s.gorm.WithContext(ctx)
+}
+
+// Tx runs fn with a transaction in its ctx, which every method of the store
+// then uses; an error from fn undoes all. For cold paths: hot ones use a Unit.
+func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context) error) error {
+	return translate(s.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return fn(context.WithValue(ctx, txKey{}, tx))
+	}))
+}
+
+// translate turns the driver's errors into the sentinels that callers know.
+func translate(err error) error {
+	var pg *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case errors.Is(err, gorm.ErrDuplicatedKey), errors.As(err, &pg) && pg.Code == "23505":
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case errors.Is(err, gorm.ErrForeignKeyViolated), errors.As(err, &pg) && pg.Code == "23503":
+		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return err
+}
+
+// take reads the one row that the query selects into dst.
+func take(query *gorm.DB, dst any) error { return translate(query.Take(dst).Error) }

@@ -1,0 +1,181 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
+)
+
+// Unit gathers the writes of one request until Flush carries them out
+// together. It travels in ctx and belongs to one goroutine.
+type Unit struct {
+	writes []write
+}
+
+type unitKey struct{}
+
+// WithUnit returns a ctx whose writes are gathered until [Store.Flush].
+func WithUnit(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unitKey{}, &Unit{})
+}
+
+// write is one statement, in a form that stands alone as well as inside a CTE.
+type write struct {
+	// For an insert: table, columns, one value per column, and what follows
+	// (ON CONFLICT ...). For an update or delete only text and args, ending in
+	// its WHERE clause.
+	table   string
+	columns []string
+	args    []any
+	text    string
+	// guard, if set, is what Flush returns, with nothing done, unless exactly
+	// one row was touched.
+	guard error
+}
+
+// do carries the write out now, or lets the unit in ctx carry it out at Flush.
+func (s *Store) do(ctx context.Context, w write) error {
+	if u, ok := ctx.Value(unitKey{}).(*Unit); ok {
+		u.writes = append(u.writes, w)
+		return nil
+	}
+	return s.exec(s.db(ctx), w)
+}
+
+// exec runs one write on its own.
+func (s *Store) exec(db *gorm.DB, w write) error {
+	res := db.Exec(w.render("", ""), w.args...)
+	if res.Error != nil {
+		return translate(res.Error)
+	}
+	if w.guard != nil && res.RowsAffected != 1 {
+		return w.guard
+	}
+	return nil
+}
+
+// render returns the statement; with given set it does nothing unless the CTE
+// of that name has a row.
+func (w write) render(given, returning string) string {
+	var b strings.Builder
+	if w.table == "" {
+		b.WriteString(w.text)
+		if given != "" {
+			b.WriteString(" AND EXISTS (SELECT 1 FROM " + given + ")")
+		}
+	} else {
+		b.WriteString("INSERT INTO " + w.table + " (" + strings.Join(w.columns, ", ") + ") ")
+		marks := strings.TrimSuffix(strings.Repeat("?, ", len(w.columns)), ", ")
+		if given == "" {
+			b.WriteString("VALUES (" + marks + ")")
+		} else {
+			b.WriteString("SELECT " + marks + " WHERE EXISTS (SELECT 1 FROM " + given + ")")
+		}
+		if w.text != "" {
+			b.WriteString(" " + w.text)
+		}
+	}
+	b.WriteString(returning)
+	return b.String()
+}
+
+// Flush carries out every write gathered in ctx: all of them or none. It
+// returns the error of the guard that failed (such as [ErrSpent]), if one did.
+func (s *Store) Flush(ctx context.Context) error {
+	u, ok := ctx.Value(unitKey{}).(*Unit)
+	if !ok || len(u.writes) == 0 {
+		return nil
+	}
+	writes, guards := guardFirst(u.writes)
+	u.writes = nil
+	if guards > 1 {
+		return errors.New("storage: a unit can hold one guarded write only")
+	}
+	switch {
+	case len(writes) == 1:
+		return s.exec(s.db(ctx), writes[0])
+	case s.dialect == onPostgres:
+		return s.flushPostgres(ctx, writes)
+	default:
+		return s.flushSQLite(ctx, writes)
+	}
+}
+
+func guardFirst(in []write) (out []write, guards int) {
+	for _, w := range in {
+		if w.guard != nil {
+			out = append(out, w)
+			guards++
+		}
+	}
+	for _, w := range in {
+		if w.guard == nil {
+			out = append(out, w)
+		}
+	}
+	return out, guards
+}
+
+// flushPostgres sends one data-modifying statement: the guard's CTE is read by
+// every other write, so that none of them happens unless it touched its row.
+func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
+	var (
+		ctes  []string
+		args  []any
+		given string
+	)
+	if writes[0].guard != nil {
+		given = "w0"
+	}
+	for i, w := range writes {
+		on := given
+		if i == 0 {
+			on = ""
+		}
+		ctes = append(ctes, fmt.Sprintf("w%d AS (%s)", i, w.render(on, " RETURNING 1")))
+		args = append(args, w.args...)
+	}
+	var touched int64
+	stmt := "WITH " + strings.Join(ctes, ", ") + " SELECT count(*) FROM w0"
+	if err := s.db(ctx).Raw(stmt, args...).Row().Scan(&touched); err != nil {
+		return translate(err)
+	}
+	if given != "" && touched != 1 {
+		return writes[0].guard
+	}
+	return nil
+}
+
+func (s *Store) flushSQLite(ctx context.Context, writes []write) error {
+	return translate(s.db(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, w := range writes {
+			if err := s.exec(tx, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+var schemas sync.Map
+
+// insert returns the write that adds row, a pointer to an entity; onConflict
+// is what follows VALUES.
+func (s *Store) insert(ctx context.Context, row any, onConflict string) write {
+	sch, err := schema.Parse(row, &schemas, s.gorm.NamingStrategy)
+	if err != nil {
+		panic(fmt.Sprintf("storage: entity %T: %v", row, err)) // a fault of our own struct
+	}
+	w := write{table: sch.Table, columns: sch.DBNames, text: onConflict}
+	value := reflectValue(row)
+	for _, name := range sch.DBNames {
+		v, _ := sch.FieldsByDBName[name].ValueOf(ctx, value)
+		w.args = append(w.args, v)
+	}
+	return w
+}

@@ -1,0 +1,208 @@
+package templates
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/url"
+	"path"
+	"reflect"
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+// Pages renders views. It is safe for concurrent use.
+type Pages struct {
+	locales map[string]locale
+	matcher language.Matcher
+	pages   map[string]map[string]*template.Template // by language, by file
+}
+
+// New parses every page and every locale, once.
+func New() (*Pages, error) {
+	locales, err := loadLocales(files)
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	icons, err := loadIcons(files)
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	parsed, err := parsePages(files, icons)
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	p := &Pages{locales: locales, matcher: newMatcher(), pages: map[string]map[string]*template.Template{}}
+	for lang, l := range locales {
+		p.pages[lang] = make(map[string]*template.Template, len(parsed))
+		for name, t := range parsed {
+			if t, err = t.Clone(); err != nil {
+				return nil, fmt.Errorf("templates: %s: %w", name, err)
+			}
+			p.pages[lang][name] = t.Funcs(words(l))
+		}
+	}
+	return p, nil
+}
+
+// Render writes one page. page is a view of views.go, by value or by pointer; anything else is an error. Nothing is
+// written unless the whole page could be rendered.
+func (p *Pages) Render(w io.Writer, page any) error {
+	if v := reflect.ValueOf(page); v.Kind() == reflect.Pointer && !v.IsNil() {
+		page = v.Elem().Interface()
+	}
+	v, ok := page.(view)
+	if !ok || reflect.ValueOf(page).Kind() != reflect.Struct {
+		return fmt.Errorf("templates: no page for %T", page)
+	}
+	var buf bytes.Buffer
+	if err := p.pages[p.Match("", v.base().Lang, "")][v.file()].Execute(&buf, v); err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+// Text returns one message in the nearest of our languages, for surfaces that need a word of their own, and the key itself
+// where there is no such message.
+func (p *Pages) Text(lang, key string) string {
+	s, err := p.locales[p.Match("", lang, "")].text(key)
+	if err != nil {
+		return key
+	}
+	return s
+}
+
+func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*template.Template, error) {
+	layout, err := template.New("layout").Funcs(words(locale{})).Funcs(template.FuncMap{
+		"asset": func(name string) string { return assets().names[name] },
+		"icon":  iconFunc(icons),
+		"href":  safeHref,
+		"scope": scopeWords,
+		"kind":  errorKind,
+	}).ParseFS(files, "pages/layout.html")
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(files, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string]*template.Template{}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		if page == "layout" {
+			continue
+		}
+		t, err := layout.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if t, err = t.ParseFS(files, name); err != nil {
+			return nil, err
+		}
+		pages[page] = t.Lookup(page + ".html")
+	}
+	return pages, nil
+}
+
+// words are the functions that differ by language.
+func words(l locale) template.FuncMap {
+	return template.FuncMap{
+		"lang": func() string { return l.lang },
+		"t":    l.text,
+		"wait": l.wait,
+	}
+}
+
+func loadIcons(files fs.FS) (map[string]template.HTML, error) {
+	names, err := fs.Glob(files, "icons/*.svg")
+	if err != nil {
+		return nil, err
+	}
+	icons := make(map[string]template.HTML, len(names))
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		icons[strings.TrimSuffix(path.Base(name), ".svg")] = template.HTML(bytes.TrimSpace(b)) //nolint:gosec // our own embedded file
+	}
+	return icons, nil
+}
+
+// iconFunc draws the icon of that name, or a key: an operator names a scope's icon and may mistype it.
+func iconFunc(icons map[string]template.HTML) func(string) template.HTML {
+	return func(name string) template.HTML {
+		if svg, ok := icons[name]; ok {
+			return svg
+		}
+		return icons["key"]
+	}
+}
+
+// safeHref passes relative, http and https addresses and those of an app's private-use scheme, which has a dot (RFC 8252
+// section 7.1) and which html/template alone would blank. It is "" for all others: nothing that a browser would run.
+func safeHref(s string) template.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	switch {
+	case u.Scheme == "", u.Scheme == "http", u.Scheme == "https", strings.Contains(u.Scheme, "."):
+		return template.URL(s) //nolint:gosec // the scheme was just checked; attributes are escaped all the same
+	}
+	return ""
+}
+
+// The icon of each scope that the locales have words for.
+var scopeIcons = map[string]string{
+	"openid": "user", "profile": "profile", "email": "mail", "address": "home", "phone": "phone", "offline_access": "stay",
+}
+
+// scopeWords completes a line: Standard says that the locale has its words.
+func scopeWords(s ScopeLine) (line struct {
+	ScopeLine
+	Standard bool
+},
+) {
+	line.ScopeLine = s
+	icon, known := scopeIcons[s.Name]
+	line.Standard = known && s.Title == "" && s.Detail == ""
+	if line.Icon == "" {
+		line.Icon = icon
+	}
+	if line.Title == "" {
+		line.Title = s.Name
+	}
+	return line
+}
+
+var errorKinds = []string{
+	"bad_request", "expired", "other_browser", "not_found", "forbidden", "too_many", "unavailable", "internal", "client_error",
+}
+
+// errorKind falls back on the status: an error page must not fail over a word.
+func errorKind(e Error) string {
+	for _, kind := range errorKinds {
+		if e.Kind == kind {
+			return kind
+		}
+	}
+	switch {
+	case e.Status == 403:
+		return "forbidden"
+	case e.Status == 404:
+		return "not_found"
+	case e.Status == 429:
+		return "too_many"
+	case e.Status == 503:
+		return "unavailable"
+	case e.Status >= 500 || e.Status == 0:
+		return "internal"
+	}
+	return "bad_request"
+}

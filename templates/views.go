@@ -1,0 +1,150 @@
+package templates
+
+// Base is what every page knows.
+type Base struct {
+	Lang      string         // BCP 47: "en", "sv", "es"; any other tag shows the nearest of these
+	Brand     Brand          // shown on top
+	Languages []LanguageLink // footer: the other languages
+	Paths     Paths
+	Nonce     string // the CSP nonce of the page's one script tag
+}
+
+// Brand is whose door this is: the client's name or the provider's.
+type Brand struct{ Name string }
+
+// LanguageLink leads to the same page in another language. Name is that language's own name for itself, which is
+// Text(lang, "language.name").
+type LanguageLink struct{ Lang, Name, Href string }
+
+// Paths says where things are, with the path of the issuer.
+type Paths struct {
+	Assets string // URL prefix of Assets without the last slash, e.g. "/assets"
+}
+
+// Form is a POST target and the hidden form token, sent as the field "form_token".
+type Form struct{ Action, Token string }
+
+// SignIn asks for an identifier and a password on one page: fields "identifier" and "password".
+type SignIn struct {
+	Base
+	Form       Form
+	ClientName string       // the app that the person goes on to; "" when they came without one
+	Identifier string       // kept after a problem, or login_hint
+	Problem    string       // "" | "wrong" | "throttled" | "empty" | "busy" | "again" (please confirm that it is you)
+	RetryAfter int          // seconds, for "throttled" and "busy"; 0 reads "in a moment"
+	Reauth     bool         // the person is known and proves again: the identifier is shown, not asked
+	Demo       *DemoAccount // set by `doorstep demo` alone
+	CancelHref string       // back to the app with access_denied; "" shows no link
+}
+
+// DemoAccount is the made-up person that the demo lets one sign in as.
+type DemoAccount struct{ Identifier, Password string }
+
+// ChooseAccount asks which account to go on with: a button "account" with Account.ID for each, and one with "other".
+type ChooseAccount struct {
+	Base
+	Form       Form
+	ClientName string
+	Accounts   []Account
+	CancelHref string
+}
+
+// Account is a person as pages show them. Initials are one or two letters; without them a figure is drawn.
+type Account struct {
+	ID, Name, Identifier, Initials string
+	SignedIn                       bool
+}
+
+// Consent asks whether a client may use the person's account: field "decision", "allow" or "deny".
+type Consent struct {
+	Base
+	Form       Form
+	Who        Account
+	ClientName string
+	ClientHost string // the host that the answer goes to, so that a copied name shows
+	FirstParty bool
+	Scopes     []ScopeLine
+	CancelHref string // "Don't allow" answers the app as well, so this may well be ""
+}
+
+// ScopeLine says in words what one scope lets a client do. Title and Detail of openid, profile, email, address, phone and
+// offline_access come from the locale when both are empty; any other scope without a Title shows its Name. Icon names a file in
+// icons; without one the scope's own is taken, or a key.
+type ScopeLine struct{ Name, Title, Detail, Icon string }
+
+// SignOut asks before signing out: field "decision", "signout" or "stay". With a CancelHref, staying is a link to it.
+type SignOut struct {
+	Base
+	Form       Form
+	Who        Account
+	ClientName string // the app that asks; "" when the person does
+	CancelHref string
+}
+
+// SignedOut says that it is done. ReturnHref is a post_logout_redirect_uri that was proven; "" shows no link.
+type SignedOut struct {
+	Base
+	ReturnHref, ReturnName string
+}
+
+// Error says what happened and what to do next. It has no place for a link: an address in a faulty request is not proven.
+type Error struct {
+	Base
+	Status     int    // HTTP status; chooses the words when Kind is not one of the kinds below
+	Kind       string // "bad_request" | "expired" | "other_browser" | "not_found" | "forbidden" | "too_many" | "unavailable" | "internal" | "client_error"
+	RequestID  string // for the person to quote to support
+	RetryAfter int    // seconds, for "too_many" and "unavailable"; 0 reads "in a moment"
+	Diagnosis  *Diagnosis
+}
+
+// Diagnosis is for the developer of a client, in the demo only: what arrived, what is registered, and the command that
+// mends it. Its words are the caller's.
+type Diagnosis struct {
+	Problem             string
+	Arrived, Registered []string
+	Command             string
+}
+
+// Welcome is the issuer's front page: who is signed in, where to go. Who is nil for nobody.
+type Welcome struct {
+	Base
+	Who                     *Account
+	SignInHref, SignOutHref string
+	Clients                 []App
+}
+
+// App is a client that a person may open.
+type App struct{ Name, Href string }
+
+// FormPost carries an authorization response to the client (OAuth 2.0 Form Post Response Mode): it submits itself by an
+// inline script with the nonce, or by its visible button. Action is the registered redirect; only http, https and private-use schemes
+// (RFC 8252 section 7.1) are rendered.
+type FormPost struct {
+	Action string
+	Fields []Field
+	Nonce  string
+	Lang   string // of the button; "" is English
+	Paths  Paths  // without Assets the page is plain
+}
+
+// Field is one name and value to post.
+type Field struct{ Name, Value string }
+
+// A view knows its page. Every view but FormPost gets base from its Base.
+type view interface {
+	file() string
+	base() Base
+}
+
+func (b Base) base() Base { return b }
+
+func (f FormPost) base() Base { return Base{Lang: f.Lang, Paths: f.Paths, Nonce: f.Nonce} }
+
+func (SignIn) file() string        { return "signin" }
+func (ChooseAccount) file() string { return "choose" }
+func (Consent) file() string       { return "consent" }
+func (SignOut) file() string       { return "signout" }
+func (SignedOut) file() string     { return "signedout" }
+func (Error) file() string         { return "error" }
+func (Welcome) file() string       { return "welcome" }
+func (FormPost) file() string      { return "formpost" }
