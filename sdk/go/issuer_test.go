@@ -1,13 +1,14 @@
 package doorstep_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -31,6 +32,7 @@ type issuer struct {
 	down         bool
 	metadata     map[string]any
 	fetches      int // of the key set
+	transports   []*http.Transport
 }
 
 func newIssuer() *issuer {
@@ -45,6 +47,13 @@ func newIssuer() *issuer {
 	i.Server = httptest.NewServer(mux)
 	i.metadata = map[string]any{"issuer": i.URL, "jwks_uri": i.URL + "/jwks"}
 	return i
+}
+
+func (i *issuer) Close() {
+	for _, t := range i.transports {
+		t.CloseIdleConnections()
+	}
+	i.Server.Close()
 }
 
 func (i *issuer) answer(w http.ResponseWriter, body func() any) {
@@ -70,8 +79,14 @@ func (i *issuer) publish(key jose.JSONWebKey) {
 }
 
 func (i *issuer) verifier() *doorstep.Verifier {
+	// Every name leads to this server, so that nothing is refused for want of an answer.
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, i.Listener.Addr().String())
+	}}
+	i.transports = append(i.transports, transport)
 	v, err := doorstep.New(doorstep.Config{
-		Issuer: i.URL, Audience: audience, Now: i.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Issuer: i.URL, Audience: audience, Transport: transport, Now: i.clock, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)

@@ -7,9 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -54,7 +52,6 @@ type keyCache struct {
 // keySet is one answer of the provider; it never changes.
 type keySet struct {
 	keys    map[string]jose.JSONWebKey
-	fetched time.Time
 	expires time.Time
 }
 
@@ -94,9 +91,7 @@ func (c *keyCache) find(ctx context.Context, kid string) (jose.JSONWebKey, error
 			return jose.JSONWebKey{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, ctx.Err())
 		}
 	}
-	if set = c.set.Load(); c.due(set, kid) { // still so, after waiting
-		set = c.renew(ctx, set)
-	}
+	set = c.renew(ctx, c.set.Load())
 	// A kid that we do not know may be one that we failed to hear of.
 	if c.failed != nil && !(set.usable(c.now()) && set.has(kid)) {
 		return jose.JSONWebKey{}, fmt.Errorf("%w: %w", ErrKeysUnavailable, c.failed)
@@ -104,17 +99,9 @@ func (c *keyCache) find(ctx context.Context, kid string) (jose.JSONWebKey, error
 	return set.find(kid)
 }
 
-// due tells whether kid is reason enough to fetch the set.
+// due tells whether kid is reason to fetch the set, if renew finds that it is time.
 func (c *keyCache) due(set *keySet, kid string) bool {
-	now := c.now()
-	switch {
-	case set == nil || !now.Before(set.expires):
-		return true
-	case set.has(kid):
-		return false
-	default:
-		return now.Sub(set.fetched) >= unknownPause
-	}
+	return set == nil || !c.now().Before(set.expires) || !set.has(kid)
 }
 
 // renew fetches the set and returns the newest that we have, which may still be old or
@@ -163,8 +150,7 @@ func (c *keyCache) fetch(ctx context.Context) (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := c.now()
-	return &keySet{keys: readKeys(body.Keys), fetched: now, expires: now.Add(age(header))}, nil
+	return &keySet{keys: readKeys(body.Keys), expires: c.now().Add(age(header))}, nil
 }
 
 // get reads one JSON document into v.
@@ -182,14 +168,7 @@ func (c *keyCache) get(ctx context.Context, address string, v any) (http.Header,
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("GET %s: %s", address, res.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if err == nil && len(body) > maxBody {
-		err = errors.New("the answer is too long")
-	}
-	if err == nil {
-		err = json.Unmarshal(body, v)
-	}
-	if err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(nil, res.Body, maxBody)).Decode(v); err != nil {
 		return nil, fmt.Errorf("GET %s: %w", address, err)
 	}
 	return res.Header, nil
