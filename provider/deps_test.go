@@ -1,16 +1,8 @@
 package provider_test
 
 import (
-	"fmt"
-	"go/ast"
-	"go/build/constraint"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -89,7 +81,7 @@ var rooms = map[string]layer{
 	"sdk/go":    layerSDK,
 }
 
-// services import leftwards only.
+// serviceOrder is the order of the services; each imports leftwards only.
 const serviceOrder = "keys, throttle, events, mail < clients, grants < session < directory, proof < risk < flow"
 
 // arrows says which layers a layer may import. What is not here is forbidden.
@@ -105,35 +97,14 @@ var arrows = map[layer][]layer{
 	layerHarness: {layerRoot, layerSurface, layerEngine, layerService, layerStorage, layerPolicy, layerTemplates, layerWeb, layerLeaf, layerSDK, layerShop, layerHarness},
 }
 
-// kind tells a product file from a test inside the package (which has the same
-// arrows) and one outside it (package x_test, which may use any room of ours).
-type kind int
-
-const (
-	inProduct kind = iota
-	inPackage
-	besidePackage
-)
-
-// source is one Go file, as far as the table looks.
-type goFile struct {
-	file    string // slash-separated, from the repository's root
-	room    string
-	layer   layer
-	kind    kind
-	doc     string
-	pkg     string
-	imports []string
-}
-
-// A rule says what may not be, and why.
+// An importRule says what may not be, and why.
 type importRule struct {
 	says, because string
 	breaks        func(from goFile, imp string) bool
 }
 
-// rules are asked in order; the first one broken is reported.
-var importRules = append(append([]importRule{
+// importRules are asked in order; the first one broken is reported.
+var importRules = append([]importRule{
 	{
 		says:    "tests that use providertest are package x_test, and nothing else uses it",
 		because: "it imports the whole house: inside a package it would be a cycle, in the product a harness in the binary",
@@ -243,15 +214,16 @@ var importRules = append(append([]importRule{
 				!slices.Contains(arrows[from.layer], layerOf(imp))
 		},
 	},
-}, onlyRules()...), importRule{
-	says:    "the product imports no test library",
-	because: "it would be in everyone's binary",
-	breaks: func(from goFile, imp string) bool {
-		return from.kind == inProduct && from.layer != layerHarness && isWithin(imp, "testing", "net/http/httptest",
-			"github.com/chromedp", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "github.com/stretchr/testify",
-			"github.com/descope/virtualwebauthn", "github.com/emersion/go-smtp", "go.uber.org/goleak", "pgregory.net/rapid")
+	{
+		says:    "the product imports no test library",
+		because: "it would be in everyone's binary",
+		breaks: func(from goFile, imp string) bool {
+			return from.kind == inProduct && from.layer != layerHarness && (imp == "testing" || isWithin(imp, "net/http/httptest",
+				"github.com/chromedp", "github.com/rogpeppe/go-internal", "github.com/google/go-cmp", "github.com/stretchr/testify",
+				"github.com/descope/virtualwebauthn", "github.com/emersion/go-smtp", "go.uber.org/goleak", "pgregory.net/rapid"))
+		},
 	},
-})
+}, onlyRules()...)
 
 // onlyRules are those of the form "only these rooms import that"; they hold for tests too.
 func onlyRules() []importRule {
@@ -299,7 +271,9 @@ func TestImportsFollowTheTable(t *testing.T) {
 }
 
 func TestEveryRoomIsInTheTable(t *testing.T) {
-	for _, src := range goFiles(t) {
+	files := goFiles(t)
+	logSizes(t, files)
+	for _, src := range files {
 		if _, known := rooms[src.room]; !known {
 			t.Errorf("%s: room %s is new. Is it named by who speaks or what it keeps? Then add it to provider/deps_test.go under its layer", src.file, src.room)
 		}
@@ -421,9 +395,6 @@ func brokenRule(from goFile, imp string) *importRule {
 	return nil
 }
 
-// inner says that the file is part of its package, and so has its arrows.
-func (s goFile) inner() bool { return s.kind != besidePackage }
-
 func isOurs(imp string) bool { return isWithin(imp, modulePath) }
 
 // roomOf is the directory of an import of ours, else "".
@@ -437,13 +408,13 @@ func roomOf(imp string) string {
 
 func layerOf(imp string) layer { return rooms[roomOf(imp)] }
 
-// standard says that imp is of the standard library, whose paths have no host.
+// isStandard says that imp is of the standard library, whose paths have no host.
 func isStandard(imp string) bool {
 	host, _, _ := strings.Cut(imp, "/")
 	return !strings.Contains(host, ".")
 }
 
-// within says that p is one of trees or below it.
+// isWithin says that p is one of trees or below it.
 func isWithin(p string, trees ...string) bool {
 	return slices.ContainsFunc(trees, func(tree string) bool { return p == tree || strings.HasPrefix(p, tree+"/") })
 }
@@ -454,94 +425,8 @@ func roomsIn(trees ...string) func(string) bool {
 
 func joinsRoutes(room string) bool { return rooms[room] == layerRoot || rooms[room] == layerSurface }
 
-// position of a service in leftwards; -1 if it is not named there.
+// placeOf is the position of a service in serviceOrder; -1 if it is not named there.
 func placeOf(room string) int {
 	order := strings.FieldsFunc(serviceOrder, func(r rune) bool { return strings.ContainsRune(" ,<", r) })
 	return slices.Index(order, path.Base(room))
-}
-
-// sources parses every Go file of the repository: those behind build tags and
-// in nested modules too, but not testdata, dot directories and scripts marked
-// `//go:build ignore`.
-func goFiles(t *testing.T) []goFile {
-	t.Helper()
-	var out []goFile
-	top := filepath.Join("..")
-	err := filepath.WalkDir(top, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(top, name)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
-		if entry.IsDir() {
-			base := entry.Name()
-			if rel != "." && (base == "testdata" || base == "node_modules" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(rel, ".go") {
-			return nil
-		}
-		src, err := parseGoFile(name, rel)
-		if err != nil {
-			t.Errorf("%s: %v", rel, err)
-			return nil
-		}
-		if src != nil {
-			out = append(out, *src)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out) == 0 {
-		t.Fatal("found no Go file: does the test run in provider/?")
-	}
-	return out
-}
-
-// parse reads the package clause, its comment and the imports; nil for a script.
-func parseGoFile(name, rel string) (*goFile, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
-	if err != nil {
-		return nil, err
-	}
-	if isScript(file) {
-		return nil, nil
-	}
-	room := path.Dir(rel)
-	src := &goFile{file: rel, room: room, layer: rooms[room], pkg: file.Name.Name}
-	switch {
-	case strings.HasSuffix(rel, "_test.go") && strings.HasSuffix(src.pkg, "_test"):
-		src.kind = besidePackage
-	case strings.HasSuffix(rel, "_test.go"):
-		src.kind = inPackage
-	}
-	if file.Doc != nil {
-		src.doc = file.Doc.Text()
-	}
-	for _, spec := range file.Imports {
-		imp, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			return nil, fmt.Errorf("import %s: %w", spec.Path.Value, err)
-		}
-		src.imports = append(src.imports, imp)
-	}
-	return src, nil
-}
-
-func isScript(file *ast.File) bool {
-	for _, group := range file.Comments {
-		for _, c := range group.List {
-			if expr, err := constraint.Parse(c.Text); err == nil && expr.String() == "ignore" {
-				return true
-			}
-		}
-	}
-	return false
 }
