@@ -2,6 +2,7 @@ package templates
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -78,11 +79,13 @@ func (p *Pages) Text(lang, key string) string {
 
 func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*template.Template, error) {
 	layout, err := template.New("layout").Funcs(words(locale{})).Funcs(template.FuncMap{
-		"asset": func(name string) string { return assets().names[name] },
-		"icon":  iconFunc(icons),
-		"href":  safeHref,
-		"scope": scopeWords,
-		"kind":  errorKind,
+		"asset":  func(name string) string { return assets().names[name] },
+		"icon":   iconFunc(icons),
+		"href":   safeHref,
+		"known":  func(identifier string) Account { return Account{Identifier: identifier} },
+		"target": formTarget,
+		"scope":  scopeWords,
+		"kind":   errorKind,
 	}).ParseFS(files, "pages/layout.html")
 	if err != nil {
 		return nil, err
@@ -158,18 +161,28 @@ func safeHref(s string) template.URL {
 	return ""
 }
 
+// formTarget refuses where safeHref would leave a link out: a response must not be posted to anywhere else instead.
+func formTarget(s string) (template.URL, error) {
+	href := safeHref(s)
+	if href == "" {
+		return "", errors.New("form_post to an address that is no http, https or private-use scheme")
+	}
+	return href, nil
+}
+
 // The icon of each scope that the locales have words for.
 var scopeIcons = map[string]string{
 	"openid": "user", "profile": "profile", "email": "mail", "address": "home", "phone": "phone", "offline_access": "stay",
 }
 
-// scopeWords completes a line: Standard says that the locale has its words.
-func scopeWords(s ScopeLine) (line struct {
+// A scopeLine is a completed line: Standard says that the locale has its words.
+type scopeLine struct {
 	ScopeLine
 	Standard bool
-},
-) {
-	line.ScopeLine = s
+}
+
+func scopeWords(s ScopeLine) scopeLine {
+	line := scopeLine{ScopeLine: s}
 	icon, known := scopeIcons[s.Name]
 	line.Standard = known && s.Title == "" && s.Detail == ""
 	if line.Icon == "" {
