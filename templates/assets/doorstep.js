@@ -1,5 +1,4 @@
 // Every page works without this. It moves the focus to a problem, shows a password on request and holds back a second send.
-document.getElementById("problem")?.focus();
 
 for (const button of document.querySelectorAll(".reveal")) {
   const input = document.getElementById(button.getAttribute("aria-controls"));
@@ -26,4 +25,7 @@ for (const form of document.forms) {
     setTimeout(release, 8000); // the answer never came
   });
 }
-addEventListener("pageshow", release); // back from the next page
+addEventListener("pageshow", () => {
+  release(); // back from the next page
+  document.getElementById("problem")?.focus();
+});

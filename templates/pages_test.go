@@ -1,0 +1,199 @@
+package templates
+
+import (
+	"bytes"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.golden.html anew")
+
+func newPages(t *testing.T) *Pages {
+	t.Helper()
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func render(t *testing.T, p *Pages, page any) string {
+	t.Helper()
+	var b strings.Builder
+	if err := p.Render(&b, page); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func baseIn(lang string) Base {
+	return Base{
+		Lang: lang, Brand: Brand{"Forecourt Motors"}, Paths: Paths{"/assets"}, Nonce: "bm9uY2U",
+		Languages: []LanguageLink{{"sv", "Svenska", "/signin/password?i=1&ui_locales=sv"}},
+	}
+}
+
+// everyPage is one page of each kind and each state of it, by the name of its golden file.
+func everyPage(lang string) map[string]any {
+	base, form := baseIn(lang), Form{"/signin/password?i=1", "form-token"}
+	ada := Account{ID: "a1", Name: "Ada Lovelace", Identifier: "ada@example.com", Initials: "AL", SignedIn: true}
+	return map[string]any{
+		"signin": SignIn{
+			Base: base, Form: form, ClientName: "Forecourt Motors", CancelHref: "/signin/cancel?i=1",
+			Demo: &DemoAccount{"ada@example.com", "correct horse battery"},
+		},
+		"signin-alone":          SignIn{Base: base, Form: form},
+		"signin-wrong":          SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "wrong"},
+		"signin-empty":          SignIn{Base: base, Form: form, Problem: "empty"},
+		"signin-throttled":      SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "throttled", RetryAfter: 61},
+		"signin-busy":           SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "busy", RetryAfter: 1},
+		"signin-again":          SignIn{Base: base, Form: form, ClientName: "Kerbside", Identifier: "ada@example.com", Problem: "again", Reauth: true},
+		"signin-again-alone":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "again", Reauth: true, CancelHref: "/"},
+		"signin-again-wrong":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "wrong", Reauth: true},
+		"signin-again-empty":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "empty", Reauth: true},
+		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}},
+		"consent":               Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()},
+		"consent-ours":          Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", FirstParty: true, CancelHref: "/signin/cancel?i=1"},
+		"signout":               SignOut{Base: base, Form: form, Who: ada, ClientName: "Kerbside", CancelHref: "/"},
+		"signout-alone":         SignOut{Base: base, Form: form, Who: ada},
+		"signedout":             SignedOut{Base: base, ReturnHref: "com.example.shop:/bye", ReturnName: "Kerbside"},
+		"signedout-nameless":    SignedOut{Base: base, ReturnHref: "https://shop.example/bye"},
+		"signedout-alone":       SignedOut{Base: base},
+		"error-bad_request":     Error{Base: base, Status: 400, Kind: "bad_request", RequestID: "01JD3Y5N7Q8T"},
+		"error-expired":         Error{Base: base, Status: 400, Kind: "expired"},
+		"error-other_browser":   Error{Base: base, Status: 403, Kind: "other_browser"},
+		"error-not_found":       Error{Base: base, Status: 404, Kind: "not_found"},
+		"error-forbidden":       Error{Base: base, Status: 403, Kind: "forbidden"},
+		"error-too_many":        Error{Base: base, Status: 429, Kind: "too_many", RetryAfter: 7200},
+		"error-unavailable":     Error{Base: base, Status: 503, Kind: "unavailable"},
+		"error-internal":        Error{Base: base, Status: 500, Kind: "internal"},
+		"error-client_error":    Error{Base: base, Status: 400, Kind: "client_error", Diagnosis: &Diagnosis{"It is not registered.", []string{"http://localhost:8081/x"}, nil, "doorstep client show shop"}},
+		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
+		"welcome-known":         Welcome{Base: base, Who: &ada, SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
+		"formpost":              FormPost{Action: "https://kerbside.example/cb", Fields: []Field{{"code", "c0de"}, {"state", `a"b`}}, Nonce: "bm9uY2U", Lang: lang, Paths: base.Paths},
+	}
+}
+
+func everyScope() []ScopeLine {
+	return []ScopeLine{
+		{Name: "openid"},
+		{Name: "profile"},
+		{Name: "email"},
+		{Name: "address"},
+		{Name: "phone"},
+		{Name: "offline_access"},
+		{Name: "bookings", Title: "Book pick-up times", Detail: "At the shops that you choose", Icon: "home"},
+		{Name: "bookings:read"},
+	}
+}
+
+// The golden files are in one language for most states; in all three for the pages that people meet most.
+func TestPagesMatchGoldenFiles(t *testing.T) {
+	p := newPages(t)
+	want := map[string]bool{}
+	for _, lang := range languages {
+		for name, page := range everyPage(lang) {
+			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "signout" && name != "error-too_many" {
+				continue
+			}
+			file := filepath.Join("testdata", name+"."+lang+".golden.html")
+			want[file] = true
+			got := render(t, p, page)
+			for plain, unique := range assets().names {
+				got = strings.ReplaceAll(got, unique, plain)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if diff := cmp.Diff(string(b), got); diff != "" {
+				t.Errorf("%s (-golden +rendered, rewrite with -update):\n%s", file, diff)
+			}
+		}
+	}
+	files, err := filepath.Glob("testdata/*.golden.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !want[file] {
+			t.Errorf("%s belongs to no page", file)
+		}
+	}
+}
+
+func TestRenderTakesValueAndPointer(t *testing.T) {
+	p := newPages(t)
+	v := SignedOut{Base: baseIn("sv")}
+	if render(t, p, v) != render(t, p, &v) {
+		t.Error("a pointer renders another page than its value")
+	}
+}
+
+func TestRenderRefusesWhatIsNoPage(t *testing.T) {
+	p := newPages(t)
+	for _, page := range []any{nil, "signin", 7, Base{}, &Base{}, Account{}, (*SignIn)(nil), struct{ Base }{}} {
+		var b bytes.Buffer
+		if err := p.Render(&b, page); err == nil || b.Len() != 0 {
+			t.Errorf("%#v: err %v, %d bytes written", page, err, b.Len())
+		}
+	}
+}
+
+// A page that fails half-way must leave nothing behind: the caller still has to write its error page.
+func TestRenderWritesAllOrNothing(t *testing.T) {
+	var b bytes.Buffer
+	err := newPages(t).Render(&b, SignIn{Base: baseIn("en"), Problem: "no-such-problem"})
+	if err == nil || b.Len() != 0 {
+		t.Errorf("err %v, %d bytes written", err, b.Len())
+	}
+}
+
+func TestErrorPageFallsBackOnItsStatus(t *testing.T) {
+	for status, kind := range map[int]string{400: "bad_request", 403: "forbidden", 404: "not_found", 429: "too_many", 500: "internal", 502: "internal", 503: "unavailable", 0: "internal"} {
+		if got := errorKind(Error{Status: status, Kind: "no-such-kind"}); got != kind {
+			t.Errorf("%d: %s, want %s", status, got, kind)
+		}
+	}
+}
+
+// The longest page together with everything that it loads, uncompressed, is below the budget of 60 kB over the wire.
+func TestPagesStayWithinTheSizeBudget(t *testing.T) {
+	p := newPages(t)
+	loaded := 0
+	for _, name := range assets().names {
+		b, err := fs.ReadFile(Assets(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded += len(b)
+	}
+	for _, lang := range languages {
+		for name, page := range everyPage(lang) {
+			if n := len(render(t, p, page)) + loaded; n >= 60_000 {
+				t.Errorf("%s in %s: %d bytes", name, lang, n)
+			}
+		}
+	}
+	script, err := fs.ReadFile(Assets(), assets().names["doorstep.js"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(script) >= 2000 {
+		t.Errorf("the script has %d bytes", len(script))
+	}
+}
