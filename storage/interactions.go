@@ -44,6 +44,15 @@ func (s *Store) AdvanceInteraction(ctx context.Context, i *Interaction) error {
 	})
 }
 
+// NoteProgress is AdvanceInteraction for a unit that has another guard: an
+// interaction that was answered meanwhile stays as it is.
+func (s *Store) NoteProgress(ctx context.Context, i *Interaction) error {
+	return s.do(ctx, write{
+		text: "UPDATE interactions SET progress = ? WHERE id = ? AND spent_at IS NULL",
+		args: []any{i.Progress, i.ID},
+	})
+}
+
 // SpendInteraction marks an interaction answered: of two concurrent calls
 // exactly one returns nil, the other ErrSpent.
 func (s *Store) SpendInteraction(ctx context.Context, id ID, now Time) error {

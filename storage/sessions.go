@@ -43,6 +43,17 @@ func (s *Store) TouchSession(ctx context.Context, id ID, now Time) error {
 	return s.do(ctx, write{text: "UPDATE sessions SET seen_at = ? WHERE id = ?", args: []any{now, id}})
 }
 
+// KeepSession notes that a session was used, until when it lives by that, and
+// the last decision about it. One that ended, or whose secret was replaced
+// meanwhile, stays as it is: newer evidence is never written over.
+func (s *Store) KeepSession(ctx context.Context, se *Session) error {
+	return s.do(ctx, write{
+		text: "UPDATE sessions SET evidence = ?, decision_id = ?, seen_at = ?, expires_at = ?" +
+			" WHERE id = ? AND secret_hash = ? AND ended_at IS NULL",
+		args: []any{se.Evidence, se.DecisionID, se.SeenAt, se.ExpiresAt, se.ID, se.SecretHash},
+	})
+}
+
 // RenewSession gives a living session a new secret, new evidence and a new
 // lifetime. ErrStale: it ended, or its secret was replaced meanwhile.
 func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) error {

@@ -24,6 +24,20 @@ func WithUnit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, unitKey{}, &Unit{})
 }
 
+// Together runs fn with a unit in its ctx and flushes it, so that a change and
+// its event happen together. Inside another unit it joins that one and leaves
+// the flushing to its owner.
+func (s *Store) Together(ctx context.Context, fn func(ctx context.Context) error) error {
+	if _, ok := ctx.Value(unitKey{}).(*Unit); ok {
+		return fn(ctx)
+	}
+	ctx = WithUnit(ctx)
+	if err := fn(ctx); err != nil {
+		return err
+	}
+	return s.Flush(ctx)
+}
+
 // write is one statement, in a form that stands alone as well as inside a CTE.
 type write struct {
 	// For an insert: table, columns, one value per column, and what follows
