@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,10 +38,16 @@ type shape struct {
 // Axle is the height of the wheels' centres: they stand on the ground.
 func (s shape) Axle() int { return 128 - s.Wheel }
 
-// Rim, Hub and Arch are drawn around the same centre as the tyre.
-func (s shape) Rim() int  { return s.Wheel * 6 / 10 }
-func (s shape) Hub() int  { return s.Wheel / 5 }
-func (s shape) Arch() int { return s.Wheel + 4 }
+// Rim and Hub are radii around the same centre.
+func (s shape) Rim() int { return s.Wheel * 6 / 10 }
+func (s shape) Hub() int { return s.Wheel / 5 }
+
+// Arches are half circles over the wheels, and the dark below them down to the sill.
+func (s shape) Arches() string {
+	r := s.Wheel + 4
+	return fmt.Sprintf("M%d 113V%da%d %d 0 0 1 %d 0V113ZM%d 113V%da%d %d 0 0 1 %d 0V113Z",
+		s.Front-r, s.Axle(), r, r, 2*r, s.Rear-r, s.Axle(), r, r, 2*r)
+}
 
 // Wheels are where the two stand.
 func (s shape) Wheels() []int { return []int{s.Front, s.Rear} }
@@ -88,7 +95,7 @@ var cars = []car{
 		Shape: shape{
 			Body:  "M26 112C24 97 32 89 56 85L96 79C114 57 130 47 158 47L258 48C276 50 286 64 292 82C298 90 298 102 295 112Z",
 			Glass: []string{"M111 80C124 63 138 56 158 56L158 80Z", "M166 56L212 56L212 80L166 80Z", "M220 56L256 57C266 59 273 69 278 80L220 80Z"},
-			Trim:  "M150 42L262 43M162 56L162 110M216 56L216 110M172 90L184 90M226 90L238 90",
+			Trim:  "M150 42L262 43M158 42L158 47M254 43L254 48M162 56L162 110M216 56L216 110M172 90L184 90M226 90L238 90",
 			Front: 82, Rear: 244, Wheel: 20, Lamp: 96, Nose: 26, Tail: 297,
 		},
 	},
@@ -98,10 +105,10 @@ var cars = []car{
 		Story: "Restored over eleven winters by a retired clockmaker, who left a note in the glovebox: let it warm up, and it will do the same for you.",
 		Paint: "midnight",
 		Shape: shape{
-			Body:  "M22 112C22 99 30 93 56 89L124 81C144 62 166 53 192 53C224 53 250 66 270 81C288 84 299 92 298 112Z",
-			Glass: []string{"M140 80C154 68 170 62 190 61L193 80Z", "M201 61C222 62 240 69 254 80L203 80Z"},
-			Trim:  "M198 61L200 110M210 89L222 89M60 97L130 91",
-			Front: 84, Rear: 246, Wheel: 21, Lamp: 98, Nose: 22, Tail: 299,
+			Body:  "M22 112C21 97 30 89 56 85L124 78C144 60 166 51 192 51C224 51 250 63 270 78C290 82 299 92 298 112Z",
+			Glass: []string{"M140 78C154 66 170 60 190 59L193 78Z", "M201 59C222 60 240 67 254 78L203 78Z"},
+			Trim:  "M197 59L200 110M210 88L222 88M118 93L188 90",
+			Front: 84, Rear: 244, Wheel: 19, Lamp: 97, Nose: 22, Tail: 299,
 		},
 	},
 	{
@@ -122,10 +129,10 @@ var cars = []car{
 		Story: "The hood folds by hand in under a minute, which is about how much warning you get. Heated seats were added for the other three hundred and fifty-four days.",
 		Paint: "sky",
 		Shape: shape{
-			Body:  "M26 112C26 98 34 91 58 88L128 83L226 84C260 84 286 88 295 99L295 112Z",
-			Glass: []string{"M130 83L152 56L158 58L143 83Z"},
-			Trim:  "M146 84L146 110M206 84L206 110M154 92L166 92M214 84C222 73 244 73 256 85M170 84C168 71 182 70 183 84M194 84C192 71 206 70 207 84",
-			Front: 84, Rear: 244, Wheel: 20, Lamp: 97, Nose: 26, Tail: 296,
+			Body:  "M26 112C25 97 33 88 58 85L128 80L226 81C262 81 288 86 295 99L295 112Z",
+			Glass: []string{"M130 80L152 54L158 56L143 80Z"},
+			Trim:  "M146 82L146 110M206 82L206 110M154 91L166 91M214 81C222 70 246 70 258 83M170 80C168 68 182 67 183 80M194 80C192 68 206 67 207 80",
+			Front: 84, Rear: 242, Wheel: 19, Lamp: 96, Nose: 26, Tail: 296,
 		},
 	},
 	{
@@ -134,10 +141,10 @@ var cars = []car{
 		Story: "Fourteen years with mountain rescue, serviced every spring. The winch works, the heater works better, and the clock is right twice a day.",
 		Paint: "moss",
 		Shape: shape{
-			Body:  "M34 110L34 84C34 79 38 77 46 76L92 73L115 40C117 36 121 34 127 34L262 34C270 34 275 39 277 47L286 80L286 110Z",
+			Body:  "M34 112L34 84C34 79 38 77 46 76L92 73L115 40C117 36 121 34 127 34L262 34C270 34 275 39 277 47L286 80L286 112Z",
 			Glass: []string{"M105 72L124 45C125 43 127 42 130 42L150 42L150 72Z", "M158 42L208 42L208 72L158 72Z", "M216 42L260 42C265 42 268 45 269 50L275 72L216 72Z"},
-			Trim:  "M154 42L154 106M212 42L212 106M164 80L176 80M222 80L234 80M130 28L262 28M290 62L290 94",
-			Front: 82, Rear: 242, Wheel: 25, Lamp: 90, Nose: 34, Tail: 290,
+			Trim:  "M154 42L154 106M212 42L212 106M164 80L176 80M222 80L234 80M130 28L262 28M142 28L142 33M196 28L196 33M250 28L250 33",
+			Front: 82, Rear: 242, Wheel: 25, Lamp: 90, Nose: 34, Tail: 287,
 		},
 	},
 	{
