@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// The versions that are written. A reader accepts its own and older ones; a new
+// version is one more case in decode, never an edit of an old one.
+const (
+	standingVersion = 1
+	decisionVersion = 1
+	historyVersion  = 1
+)
+
+// ErrVersion: a document was written by a newer program than this one.
+var ErrVersion = errors.New("policy: document of an unknown version")
+
+// Standing is what a session stands on: the evidence given in it, and the last
+// decision about it with the circumstances that this was made in. While they
+// stay the same the decision stands.
+type Standing struct {
+	Evidence      []Evidence `json:"evidence"`
+	Device        string     `json:"device,omitempty"`        // the browser that it was proven in
+	Circumstances string     `json:"circumstances,omitempty"` // risk's fingerprint of the facts seen
+	Decision      Decision   `json:"decision"`                // without its reasons: those are in its own row
+}
+
+// Record is a stored decision: what was decided, and on what.
+type Record struct {
+	Decision Decision `json:"decision"`
+	Facts    Facts    `json:"facts"`
+}
+
+// EncodeStanding writes a session's document.
+func EncodeStanding(s Standing) (json.RawMessage, error) {
+	s.Decision.Reasons = nil
+	return encode(standingVersion, s)
+}
+
+// DecodeStanding reads a session's document.
+func DecodeStanding(doc json.RawMessage) (Standing, error) {
+	return decode[Standing](standingVersion, doc)
+}
+
+// EncodeDecision writes a decision with its facts.
+func EncodeDecision(r Record) (json.RawMessage, error) { return encode(decisionVersion, r) }
+
+// DecodeDecision reads a decision with its facts.
+func DecodeDecision(doc json.RawMessage) (Record, error) {
+	return decode[Record](decisionVersion, doc)
+}
+
+// EncodeHistory writes a person's history.
+func EncodeHistory(h History) (json.RawMessage, error) { return encode(historyVersion, h) }
+
+// DecodeHistory reads a person's history; no document is the empty history.
+func DecodeHistory(doc json.RawMessage) (History, error) {
+	if len(doc) == 0 {
+		return History{}, nil
+	}
+	return decode[History](historyVersion, doc)
+}
+
+// versioned is the envelope; its body stays raw until the version is known.
+type versioned struct {
+	Version int             `json:"v"`
+	Body    json.RawMessage `json:"is"`
+}
+
+func encode[T any](version int, body T) (json.RawMessage, error) {
+	is, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("policy: encode %T: %w", body, err)
+	}
+	return json.Marshal(versioned{version, is})
+}
+
+func decode[T any](newest int, doc json.RawMessage) (body T, err error) {
+	var v versioned
+	if err := json.Unmarshal(doc, &v); err != nil {
+		return body, fmt.Errorf("policy: decode %T: %w", body, err)
+	}
+	if v.Version < 1 || v.Version > newest {
+		return body, fmt.Errorf("%w: %T %d", ErrVersion, body, v.Version)
+	}
+	if err := json.Unmarshal(v.Body, &body); err != nil {
+		return body, fmt.Errorf("policy: decode %T: %w", body, err)
+	}
+	return body, nil
+}

@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+)
+
+// Facts are what is seen of an attempt, and what is remembered that it depends
+// on. They are stored with the decision. Places and programs are keyed hashes,
+// "" while unknown.
+type Facts struct {
+	Client      string   `json:"client"`
+	Scopes      []string `json:"scopes,omitempty"`
+	Resources   []string `json:"resources,omitempty"`
+	ACRAsked    []string `json:"acr_asked,omitempty"`
+	Device      string   `json:"device,omitempty"`  // this browser
+	Network     string   `json:"network,omitempty"` // the address block, /24 or /48
+	Agent       string   `json:"agent,omitempty"`   // the user agent without its version numbers
+	DeviceKnown bool     `json:"device_known"`      // the person signed in with this browser before
+	FirstTime   bool     `json:"first_time"`        // nothing is remembered of this person
+}
+
+// Attempt is one sign-in or silent return, as a scorer sees it.
+type Attempt struct {
+	At time.Time
+	Facts
+}
+
+// History is what is remembered of a person's sign-ins.
+type History struct {
+	SignIns int64     `json:"sign_ins"` // those that reached the demanded assurance
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
+}
+
+// Learn returns the history with one more sign-in. Only one that reached the
+// demanded assurance may be learned: else whoever is turned away often enough
+// becomes a habit.
+func (h History) Learn(a Attempt) History {
+	if h.SignIns == 0 {
+		h.FirstAt = a.At
+	}
+	h.SignIns++
+	h.LastAt = a.At
+	return h
+}
+
+// Signal is one observation that argues for (negative) or against (positive)
+// the account's owner: a log2 likelihood ratio, in bits.
+type Signal struct {
+	Code     string  `json:"code"` // upper case, such as NEW_DEVICE
+	Bits     float64 `json:"bits"` // as [Bits] rounds it
+	Level    string  `json:"level,omitempty"`
+	Observed string  `json:"observed,omitempty"`
+	Baseline string  `json:"baseline,omitempty"`
+	N        int64   `json:"n,omitempty"` // how many sign-ins the baseline rests on
+}
+
+// Bits rounds a log2 likelihood ratio to 2^-20 bit. Sums of such values are
+// exact, so that a score is the sum of its signals in any order, on any machine.
+func Bits(x float64) float64 { return math.Round(math.Ldexp(x, 20)) / (1 << 20) }
+
+// Sum is the score of signals: the sum of their bits.
+func Sum(signals []Signal) float64 {
+	var sum float64
+	for _, s := range signals {
+		sum += s.Bits
+	}
+	return sum
+}
+
+// Scorer turns an attempt and a history into signals, which it appends to dst.
+// It is pure and never decides; an error says that it could not look.
+type Scorer interface {
+	Score(ctx context.Context, dst []Signal, a *Attempt, h *History) ([]Signal, error)
+}
+
+// Outcome is what a decision comes to.
+type Outcome string
+
+// The outcomes. The zero Outcome is none of them, and lets nobody in.
+const (
+	Allow   Outcome = "allow"
+	Require Outcome = "require" // the assurance, methods and age that it names
+	Deny    Outcome = "deny"
+)
+
+// Decision is the answer to one attempt, with its reasons.
+type Decision struct {
+	ID           string        `json:"-"` // the key of its row
+	Outcome      Outcome       `json:"outcome"`
+	ACR          string        `json:"acr,omitempty"`     // Require: the assurance needed
+	Methods      []string      `json:"methods,omitempty"` // Require: one of these proves it; empty: any
+	MaxAge       time.Duration `json:"max_age,omitempty"` // Require: the proof is at most so old; 0: any age
+	Rule         string        `json:"rule"`              // the rule that fired
+	RulesVersion string        `json:"rules_version"`
+	Reasons      []Signal      `json:"reasons,omitempty"`
+	Score        float64       `json:"score"` // the sum of the reasons' bits
+}
+
+// MetBy reports whether evidence satisfies the decision at now.
+func (d *Decision) MetBy(evs []Evidence, now time.Time) bool {
+	switch d.Outcome {
+	case Allow:
+		return true
+	case Require:
+	default:
+		return false
+	}
+	counts := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool {
+		return len(d.Methods) > 0 && !slices.Contains(d.Methods, e.Method) ||
+			d.MaxAge > 0 && e.At.Add(d.MaxAge).Before(now)
+	})
+	if d.ACR == "" {
+		return len(counts) > 0
+	}
+	// The assurance may rest on older proofs; one proof of a named method and age is needed beside it.
+	_, holds := Best(Assess(evs, now), []string{d.ACR})
+	return holds && len(counts) > 0
+}

@@ -1,0 +1,198 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorstep-id/doorstep/policy"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration, method, credential string) policy.Evidence {
+	return policy.Evidence{Method: method, Credential: credential, At: noon.Add(-d)}
+}
+
+const day = 24 * time.Hour
+
+// TestAssuranceComesFromLivingEvidence: acr, amr and auth_time (OIDC Core
+// section 2) follow what was proven, never what was hoped for.
+func TestAssuranceComesFromLivingEvidence(t *testing.T) {
+	for name, tc := range map[string]struct {
+		evidence []policy.Evidence
+		want     []policy.Assurance
+	}{
+		"nothing proven": {},
+		"a password": {
+			[]policy.Evidence{ago(time.Hour, policy.Password, "")},
+			[]policy.Assurance{{ACR: "aal1", AMR: []string{"pwd"}, AuthTime: noon.Add(-time.Hour), FreshAt: noon.Add(-time.Hour)}},
+		},
+		"a password in its last moment": {
+			[]policy.Evidence{ago(90*day-1, policy.Password, "")},
+			[]policy.Assurance{{ACR: "aal1", AMR: []string{"pwd"}, AuthTime: noon.Add(1 - 90*day), FreshAt: noon.Add(1 - 90*day)}},
+		},
+		"a lapsed password": {[]policy.Evidence{ago(90*day, policy.Password, "")}, nil},
+		"mail and recovery prove no person": {
+			[]policy.Evidence{ago(0, policy.Mail, ""), ago(0, policy.Recovery, "")}, nil,
+		},
+		"mail does not move the time of a password": {
+			[]policy.Evidence{ago(2*time.Hour, policy.Password, ""), ago(0, policy.Mail, "")},
+			[]policy.Assurance{{ACR: "aal1", AMR: []string{"pwd"}, AuthTime: noon.Add(-2 * time.Hour), FreshAt: noon.Add(-2 * time.Hour)}},
+		},
+		"the newest proof counts, every living one is told": {
+			[]policy.Evidence{ago(2*day, policy.Password, ""), ago(day, policy.Hardware, "k1"), ago(91*day, policy.OneTime, "t"), ago(3*day, policy.Hardware, "k2")},
+			[]policy.Assurance{{ACR: "aal1", AMR: []string{"hwk", "pwd"}, AuthTime: noon.Add(-day), FreshAt: noon.Add(-day)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, policy.Assess(tc.evidence, noon)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestACRAskedIsAListOfAlternatives: unknown values are ignored, a known one
+// must be met, the first that holds is carried (OIDC Core section 3.1.2.1).
+func TestACRAskedIsAListOfAlternatives(t *testing.T) {
+	held := policy.Assess([]policy.Evidence{ago(0, policy.Password, "")}, noon)
+	for asked, met := range map[string]bool{
+		"":                     true,
+		"urn:example:gold":     true,
+		"aal1":                 true,
+		"aal2 aal1":            true,
+		"urn:example:gold phr": false,
+		"aal2":                 false,
+		"AAL1":                 true, // another word: values are compared as they are
+	} {
+		best, ok := policy.Best(held, strings.Fields(asked))
+		if ok != met || best.ACR != policy.AAL1 {
+			t.Errorf("asked %q: %q met %v, want aal1 met %v", asked, best.ACR, ok, met)
+		}
+	}
+	if best, ok := policy.Best(nil, nil); ok || best.ACR != "" {
+		t.Errorf("no evidence: %q met %v, want nothing", best.ACR, ok)
+	}
+}
+
+func TestEvidenceOfOneCredentialIsReplaced(t *testing.T) {
+	first := []policy.Evidence{ago(day, policy.Password, ""), ago(day, policy.Hardware, "k1")}
+	got := policy.AddEvidence(first, ago(0, policy.Password, ""))
+	want := []policy.Evidence{ago(day, policy.Hardware, "k1"), ago(0, policy.Password, "")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !first[0].At.Equal(noon.Add(-day)) {
+		t.Error("the list it was given changed")
+	}
+}
+
+// TestScoreIsExactlyTheSumOfItsBits, in any order: that is the explanation.
+func TestScoreIsExactlyTheSumOfItsBits(t *testing.T) {
+	var signals []policy.Signal
+	for i := range 1000 {
+		signals = append(signals, policy.Signal{Bits: policy.Bits(math.Sin(float64(i)) * 7.3)})
+	}
+	sum := policy.Sum(signals)
+	slices.Reverse(signals)
+	if back := policy.Sum(signals); back != sum {
+		t.Errorf("forwards %v, backwards %v", sum, back)
+	}
+	if got := policy.Bits(1.0 / 3); got == 1.0/3 || math.Abs(got-1.0/3) > 1.0/(1<<21) {
+		t.Errorf("a third rounds to %v", got)
+	}
+}
+
+func TestDecisionIsMetByEvidence(t *testing.T) {
+	password := []policy.Evidence{ago(time.Hour, policy.Password, "")}
+	for name, tc := range map[string]struct {
+		decision policy.Decision
+		evidence []policy.Evidence
+		want     bool
+	}{
+		"allowed":             {policy.Decision{Outcome: policy.Allow}, password, true},
+		"denied":              {policy.Decision{Outcome: policy.Deny}, password, false},
+		"no decision":         {policy.Decision{}, password, false},
+		"aal1 held":           {policy.Decision{Outcome: policy.Require, ACR: "aal1"}, password, true},
+		"aal2 not held":       {policy.Decision{Outcome: policy.Require, ACR: "aal2"}, password, false},
+		"aal1 without proof":  {policy.Decision{Outcome: policy.Require, ACR: "aal1"}, nil, false},
+		"fresh enough":        {policy.Decision{Outcome: policy.Require, ACR: "aal1", MaxAge: time.Hour}, password, true},
+		"too old":             {policy.Decision{Outcome: policy.Require, ACR: "aal1", MaxAge: time.Hour - 1}, password, false},
+		"by a named method":   {policy.Decision{Outcome: policy.Require, Methods: []string{"otp", "pwd"}}, password, true},
+		"by another method":   {policy.Decision{Outcome: policy.Require, ACR: "aal1", Methods: []string{"otp"}}, password, false},
+		"any proof, none had": {policy.Decision{Outcome: policy.Require}, nil, false},
+	} {
+		if got := tc.decision.MetBy(tc.evidence, noon); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+// TestOnlyWhatIsLearnedIsRemembered keeps the first and the last.
+func TestOnlyWhatIsLearnedIsRemembered(t *testing.T) {
+	var h policy.History
+	h = h.Learn(policy.Attempt{At: noon}).Learn(policy.Attempt{At: noon.Add(day)})
+	if diff := cmp.Diff(policy.History{SignIns: 2, FirstAt: noon, LastAt: noon.Add(day)}, h); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDocumentsComeBackAsTheyWere(t *testing.T) {
+	record := policy.Record{
+		Decision: policy.Decision{
+			Outcome: policy.Require, ACR: "aal2", Methods: []string{"otp"}, MaxAge: time.Minute, Rule: "r", RulesVersion: "s@2",
+			Reasons: []policy.Signal{{Code: "NEW_DEVICE", Bits: policy.Bits(1.0 / 3), Level: "medium", N: 4}}, Score: policy.Bits(1.0 / 3),
+		},
+		Facts: policy.Facts{Client: "web", Scopes: []string{"openid"}, Network: "n", FirstTime: true},
+	}
+	doc, err := policy.EncodeDecision(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := policy.DecodeDecision(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(record, got); diff != "" {
+		t.Error(diff)
+	}
+	if sum := policy.Sum(got.Decision.Reasons); sum != got.Decision.Score {
+		t.Errorf("after storage the bits add up to %v, the score is %v", sum, got.Decision.Score)
+	}
+
+	standing := policy.Standing{Evidence: []policy.Evidence{ago(day, policy.Password, "")}, Device: "d", Circumstances: "c", Decision: record.Decision}
+	if doc, err = policy.EncodeStanding(standing); err != nil {
+		t.Fatal(err)
+	}
+	back, err := policy.DecodeStanding(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	standing.Decision.Reasons = nil // in the decision's own row
+	if diff := cmp.Diff(standing, back); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDocumentOfANewerProgramIsRefused: version N and N-1 run side by side, and
+// a guess at what the newer one meant could let somebody in.
+func TestDocumentOfANewerProgramIsRefused(t *testing.T) {
+	for _, doc := range []string{`{"v":2,"is":{}}`, `{"v":0,"is":{}}`, `{"is":{}}`, `{}`} {
+		if _, err := policy.DecodeStanding(json.RawMessage(doc)); !errors.Is(err, policy.ErrVersion) {
+			t.Errorf("%s: %v, want ErrVersion", doc, err)
+		}
+	}
+	if _, err := policy.DecodeStanding(json.RawMessage(`[]`)); err == nil {
+		t.Error("a list was read as a standing")
+	}
+	if h, err := policy.DecodeHistory(nil); err != nil || h != (policy.History{}) {
+		t.Errorf("no document: %v, %v, want the empty history", h, err)
+	}
+}
