@@ -1,0 +1,63 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Address returns where the request came from; the zero Addr when that is no
+// IP address (a Unix socket). It is the one place that knows.
+func Address(ctx context.Context) netip.Addr { return stateOf(ctx).address }
+
+// clientAddress believes X-Forwarded-For as far as it was written by trusted
+// proxies: the right-most entry that is none of them is the client. Forwarded,
+// X-Real-IP and their spellings with underscores are never looked at.
+func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	addr := parseAddress(r.RemoteAddr)
+	if !isTrusted(addr, trusted) {
+		return addr
+	}
+	hops := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+	for hops != "" {
+		var last string
+		if i := strings.LastIndexByte(hops, ','); i >= 0 {
+			hops, last = hops[:i], hops[i+1:]
+		} else {
+			hops, last = "", hops
+		}
+		hop := parseAddress(strings.TrimSpace(last))
+		if !hop.IsValid() {
+			return addr // nobody vouches for what is left of nonsense
+		}
+		addr = hop
+		if !isTrusted(addr, trusted) {
+			return addr
+		}
+	}
+	return addr
+}
+
+// parseAddress reads "192.0.2.1", "192.0.2.1:80", "2001:db8::1" and
+// "[2001:db8::1]:80", in one form: no zone, no IPv4 inside IPv6.
+func parseAddress(s string) netip.Addr {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return netip.Addr{}
+		}
+		addr = ap.Addr()
+	}
+	return addr.Unmap().WithZone("")
+}
+
+func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
+	for _, p := range trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,211 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/rs/cors"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+)
+
+// state is what one request is known by from end to end.
+type state struct {
+	id      string
+	nonce   string
+	address netip.Addr
+	browser string   // the secret that was given out in this request
+	targets []string // where the page's form may lead, besides ourselves
+	record  *Record
+}
+
+type stateKey struct{}
+
+// stateOf panics outside of a request: whoever asks would otherwise throttle
+// or log a person who does not exist.
+func stateOf(ctx context.Context) *state {
+	s, ok := ctx.Value(stateKey{}).(*state)
+	if !ok {
+		panic("web: no request in this context: the handler was not wrapped by Web.Handle")
+	}
+	return s
+}
+
+// RequestID returns the id that the log, the error page and the answer's
+// X-Request-ID share.
+func RequestID(ctx context.Context) string { return stateOf(ctx).id }
+
+// Nonce returns the nonce of this request's Content-Security-Policy.
+func Nonce(ctx context.Context) string { return stateOf(ctx).nonce }
+
+// Handle returns the handler of one route.
+func (w *Web) Handle(route Route) http.Handler {
+	var h http.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.answer(route, rw, r) })
+	if route.CORS != None {
+		h = w.cors(route).Handler(h)
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, rw, r) })
+}
+
+// NotFound answers requests that no route wants.
+func (w *Web) NotFound() http.Handler {
+	return w.Handle(Route{Path: "none", Dialect: HTML, Handler: func(http.ResponseWriter, *http.Request) error {
+		return fault.NotFound("page")
+	}})
+}
+
+// MethodNotAllowed answers requests with a method that the path does not know.
+func (w *Web) MethodNotAllowed() http.Handler {
+	return w.Handle(Route{Path: "none", Dialect: HTML, Handler: func(http.ResponseWriter, *http.Request) error {
+		return errMethod
+	}})
+}
+
+// serve gives the request its state and its standing headers, and tells of it
+// once when it is over.
+func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http.Request) {
+	began := w.now()
+	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), nonce: rand.Text(), record: &Record{}}
+	s.id = w.requestID(r)
+	ctx := context.WithValue(r.Context(), stateKey{}, s)
+	if w.cfg.Context != nil {
+		ctx = w.cfg.Context(ctx)
+	}
+	r = r.WithContext(ctx)
+	out := &response{ResponseWriter: rw}
+	w.standingHeaders(out.Header(), s.id)
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p) // the server's own way to cut a connection
+			}
+			w.fail(route, out, r, panicError(p))
+		}
+		took := w.now().Sub(began)
+		w.seconds.WithLabelValues(route.Path, methodLabel(r.Method), strconv.Itoa(out.status())).Observe(took.Seconds())
+		w.logRequest(r, route, out.status(), took)
+	}()
+	h.ServeHTTP(out, r)
+}
+
+// answer checks the request, runs the handler and writes its error.
+func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
+	err := w.check(route, r)
+	if err == nil {
+		if route.Dialect == HTML && r.Method == http.MethodGet {
+			w.keepLanguage(rw, r)
+		}
+		err = route.Handler(rw, r)
+	}
+	if err != nil {
+		w.fail(route, rw, r, err)
+	}
+}
+
+func (w *Web) check(route Route, r *http.Request) error {
+	if !route.answers(r.Method) {
+		return errMethod
+	}
+	if err := checkParameters(route.Dialect, r); err != nil {
+		return err
+	}
+	if route.CSRF {
+		return w.checkForm(r)
+	}
+	return nil
+}
+
+func (w *Web) cors(route Route) *cors.Cors {
+	return cors.New(cors.Options{
+		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
+			if route.CORS == Any {
+				return true, nil
+			}
+			ok := w.cfg.AllowOrigin != nil && w.cfg.AllowOrigin(r, origin)
+			if !ok {
+				Log(r.Context()).Set("cors_refused", origin)
+			}
+			return ok, nil
+		},
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "DPoP"},
+		ExposedHeaders: []string{"WWW-Authenticate", "DPoP-Nonce", "Retry-After", "X-Request-ID"},
+		MaxAge:         600,
+	})
+}
+
+// requestID takes the id of a trusted proxy, so that its log and ours agree.
+func (w *Web) requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-ID"); isRequestID(id) && isTrusted(parseAddress(r.RemoteAddr), w.cfg.TrustedProxies) {
+		return id
+	}
+	return rand.Text()[:16]
+}
+
+func isRequestID(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// methodLabel keeps the metric's labels few: a method is any word of the client's.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// panicError tells where it happened. The value itself may hold a secret, so
+// that only the runtime's own words are repeated.
+func panicError(p any) error {
+	if err, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w\n%s", err, debug.Stack())
+	}
+	return fmt.Errorf("panic with a %T\n%s", p, debug.Stack())
+}
+
+// response remembers the status.
+type response struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *response) WriteHeader(code int) {
+	if r.code == 0 && code >= http.StatusOK {
+		r.code = code
+	}
+	r.ResponseWriter.WriteHeader(code)
+}
+
+func (r *response) Write(b []byte) (int, error) {
+	if r.code == 0 {
+		r.code = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap serves http.ResponseController.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// status is what the client got; an answer without a word is a 200.
+func (r *response) status() int {
+	if r.code == 0 {
+		return http.StatusOK
+	}
+	return r.code
+}

@@ -1,0 +1,97 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// Page writes a page: one of the views of templates. Nothing is written unless
+// the whole page could be rendered.
+func (w *Web) Page(rw http.ResponseWriter, r *http.Request, status int, page any) error {
+	var body bytes.Buffer
+	if err := w.pages.Render(&body, page); err != nil {
+		return err
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("Content-Security-Policy", stateOf(r.Context()).openPolicy())
+	rw.WriteHeader(status)
+	_, err := body.WriteTo(rw)
+	return err
+}
+
+// WriteJSON writes v as the whole answer.
+func WriteJSON(rw http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(status)
+	_, err = rw.Write(append(body, '\n'))
+	return err
+}
+
+// Base is what every page knows. uiLocales comes from the app's request, stored
+// from the person's account; both may be "".
+func (w *Web) Base(r *http.Request, uiLocales, stored string) templates.Base {
+	lang := w.Language(r, uiLocales, stored)
+	return templates.Base{
+		Lang:      lang,
+		Brand:     templates.Brand{Name: w.cfg.Name},
+		Languages: w.languageLinks(r, lang),
+		Paths:     w.Paths(),
+		Nonce:     Nonce(r.Context()),
+	}
+}
+
+// Paths says where pages find their files.
+func (w *Web) Paths() templates.Paths {
+	return templates.Paths{Assets: strings.TrimSuffix(w.Path(PathAssets), "/")}
+}
+
+// Form is a form that posts to action, one of our own paths, from this browser,
+// which gets its cookie now if it has none.
+func (w *Web) Form(rw http.ResponseWriter, r *http.Request, action string) templates.Form {
+	return templates.Form{Action: action, Token: w.FormToken(w.Browser(rw, r))}
+}
+
+// Language picks the language of a page: what the person chose on one of our
+// pages since the browser opened, else the app's ui_locales, else the person's
+// own setting, else Accept-Language.
+func (w *Web) Language(r *http.Request, uiLocales, stored string) string {
+	for _, chosen := range []string{r.URL.Query().Get(paramLang), w.cookie(r, cookieLang)} {
+		if slices.Contains(w.pages.Languages(), chosen) {
+			return chosen
+		}
+	}
+	return w.pages.Match(uiLocales, stored, r.Header.Get("Accept-Language"))
+}
+
+const paramLang = "lang"
+
+// keepLanguage remembers a choice made by one of the footer's links.
+func (w *Web) keepLanguage(rw http.ResponseWriter, r *http.Request) {
+	if chosen := r.URL.Query().Get(paramLang); slices.Contains(w.pages.Languages(), chosen) {
+		w.setCookie(rw, cookieLang, chosen, 0)
+	}
+}
+
+// languageLinks leads to the same page in the other languages; a reference that
+// is only a query keeps the path, whatever it is.
+func (w *Web) languageLinks(r *http.Request, current string) []templates.LanguageLink {
+	var links []templates.LanguageLink
+	query := r.URL.Query()
+	for _, lang := range w.pages.Languages() {
+		if lang == current {
+			continue
+		}
+		query.Set(paramLang, lang)
+		links = append(links, templates.LanguageLink{Lang: lang, Name: w.pages.Text(lang, "language.name"), Href: "?" + query.Encode()})
+	}
+	return links
+}

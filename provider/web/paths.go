@@ -1,0 +1,39 @@
+package web
+
+// Paths that another room redirects to or that metadata names. They are
+// relative to the issuer: see [Web.Path] and [Web.URL].
+const (
+	PathHome = "/"
+
+	PathOpenIDConfiguration = "/.well-known/openid-configuration"       // OpenID Connect Discovery 1.0 section 4
+	PathOAuthServer         = "/.well-known/oauth-authorization-server" // RFC 8414 section 3: before the issuer's path, not after
+	PathJWKS                = "/.well-known/jwks.json"
+
+	PathAuthorize  = "/oauth2/authorize"
+	PathToken      = "/oauth2/token" //nolint:gosec // a path, no credential
+	PathUserinfo   = "/oauth2/userinfo"
+	PathEndSession = "/oauth2/end_session"
+
+	PathSignIn    = "/signin/password"
+	PathAccount   = "/signin/account"
+	PathConsent   = "/signin/consent"
+	PathSignOut   = "/signout"
+	PathSignedOut = "/signed-out"
+
+	PathAssets = "/assets/"
+)
+
+// Path returns where p, one of the constants above, is on this server: below
+// the issuer's path. RFC 8414's document stands before it.
+func (w *Web) Path(p string) string {
+	if p == PathOAuthServer {
+		return p + w.prefix
+	}
+	return w.prefix + p
+}
+
+// URL returns p as an absolute URL of the issuer.
+func (w *Web) URL(p string) string { return w.origin + w.Path(p) }
+
+// Issuer returns the issuer identifier, exactly as configured.
+func (w *Web) Issuer() string { return w.issuer }

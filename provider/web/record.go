@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Record gathers what there is to tell of one request. It is safe for
+// concurrent use; a nil Record forgets everything.
+type Record struct {
+	mu        sync.Mutex
+	attrs     []slog.Attr
+	err       error
+	diagnosis *Diagnosis
+}
+
+// Log returns the record of the request in ctx, nil outside of one.
+func Log(ctx context.Context) *Record {
+	if s, ok := ctx.Value(stateKey{}).(*state); ok {
+		return s.record
+	}
+	return nil
+}
+
+// A value longer than this tells no more and fills the log.
+const maxLogged = 2048
+
+// Set adds a field to the request's event, or replaces it. The value must be no
+// secret, no address and no user agent.
+func (l *Record) Set(key string, value any) {
+	if l == nil {
+		return
+	}
+	if s, ok := value.(string); ok {
+		value = shorten(s)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.attrs {
+		if l.attrs[i].Key == key {
+			l.attrs[i].Value = slog.AnyValue(value)
+			return
+		}
+	}
+	l.attrs = append(l.attrs, slog.Any(key, value))
+}
+
+// Diagnose adds what would mend the request to its event, for answers that are
+// no error of the handler (a redirect with an OAuth error).
+func (l *Record) Diagnose(d Diagnosis) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.diagnosis = &d
+}
+
+func (l *Record) fail(err error) {
+	if d := diagnosisOf(err); d != nil {
+		l.Diagnose(*d)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// logRequest writes the one event of a request: the route's template, never the
+// path or the query.
+func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Duration) {
+	ctx := r.Context()
+	s := stateOf(ctx)
+	attrs := []slog.Attr{
+		slog.String("request_id", s.id),
+		slog.String("method", methodLabel(r.Method)),
+		slog.String("route", route.Path),
+		slog.Int("status", status),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+		slog.String("address", w.hidden(s.address.String())),
+		slog.String("agent", w.hidden(r.UserAgent())),
+	}
+	s.record.mu.Lock()
+	defer s.record.mu.Unlock()
+	attrs = append(attrs, s.record.attrs...)
+	if err := s.record.err; err != nil {
+		attrs = append(attrs, slog.String("error", shorten(err.Error())))
+	}
+	if d := s.record.diagnosis; d != nil {
+		attrs = append(attrs, slog.Any("diagnosis", d))
+	}
+	level := slog.LevelInfo
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	w.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// hidden is a keyed hash: the same address can be followed through the log and
+// cannot be guessed from it.
+func (w *Web) hidden(s string) string {
+	if s == "" {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(mac(w.logKey, s)[:9])
+}
+
+func shorten(s string) string {
+	if len(s) > maxLogged {
+		s = s[:maxLogged] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
