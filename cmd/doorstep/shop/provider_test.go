@@ -155,8 +155,15 @@ func (p *fakeProvider) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.refresh = rand.Text()
+	audience, scope := resource[0], apiScope
+	if audience == p.URL {
+		scope = "openid profile email"
+	} else if p.spoiled > 0 {
+		p.spoiled--
+		audience = "https://elsewhere.example"
+	}
 	body := map[string]any{
-		"token_type": "Bearer", "expires_in": 600, "refresh_token": p.refresh, "access_token": p.accessToken(resource[0]),
+		"token_type": "Bearer", "expires_in": 600, "refresh_token": p.refresh, "access_token": p.accessToken(audience, scope),
 	}
 	if r.PostFormValue("grant_type") == "authorization_code" {
 		body["id_token"] = p.idToken()
@@ -174,16 +181,9 @@ func (p *fakeProvider) idToken() string {
 	return p.sign("JWT", claims)
 }
 
-func (p *fakeProvider) accessToken(resource string) string {
-	scope := apiScope
-	if resource == p.URL {
-		scope = "openid profile email"
-	} else if p.spoiled > 0 {
-		p.spoiled--
-		resource = "https://elsewhere.example"
-	}
+func (p *fakeProvider) accessToken(audience, scope string) string {
 	return p.sign("at+jwt", map[string]any{
-		"iss": p.URL, "aud": resource, "sub": subject, "client_id": clientID, "scope": scope, "jti": rand.Text(),
+		"iss": p.URL, "aud": audience, "sub": subject, "client_id": clientID, "scope": scope, "jti": rand.Text(),
 		"iat": p.now.Unix(), "exp": p.now.Add(10 * time.Minute).Unix(), "acr": "aal2", "amr": []string{"pwd", "otp"},
 	})
 }

@@ -131,9 +131,33 @@ func TestBrowseSignInReserveSignOut(t *testing.T) {
 	if _, _, body = v.get(landed); strings.Contains(body, `id="signed-out"`) {
 		t.Error("the notice came twice")
 	}
-	v.op.set(func() { v.op.answer = map[string]string{"code": "", "error": "login_required"} })
-	if landed, _, _ = v.get("/me"); strings.HasPrefix(landed, "/me") {
+}
+
+// Signing out ends the session on the server: whoever kept the cookie has nothing.
+func TestASessionEndsWithSigningOut(t *testing.T) {
+	v := visit(t)
+	v.signIn()
+	home, err := url.Parse(v.shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := v.Jar.Cookies(home)
+	v.post("/logout")
+	v.Jar.SetCookies(home, kept)
+	if _, _, body := v.get("/"); !strings.Contains(body, `id="sign-in"`) {
 		t.Error("the session outlived signing out")
+	}
+}
+
+func TestOnlyOnesOwnSignOutIsTold(t *testing.T) {
+	v := visit(t)
+	v.signIn()
+	v.CheckRedirect = func(r *http.Request, _ []*http.Request) error { return http.ErrUseLastResponse }
+	v.post("/logout")
+	for _, path := range []string{"/", "/?state=", "/?state=other"} {
+		if _, _, body := v.get(path); strings.Contains(body, `id="signed-out"`) {
+			t.Errorf("%s tells of a sign-out that did not come back", path)
+		}
 	}
 }
 
@@ -188,6 +212,16 @@ func TestReserveNeedsASession(t *testing.T) {
 	}
 	if v.op.refreshes != 0 {
 		t.Error("something was reserved")
+	}
+}
+
+// OpenID Connect Core section 5.3.2.
+func TestUserInfoAboutSomebodyElseIsNotBelieved(t *testing.T) {
+	v := visit(t)
+	v.op.set(func() { v.op.claims = map[string]any{"sub": "p-1"} }) // userinfo still tells of p-4711
+	v.signIn()
+	if _, _, body := v.get("/me"); strings.Contains(body, "Ada") {
+		t.Errorf("the page is about somebody else:\n%s", body)
 	}
 }
 
@@ -277,17 +311,22 @@ func TestCallbackTakesAnAnswerOnceAndFromItsBrowserOnly(t *testing.T) {
 	}
 	v.get("/login")
 	v.CheckRedirect = nil
+	home, err := url.Parse(v.shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := v.Jar.Cookies(home)
 	stranger := &visitor{Client: &http.Client{}, t: t, shop: v.shop, op: v.op}
 	if _, status, _ := stranger.get(answer); status != 400 {
 		t.Errorf("another browser got %d", status)
 	}
-	if _, status, _ := v.get(answer + "&state=again"); status != 400 {
+	if _, status, _ := v.get(answer + "&scope=a&scope=b"); status != 400 {
 		t.Errorf("a repeated parameter got %d", status)
 	}
-	if _, status, _ := v.get(answer); status != 400 {
-		t.Errorf("a spent answer got %d", status)
+	v.Jar.SetCookies(home, kept)
+	if _, status, body := v.get(answer); status != 400 {
+		t.Errorf("a spent answer got %d: %s", status, body)
 	}
-	v.op.set(func() { v.op.answer = nil })
 	v.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if r.URL.Path == "/callback" {
 			v.op.set(func() { v.op.now = v.op.now.Add(15 * time.Minute) })
@@ -370,19 +409,20 @@ func TestTheAPIWantsItsOwnToken(t *testing.T) {
 		defer res.Body.Close()
 		return res.StatusCode, res.Header.Get("WWW-Authenticate")
 	}
-	token := func(resource string) string {
+	token := func(resource, scope string) string {
 		v.op.mu.Lock()
 		defer v.op.mu.Unlock()
-		return "Bearer " + v.op.accessToken(resource)
+		return "Bearer " + v.op.accessToken(resource, scope)
 	}
-	good := token(v.shop + "/api")
+	good := token(v.shop+"/api", apiScope)
 	for name, c := range map[string]struct {
 		authorization, body string
 		status              int
 		challenge           string
 	}{
 		"cookie only":        {"", `{"car":"pip"}`, 401, "Bearer"},
-		"userinfo's token":   {token(v.op.URL), `{"car":"pip"}`, 401, "another audience"},
+		"userinfo's token":   {token(v.op.URL, apiScope), `{"car":"pip"}`, 401, "another audience"},
+		"another scope":      {token(v.shop+"/api", "cars:read"), `{"car":"pip"}`, 403, `scope="cars:reserve"`},
 		"its own":            {good, `{"car":"pip"}`, 201, ""},
 		"an unknown car":     {good, `{"car":"none"}`, 404, ""},
 		"not JSON":           {good, `car=pip`, 400, ""},
