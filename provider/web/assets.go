@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io/fs"
 	"net/http"
 	"path"
 	"regexp"
@@ -16,12 +17,8 @@ func (w *Web) Assets() Route {
 	files := templates.Assets()
 	return Route{Method: http.MethodGet, Path: PathAssets + "{name}", Dialect: HTML, Handler: func(rw http.ResponseWriter, r *http.Request) error {
 		name := path.Base(r.URL.Path)
-		f, err := files.Open(name)
-		if err != nil {
+		if info, err := fs.Stat(files, name); err != nil || info.IsDir() {
 			return errNoFile
-		}
-		if err := f.Close(); err != nil {
-			return err
 		}
 		age := "public, max-age=3600"
 		if hashedName.MatchString(name) {
