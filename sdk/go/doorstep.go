@@ -79,7 +79,7 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, errors.New("doorstep: no audience")
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = time.Now //nolint:forbidigo // a service that imports this is its own composition root
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()

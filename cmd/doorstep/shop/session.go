@@ -1,7 +1,6 @@
 package shop
 
 import (
-	"container/list"
 	"crypto/rand"
 	"net/http"
 	"strings"
@@ -34,72 +33,65 @@ type signIn struct {
 	next         string // the path to go on to
 }
 
-// shelf keeps values under names that nobody can guess: at most size of them, each for
-// at most age. Where there is no room, the oldest makes it.
+// shelf keeps values under names that nobody can guess, each for at most age. It takes
+// size values: where there is no room, the oldest makes it.
 type shelf[T any] struct {
 	now  func() time.Time
 	size int
 	age  time.Duration
 
-	mu     sync.Mutex
-	order  *list.List // of kept[T], oldest first
-	byName map[string]*list.Element
+	mu    sync.Mutex
+	kept  map[string]kept[T]
+	queue []string // names, oldest first; those of values taken stay until it is their turn
 }
 
 type kept[T any] struct {
-	name  string
-	since time.Time
 	value T
+	since time.Time
 }
 
 func newShelf[T any](now func() time.Time, size int, age time.Duration) *shelf[T] {
-	return &shelf[T]{now: now, size: size, age: age, order: list.New(), byName: map[string]*list.Element{}}
+	return &shelf[T]{now: now, size: size, age: age, kept: map[string]kept[T]{}}
 }
 
 // put keeps value and returns its name, of 130 random bits.
 func (s *shelf[T]) put(value T) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for oldest := s.order.Front(); oldest != nil; oldest = s.order.Front() {
-		if s.order.Len() < s.size && s.fresh(oldest) {
-			break
-		}
-		s.remove(oldest)
+	for len(s.queue) > 0 && (len(s.queue) >= s.size || !s.fresh(s.queue[0])) {
+		delete(s.kept, s.queue[0])
+		s.queue = s.queue[1:]
 	}
 	name := rand.Text()
-	s.byName[name] = s.order.PushBack(kept[T]{name: name, since: s.now(), value: value})
+	s.kept[name] = kept[T]{value, s.now()}
+	s.queue = append(s.queue, name)
 	return name
 }
 
 func (s *shelf[T]) get(name string) (value T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.byName[name]
-	if !ok || !s.fresh(e) {
+	if !s.fresh(name) {
 		return value, false
 	}
-	return e.Value.(kept[T]).value, true
+	return s.kept[name].value, true
 }
 
 // take is get, once.
 func (s *shelf[T]) take(name string) (value T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.byName[name]
-	if !ok {
+	if !s.fresh(name) {
 		return value, false
 	}
-	s.remove(e)
-	return e.Value.(kept[T]).value, s.fresh(e)
+	value = s.kept[name].value
+	delete(s.kept, name)
+	return value, true
 }
 
-func (s *shelf[T]) fresh(e *list.Element) bool {
-	return s.now().Sub(e.Value.(kept[T]).since) < s.age
-}
-
-func (s *shelf[T]) remove(e *list.Element) {
-	delete(s.byName, e.Value.(kept[T]).name)
-	s.order.Remove(e)
+func (s *shelf[T]) fresh(name string) bool {
+	k, ok := s.kept[name]
+	return ok && s.now().Sub(k.since) < s.age
 }
 
 // session returns the visitor's session, or nil.
@@ -114,7 +106,7 @@ func (s *Shop) setCookie(w http.ResponseWriter, name, value string, age time.Dur
 	if value == "" {
 		seconds = -1
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: Secure on https; the demo runs on http on a loopback address
 		Name: name, Value: value, Path: "/", MaxAge: seconds,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(s.cfg.BaseURL, "https:"),
 	})

@@ -29,7 +29,13 @@ func TestAShelfIsBoundedByCountAndAge(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	s.put(9)
-	if s.order.Len() != 1 || len(s.byName) != 1 {
-		t.Errorf("%d kept, though all but one have aged", s.order.Len())
+	if len(s.queue) != 1 || len(s.kept) != 1 {
+		t.Errorf("%d kept in a queue of %d, though all but one have aged", len(s.kept), len(s.queue))
+	}
+	for range 10 { // as many that begin a sign-in and end it do
+		s.take(s.put(1))
+	}
+	if len(s.queue) > 3 || len(s.kept) > 3 {
+		t.Errorf("%d kept in a queue of %d, though there is room for 3", len(s.kept), len(s.queue))
 	}
 }
