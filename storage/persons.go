@@ -14,6 +14,9 @@ type Person struct {
 	DisabledAt Time
 }
 
+// TableName implements gorm's Tabler: left to itself it would say "people".
+func (Person) TableName() string { return "persons" }
+
 // Identifier is a name by which a person is found: canonical in Value, as the
 // person wrote it in Display.
 type Identifier struct {
