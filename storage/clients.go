@@ -93,14 +93,9 @@ func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
 // DeleteClient removes a client and what people agreed to for it; ErrNotFound:
 // there is none. Its grants stay, revoked, so that their reuse is still seen.
 func (s *Store) DeleteClient(ctx context.Context, id string, now Time) error {
-	for _, w := range []write{
-		{text: "DELETE FROM clients WHERE id = ?", args: []any{id}, guard: ErrNotFound},
-		{text: "DELETE FROM consents WHERE client_id = ?", args: []any{id}},
-		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'client deleted' WHERE client_id = ? AND revoked_at IS NULL", args: []any{now, id}},
-	} {
-		if err := s.do(ctx, w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.doAll(ctx,
+		write{text: "DELETE FROM clients WHERE id = ?", args: []any{id}, guard: ErrNotFound},
+		write{text: "DELETE FROM consents WHERE client_id = ?", args: []any{id}},
+		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'client deleted' WHERE client_id = ? AND revoked_at IS NULL", args: []any{now, id}},
+	)
 }

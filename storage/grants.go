@@ -85,8 +85,7 @@ func (s *Store) grantWhere(ctx context.Context, where string, arg any) (*GrantSt
 			", s.ended_at AS session_ended_at, s.expires_at AS session_expires_at").
 		Joins("JOIN persons p ON p.id = g.person_id").
 		Joins("LEFT JOIN sessions s ON s.id = g.session_id").
-		Joins("LEFT JOIN identifiers i ON i.person_id = g.person_id AND i.kind = 'email'"+
-			" AND i.created_at = (SELECT min(created_at) FROM identifiers WHERE person_id = g.person_id AND kind = 'email')").
+		Joins(joinFirstEmail("g.person_id")).
 		Where(where, arg), &g)
 	if err != nil {
 		return nil, err
@@ -128,11 +127,13 @@ func (s *Store) RotateRefresh(ctx context.Context, g *Grant, from int64) error {
 // RevokeGrant revokes a grant and, by a row that lasts until the last access
 // token could, every token that came of it. It may be called again.
 func (s *Store) RevokeGrant(ctx context.Context, id ID, why string, now, until Time) error {
-	if err := s.do(ctx, write{
-		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE id = ? AND revoked_at IS NULL",
-		args: []any{now, why, id},
-	}); err != nil {
-		return err
-	}
-	return s.Revoke(ctx, &Revocation{Kind: RevokedGrant, ID: string(id), NotBefore: now, ExpiresAt: until})
+	return s.Together(ctx, func(ctx context.Context) error {
+		if err := s.do(ctx, write{
+			text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE id = ? AND revoked_at IS NULL",
+			args: []any{now, why, id},
+		}); err != nil {
+			return err
+		}
+		return s.Revoke(ctx, &Revocation{Kind: RevokedGrant, ID: string(id), NotBefore: now, ExpiresAt: until})
+	})
 }

@@ -38,7 +38,7 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	dialect, opts := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if s.dialect == onPostgres {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // asked each second
 		if err != nil {
 			return nil, fmt.Errorf("storage: migration lock: %w", err)
 		}

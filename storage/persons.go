@@ -78,6 +78,13 @@ func (s *Store) Identifiers(ctx context.Context, person ID) ([]Identifier, error
 	return ids, translate(err)
 }
 
+// joinFirstEmail joins a person's first address as i: one row at most, also
+// when several were added at the same moment.
+func joinFirstEmail(person string) string {
+	return "LEFT JOIN identifiers i ON i.person_id = " + person + " AND i.kind = 'email' AND i.value = " +
+		"(SELECT value FROM identifiers WHERE person_id = " + person + " AND kind = 'email' ORDER BY created_at, value LIMIT 1)"
+}
+
 // CreatePerson adds a person.
 func (s *Store) CreatePerson(ctx context.Context, p *Person) error {
 	return s.do(ctx, s.insert(ctx, p, ""))
@@ -92,16 +99,11 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 // in the same breath. ErrNotFound: there is no such person, or they are
 // disabled already.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
-	for _, w := range []write{
-		{text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound},
-		{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, id}},
-		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'person disabled' WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, id}},
-	} {
-		if err := s.do(ctx, w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.doAll(ctx,
+		write{text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound},
+		write{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, id}},
+		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'person disabled' WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, id}},
+	)
 }
 
 // PasswordOf returns a person's password hash, or ErrNotFound.

@@ -68,15 +68,10 @@ func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) e
 // EndSession ends a session and revokes the grants that live by it (those
 // without offline_access). ErrStale: it ended before.
 func (s *Store) EndSession(ctx context.Context, id ID, now Time) error {
-	for _, w := range []write{
-		{text: "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", args: []any{now, id}, guard: ErrStale},
-		{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"), args: []any{now, id}},
-	} {
-		if err := s.do(ctx, w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.doAll(ctx,
+		write{text: "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", args: []any{now, id}, guard: ErrStale},
+		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"), args: []any{now, id}},
+	)
 }
 
 // andNot is a condition on a boolean column that both databases understand.

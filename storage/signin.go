@@ -46,8 +46,7 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").
-		Joins("LEFT JOIN identifiers i ON i.person_id = s.person_id AND i.kind = 'email'"+
-			" AND i.created_at = (SELECT min(created_at) FROM identifiers WHERE person_id = s.person_id AND kind = 'email')").
+		Joins(joinFirstEmail("s.person_id")).
 		Where("s.secret_hash IN ? AND s.ended_at IS NULL AND s.expires_at > ? AND p.disabled_at IS NULL", hashes, now).
 		Find(&rows).Error
 	return rows, translate(err)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -20,12 +21,13 @@ func (s *Store) TakeThrottle(ctx context.Context, key []byte, interval time.Dura
 	step, at := interval.Microseconds(), now.UnixMicro()
 	tolerance := step * int64(burst-1)
 	var due []int64
+	// The key is not the first value: gorm would take the bytes after "(" for a list.
 	err := s.db(ctx).Raw(
-		"INSERT INTO throttles (key, due, expires_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"+
+		"INSERT INTO throttles (due, key, expires_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"+
 			" due = CASE WHEN throttles.due > ? THEN throttles.due ELSE ? END + ?,"+
 			" expires_at = CASE WHEN throttles.due > ? THEN throttles.due ELSE ? END + ?"+
 			" WHERE throttles.due <= ? RETURNING due",
-		key, at+step, at+step, at, at, step, at, at, step, at+tolerance).Scan(&due).Error
+		at+step, key, at+step, at, at, step, at, at, step, at+tolerance).Scan(&due).Error
 	if err != nil {
 		return 0, translate(err)
 	}
@@ -35,10 +37,11 @@ func (s *Store) TakeThrottle(ctx context.Context, key []byte, interval time.Dura
 	return s.throttleWait(ctx, key, tolerance, at)
 }
 
-// throttleWait returns how long until the bucket gives its next token.
+// throttleWait returns how long until the bucket gives its next token: at least
+// a second, also when it was emptied meanwhile.
 func (s *Store) throttleWait(ctx context.Context, key []byte, tolerance, at int64) (time.Duration, error) {
 	var t Throttle
-	if err := take(s.db(ctx).Where("key = ?", key), &t); err != nil {
+	if err := take(s.db(ctx).Where("key = ?", key), &t); err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, err
 	}
 	return max(time.Duration(t.Due-tolerance-at)*time.Microsecond, time.Second), nil

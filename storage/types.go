@@ -53,10 +53,15 @@ func ParseID(s string) (ID, error) {
 	return ID(s), nil
 }
 
-// Value implements driver.Valuer.
+// Value implements driver.Valuer. An ID of another form than ParseID takes is
+// ErrNotFound on every database: Postgres would read some of them as the UUID
+// that they resemble, and answer others with an error.
 func (id ID) Value() (driver.Value, error) {
 	if id == "" {
 		return nil, nil //nolint:nilnil // NULL is the value
+	}
+	if _, err := ParseID(string(id)); err != nil {
+		return nil, err
 	}
 	return string(id), nil
 }

@@ -61,6 +61,18 @@ func (s *Store) do(ctx context.Context, w write) error {
 	return s.exec(s.db(ctx), w)
 }
 
+// doAll is do for the writes of one change: all of them or none.
+func (s *Store) doAll(ctx context.Context, writes ...write) error {
+	return s.Together(ctx, func(ctx context.Context) error {
+		for _, w := range writes {
+			if err := s.do(ctx, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // exec runs one write on its own.
 func (s *Store) exec(db *gorm.DB, w write) error {
 	res := db.Exec(w.render("", ""), w.args...)

@@ -1,0 +1,50 @@
+package providertest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What a test may need beyond Go, as DOORSTEP_TEST_REQUIRE names it.
+const (
+	needPostgres = "postgres"
+	needChromium = "chromium"
+)
+
+// missing is what a machine lacks: a reason to skip a test, where anything else
+// that goes wrong with a need is a failure.
+type missing struct{ what string }
+
+func (m missing) Error() string { return m.what }
+
+// need skips the test when the named need is missing, or fails it when
+// DOORSTEP_TEST_REQUIRE names it or it is there and does not work.
+func need(t testing.TB, name string, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if _, lacks := err.(missing); lacks && !slices.Contains(listed("DOORSTEP_TEST_REQUIRE"), name) {
+		t.Skipf("needs %s: %v", name, err)
+	}
+	t.Fatalf("needs %s: %v", name, err)
+}
+
+// listed returns the names in a comma-separated environment variable.
+func listed(variable string) []string {
+	return strings.FieldsFunc(os.Getenv(variable), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// namedIn is listed, for a variable whose names must be among known ones.
+func namedIn(variable string, known ...string) ([]string, error) {
+	names := listed(variable)
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%s: %q is none of %s", variable, name, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
+}

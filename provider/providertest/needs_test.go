@@ -1,0 +1,29 @@
+package providertest
+
+import (
+	"testing"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// TestNeeds says what this machine has of what the tests need, and starts each.
+func TestNeeds(t *testing.T) {
+	if _, err := namedIn("DOORSTEP_TEST_REQUIRE", needPostgres, needChromium); err != nil {
+		t.Error(err)
+	}
+	t.Run(needPostgres, func(t *testing.T) {
+		s, err := storage.Open(t.Context(), Postgres(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.CheckSchema(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := postgres()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("Postgres of %s works", c.bin)
+	})
+}

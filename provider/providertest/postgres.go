@@ -1,0 +1,166 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// A cluster is this process's own Postgres. It speaks on a socket only and
+// keeps nothing safe, which makes it quick.
+type cluster struct {
+	bin  string // its programs
+	dir  string // its data, its log and its socket
+	attr *syscall.SysProcAttr
+	made atomic.Int64 // databases so far
+}
+
+const templateDatabase = "doorstep_template"
+
+var postgres = sync.OnceValues(startPostgres)
+
+// postgresBin returns the directory of the newest Postgres here.
+func postgresBin() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	newest, bin := 0, ""
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian keeps it off PATH
+	if err != nil {
+		return "", err
+	}
+	for _, path := range found {
+		dir := filepath.Dir(path)
+		if version, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && version > newest {
+			newest, bin = version, dir
+		}
+	}
+	if bin == "" {
+		return "", missing{"no initdb on PATH or in /usr/lib/postgresql/*/bin; apt-get install postgresql"}
+	}
+	return bin, nil
+}
+
+// startPostgres starts the cluster and makes the migrated database that each
+// test gets a copy of.
+func startPostgres() (*cluster, error) {
+	bin, err := postgresBin()
+	if err != nil {
+		return nil, err
+	}
+	attr, give, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	root, err := scratch()
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{bin: bin, dir: filepath.Join(root, "pg"), attr: attr}
+	if err := os.Mkdir(c.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := give(c.dir); err != nil {
+		return nil, err
+	}
+	data := filepath.Join(c.dir, "data")
+	if err := c.run("initdb", "-D", data, "-U", "doorstep", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"); err != nil {
+		return nil, err
+	}
+	if err := atEnd(stopPostgres(data)); err != nil {
+		return nil, err
+	}
+	settings := []string{
+		"listen_addresses=''", "unix_socket_directories=" + c.dir,
+		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_connections=200",
+	}
+	err = c.run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(c.dir, "log"), "-o", "-c "+strings.Join(settings, " -c "), "start")
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
+		return nil, fmt.Errorf("%w\n%s", err, log)
+	}
+	return c, c.makeTemplate()
+}
+
+// stopPostgres is the shell line that stops a cluster at once, and waits for it
+// to be gone, so that its files can be removed.
+func stopPostgres(data string) string {
+	pidFile := quote(filepath.Join(data, "postmaster.pid"))
+	return fmt.Sprintf("if pid=$(head -n 1 %s 2>/dev/null); then kill -QUIT $pid; for i in $(seq 50); do kill -0 $pid 2>/dev/null || break; sleep 0.1; done; fi", pidFile)
+}
+
+func (c *cluster) run(program string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, program), args...)
+	cmd.SysProcAttr, cmd.Dir = c.attr, c.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
+}
+
+func (c *cluster) makeTemplate() error {
+	ctx := context.Background()
+	if err := c.exec(ctx, "CREATE DATABASE "+templateDatabase); err != nil {
+		return err
+	}
+	s, err := storage.Open(ctx, c.url(templateDatabase))
+	if err != nil {
+		return err
+	}
+	if _, err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	return s.Close() // a database that is in use cannot be copied
+}
+
+// exec runs one statement outside of any test's database.
+func (c *cluster) exec(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, c.url("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// url returns the database URL of one of the cluster's databases.
+func (c *cluster) url(database string) string {
+	q := url.Values{"host": {c.dir}, "sslmode": {"disable"}}
+	return (&url.URL{Scheme: "postgres", User: url.User("doorstep"), Path: "/" + database, RawQuery: q.Encode()}).String()
+}
+
+// Postgres returns the URL of a migrated, empty database that is this test's
+// own, dropped when the test ends.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	c, err := postgres()
+	need(t, needPostgres, err)
+	name := fmt.Sprintf("doorstep_%d", c.made.Add(1))
+	if err := c.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+templateDatabase); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// The test's own context is over by now. FORCE: a replica may still be connected.
+		if err := c.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return c.url(name)
+}

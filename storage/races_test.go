@@ -1,0 +1,211 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// What a race could break.
+var raceTests = map[string]func(*testing.T, fixture){
+	"one of 50 spends a code":                testRaceCode,
+	"one of 50 spends an interaction":        testRaceInteraction,
+	"one of 50 rotates a refresh token":      testRaceRefresh,
+	"one of 50 renews a session":             testRaceSession,
+	"one of 50 updates a client":             testRaceClient,
+	"one of 50 takes an address":             testRaceIdentifier,
+	"one of 50 makes the root secret":        testRaceSecret,
+	"a throttle gives its burst and no more": testThrottle,
+	"a throttle may be emptied while taken":  testThrottleEmptied,
+	"32 writers wait for each other":         testWriters,
+}
+
+const racers = 50
+
+// Each loser's event is undone with its spending.
+func testRaceCode(t *testing.T, f fixture) {
+	g := f.grant(f.person("ada"), "code")
+	f.oneWins(storage.ErrSpent, race(racers, func(i int) error {
+		mine := *g
+		mine.CodeUsedAt, mine.RefreshHash, mine.RefreshGen = after(time.Duration(i)*time.Second), hash(fmt.Sprint(i)), 1
+		ctx := storage.WithUnit(f.ctx)
+		return errors.Join(f.CreateEvent(ctx, event("code.spent")), f.SpendCode(ctx, &mine), f.Flush(ctx))
+	}))
+	if kinds := f.eventKinds(); len(kinds) != 1 {
+		t.Errorf("%d events of one spending", len(kinds))
+	}
+}
+
+func testRaceInteraction(t *testing.T, f fixture) {
+	p, i := f.person("ada"), f.interaction(after(time.Hour))
+	f.oneWins(storage.ErrSpent, race(racers, func(n int) error {
+		ctx := storage.WithUnit(f.ctx)
+		return errors.Join(f.CreateGrant(ctx, newGrant(p, fmt.Sprint(n))), f.SpendInteraction(ctx, i.ID, now), f.Flush(ctx))
+	}))
+	var grants int
+	f.must(f.SQL().QueryRowContext(f.ctx, "SELECT count(*) FROM grants").Scan(&grants))
+	if grants != 1 {
+		t.Errorf("%d grants of one interaction", grants)
+	}
+}
+
+func testRaceRefresh(t *testing.T, f fixture) {
+	g := newGrant(f.person("ada"), "code")
+	g.RefreshHash, g.RefreshGen = hash("refresh"), 1
+	f.must(f.CreateGrant(f.ctx, g))
+	for from := int64(1); from <= 3; from++ {
+		f.oneWins(storage.ErrStale, race(racers, func(int) error { return f.RotateRefresh(f.ctx, g, from) }))
+	}
+	got, err := f.GrantByID(f.ctx, g.ID)
+	f.must(err)
+	if got.Grant.RefreshGen != 4 {
+		t.Errorf("generation %d after three rotations of the first", got.Grant.RefreshGen)
+	}
+}
+
+func testRaceSession(_ *testing.T, f fixture) {
+	se := f.session(f.person("ada"), "secret")
+	f.oneWins(storage.ErrStale, race(racers, func(i int) error {
+		mine := *se
+		mine.SecretHash = hash(fmt.Sprint(i))
+		return f.RenewSession(f.ctx, &mine, hash("secret"))
+	}))
+}
+
+func testRaceClient(_ *testing.T, f fixture) {
+	c := &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}
+	f.must(f.CreateClient(f.ctx, c))
+	f.oneWins(storage.ErrStale, race(racers, func(int) error {
+		mine := *c
+		return f.UpdateClient(f.ctx, &mine)
+	}))
+}
+
+func testRaceIdentifier(_ *testing.T, f fixture) {
+	p := f.person("ada")
+	f.oneWins(storage.ErrConflict, race(racers, func(int) error {
+		return f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "email", Value: "ada@example.com", PersonID: p.ID, CreatedAt: now})
+	}))
+}
+
+// All of them succeed, and all read what the first one wrote.
+func testRaceSecret(t *testing.T, f fixture) {
+	var seen [racers]string
+	for _, err := range race(racers, func(i int) error {
+		if err := f.CreateSecret(f.ctx, &storage.Secret{Name: "root", Sealed: []byte(fmt.Sprint(i)), CreatedAt: now}); err != nil {
+			return err
+		}
+		s, err := f.SecretNamed(f.ctx, "root")
+		if err == nil {
+			seen[i] = string(s.Sealed)
+		}
+		return err
+	}) {
+		f.must(err)
+	}
+	for _, s := range seen {
+		if s != seen[0] {
+			t.Fatalf("replicas read different secrets: %q", seen)
+		}
+	}
+}
+
+// The generic cell rate algorithm: burst at once, then one each interval.
+func testThrottle(t *testing.T, f fixture) {
+	const burst = 7
+	key := []byte{0, 255, '\''}
+	take := func(at time.Duration) time.Duration {
+		t.Helper()
+		wait, err := f.TakeThrottle(f.ctx, key, time.Minute, burst, now.Add(at))
+		f.must(err)
+		return wait
+	}
+	var given atomic.Int64
+	for _, err := range race(100, func(int) error {
+		wait, err := f.TakeThrottle(f.ctx, key, time.Minute, burst, now.Time)
+		if err == nil && wait == 0 {
+			given.Add(1)
+		}
+		return err
+	}) {
+		f.must(err)
+	}
+	if given.Load() != burst {
+		t.Errorf("%d of 100 parallel takes succeeded, want %d", given.Load(), burst)
+	}
+	if wait := take(0); wait != time.Minute {
+		t.Errorf("wait %v, want one interval", wait)
+	}
+	if wait := take(20 * time.Second); wait != 40*time.Second {
+		t.Errorf("wait %v after 20 s, want 40 s", wait)
+	}
+	if wait := take(time.Minute - time.Millisecond); wait != time.Second {
+		t.Errorf("wait %v just before, want the least: 1 s", wait)
+	}
+	if wait := take(time.Minute); wait != 0 {
+		t.Errorf("wait %v after one interval, want none", wait)
+	}
+	if wait := take(time.Minute); wait == 0 {
+		t.Error("one interval gave two tokens")
+	}
+	for range burst {
+		if wait := take(24 * time.Hour); wait != 0 {
+			t.Errorf("after a day the burst is not full again: wait %v", wait)
+		}
+	}
+	if wait := take(24 * time.Hour); wait == 0 {
+		t.Error("a day filled the bucket beyond its burst")
+	}
+	f.must(f.GiveThrottle(f.ctx, key))
+	if wait := take(24 * time.Hour); wait != 0 {
+		t.Errorf("an emptied bucket makes wait %v", wait)
+	}
+	if wait, err := f.TakeThrottle(f.ctx, []byte("other"), time.Minute, 1, now.Time); err != nil || wait != 0 {
+		t.Errorf("another key: wait %v, error %v", wait, err)
+	}
+}
+
+// A right password empties the bucket between another's refusal and the
+// reading of how long to wait: that is no error.
+func testThrottleEmptied(_ *testing.T, f fixture) {
+	key := []byte("key")
+	for _, err := range race(20, func(i int) error {
+		for range 20 {
+			if i%2 == 0 {
+				if err := f.GiveThrottle(f.ctx, key); err != nil {
+					return err
+				}
+			} else if _, err := f.TakeThrottle(f.ctx, key, time.Minute, 1, now.Time); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		f.must(err)
+	}
+}
+
+// Writers wait for each other: none is told that the database is locked.
+func testWriters(t *testing.T, f fixture) {
+	const writers, each = 32, 10
+	p := f.person("ada")
+	for _, err := range race(writers, func(i int) error {
+		for n := range each {
+			ctx := storage.WithUnit(f.ctx)
+			err := errors.Join(f.CreateGrant(ctx, newGrant(p, fmt.Sprint(i, n))), f.CreateEvent(ctx, event("grant.made")), f.Flush(ctx))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		f.must(err)
+	}
+	if kinds := f.eventKinds(); len(kinds) != writers*each {
+		t.Errorf("%d events, want %d", len(kinds), writers*each)
+	}
+}

@@ -1,0 +1,205 @@
+package storage_test
+
+import (
+	"database/sql"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm/schema"
+
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// The schema is what the entities say, goes up and down, and is checked.
+var schemaTests = map[string]func(*testing.T, fixture){
+	"the schema has the entities' columns": testColumns,
+	"migrations go up, down and up":        testMigrations,
+	"a schema that is behind is named":     testSchemaBehind,
+	"a schema that is ahead is named":      testSchemaAhead,
+}
+
+// entities has one of each; a new one is added here with its table.
+var entities = []any{
+	storage.Key{}, storage.Secret{}, storage.Client{}, storage.Resource{}, storage.Person{}, storage.Identifier{}, storage.Password{},
+	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
+	storage.Revocation{}, storage.Throttle{}, storage.Event{},
+}
+
+// A column as both databases can tell it.
+type column struct {
+	kind     string // integer, text or bytes
+	nullable bool
+	key      bool // part of the primary key
+}
+
+func testColumns(t *testing.T, f fixture) {
+	got := f.columns()
+	want := map[string][]string{}
+	for _, e := range entities {
+		s, err := schema.Parse(e, &sync.Map{}, schema.NamingStrategy{})
+		f.must(err)
+		want[s.Table] = slices.Sorted(slices.Values(s.DBNames))
+		for _, name := range s.DBNames {
+			if key := got[s.Table][name].key; key != s.FieldsByDBName[name].PrimaryKey {
+				t.Errorf("%s.%s: the primary key has it: %v", s.Table, name, key)
+			}
+		}
+	}
+	have := map[string][]string{}
+	for table, columns := range got {
+		have[table] = slices.Sorted(maps.Keys(columns))
+	}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("-entities +schema\n%s", diff)
+	}
+}
+
+// TestSchemasAreAlike: the same tables, columns, NULLs, keys and indexes on both.
+func TestSchemasAreAlike(t *testing.T) {
+	sqlite, postgres := newFixture(t, providertest.SQLite(t)), newFixture(t, providertest.Postgres(t))
+	if diff := cmp.Diff(sqlite.columns(), postgres.columns(), cmp.AllowUnexported(column{})); diff != "" {
+		t.Errorf("-sqlite +postgres\n%s", diff)
+	}
+	if diff := cmp.Diff(sqlite.indexes(), postgres.indexes()); diff != "" {
+		t.Errorf("-sqlite +postgres\n%s", diff)
+	}
+}
+
+// columns returns the columns of every table but the migrations' own.
+func (f fixture) columns() map[string]map[string]column {
+	f.t.Helper()
+	query := `SELECT m.name, c.name, c.type, c."notnull" = 0 AND c.pk = 0, c.pk > 0 FROM sqlite_schema m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%'`
+	if f.onPostgres() {
+		query = `SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'YES', EXISTS (
+				SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+				WHERE i.indisprimary AND i.indrelid = c.table_name::regclass AND a.attname = c.column_name)
+			FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name NOT LIKE 'goose%'`
+	}
+	kinds := map[string]string{"integer": "integer", "bigint": "integer", "boolean": "integer",
+		"text": "text", "uuid": "text", "jsonb": "text", "blob": "bytes", "bytea": "bytes"}
+	tables := map[string]map[string]column{}
+	f.each(query, func(rows *sql.Rows) error {
+		var table, name, kind string
+		var c column
+		if err := rows.Scan(&table, &name, &kind, &c.nullable, &c.key); err != nil {
+			return err
+		}
+		if c.kind = kinds[strings.ToLower(kind)]; c.kind == "" {
+			f.t.Errorf("%s.%s has a type of its own: %s", table, name, kind)
+		}
+		if tables[table] == nil {
+			tables[table] = map[string]column{}
+		}
+		tables[table][name] = c
+		return nil
+	})
+	return tables
+}
+
+// indexes returns the columns of every index that has a name of ours.
+func (f fixture) indexes() map[string][]string {
+	f.t.Helper()
+	query := `SELECT m.name, i.name FROM sqlite_schema m, pragma_index_info(m.name) i
+		WHERE m.type = 'index' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, i.seqno`
+	if f.onPostgres() {
+		query = `SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+			WHERE c.relkind = 'i' AND c.relnamespace = 'public'::regnamespace AND c.relname !~ '_(pkey|key)$' ORDER BY c.relname, a.attnum`
+	}
+	indexes := map[string][]string{}
+	f.each(query, func(rows *sql.Rows) error {
+		var index, column string
+		err := rows.Scan(&index, &column)
+		indexes[index] = append(indexes[index], column)
+		return err
+	})
+	return indexes
+}
+
+func (f fixture) each(query string, row func(*sql.Rows) error) {
+	f.t.Helper()
+	rows, err := f.SQL().QueryContext(f.ctx, query)
+	f.must(err)
+	defer rows.Close()
+	for rows.Next() {
+		f.must(row(rows))
+	}
+	f.must(rows.Err())
+}
+
+func testMigrations(t *testing.T, f fixture) {
+	f.must(f.CheckSchema(f.ctx))
+	none, err := f.Migrate(f.ctx)
+	f.must(err)
+	if len(none) != 0 {
+		t.Errorf("a migrated database was migrated by %v", none)
+	}
+	want := f.columns()
+	known, err := f.Migrations(f.ctx)
+	f.must(err)
+	for i := range known {
+		undone, err := f.MigrateDown(f.ctx)
+		f.must(err)
+		if last := known[len(known)-1-i]; len(undone) != 1 || undone[0].Version != last.Version || last.Applied.IsZero() {
+			t.Errorf("undone %v, want %v", undone, last)
+		}
+	}
+	if left := f.columns(); len(left) != 0 {
+		t.Errorf("left after every migration was undone: %v", left)
+	}
+	nothing, err := f.MigrateDown(f.ctx)
+	f.must(err)
+	if len(nothing) != 0 {
+		t.Errorf("undone below the first: %v", nothing)
+	}
+	pending, err := f.Migrations(f.ctx)
+	f.must(err)
+	for _, m := range pending {
+		if !m.Applied.IsZero() {
+			t.Errorf("undone, but applied: %v", m)
+		}
+	}
+	again, err := f.Migrate(f.ctx)
+	f.must(err)
+	if len(again) != len(known) {
+		t.Errorf("applied again: %v, want %v", again, known)
+	}
+	if diff := cmp.Diff(want, f.columns(), cmp.AllowUnexported(column{})); diff != "" {
+		t.Errorf("-first +again\n%s", diff)
+	}
+}
+
+func testSchemaBehind(t *testing.T, f fixture) {
+	_, err := f.MigrateDown(f.ctx)
+	f.must(err)
+	f.want(storage.ErrSchemaBehind, f.CheckSchema(f.ctx))
+	_, err = f.SQL().ExecContext(f.ctx, "DROP TABLE goose_db_version")
+	f.must(err)
+	f.want(storage.ErrSchemaBehind, f.CheckSchema(f.ctx)) // never migrated
+}
+
+func testSchemaAhead(_ *testing.T, f fixture) {
+	_, err := f.SQL().ExecContext(f.ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	f.must(err)
+	f.want(storage.ErrSchemaAhead, f.CheckSchema(f.ctx))
+}
+
+// TestReplicasMigrateAtOnce: one migrates, the others wait and find it done.
+func TestReplicasMigrateAtOnce(t *testing.T) {
+	f := newFixture(t, providertest.Postgres(t))
+	_, err := f.MigrateDown(f.ctx)
+	f.must(err)
+	stores := []*storage.Store{open(t, f.url), open(t, f.url), open(t, f.url)}
+	for _, err := range race(len(stores), func(i int) error {
+		_, err := stores[i].Migrate(f.ctx)
+		return err
+	}) {
+		f.must(err)
+	}
+	f.must(f.CheckSchema(f.ctx))
+}
