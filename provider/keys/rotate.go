@@ -1,0 +1,119 @@
+package keys
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// State is where a key stands in its life.
+type State string
+
+// The states of a key, in order.
+const (
+	StateNext      State = "next"      // published, does not sign yet
+	StateSigning   State = "signing"   // signs
+	StateRetired   State = "retired"   // published while its last tokens live
+	StateHint      State = "hint"      // verifies ID tokens given back as hints, no more
+	StateForgotten State = "forgotten" // verifies nothing
+)
+
+// Key is what may be told about a signing key. Zero times are not set.
+type Key struct {
+	KID       string
+	Alg       string
+	State     State
+	CreatedAt time.Time // published from here
+	ActiveAt  time.Time // signs from here
+	RetiredAt time.Time // to here
+	ExpiresAt time.Time // leaves the published set here
+}
+
+// List returns every key, oldest first.
+func (s *Service) List(ctx context.Context) ([]Key, error) {
+	set, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Key, len(set.keys))
+	for i := range set.keys {
+		k := &set.keys[i]
+		out[i] = Key{
+			KID: k.kid, Alg: k.alg, State: k.state(s.now()),
+			CreatedAt: k.created, ActiveAt: k.active, RetiredAt: k.retired, ExpiresAt: k.expires,
+		}
+	}
+	return out, nil
+}
+
+func (k *stored) state(now time.Time) State {
+	switch {
+	case k.active.After(now):
+		return StateNext
+	case k.signs(now):
+		return StateSigning
+	case k.published(now):
+		return StateRetired
+	case k.knowsHints(now):
+		return StateHint
+	}
+	return StateForgotten
+}
+
+// JWKS returns the JWK Set of RFC 7517 section 5 with its entity tag, quotes
+// included (RFC 9110 section 8.8.3). The body must not be changed.
+func (s *Service) JWKS(ctx context.Context) (body []byte, etag string, err error) {
+	set, err := s.current(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return set.jwks, set.etag, nil
+}
+
+// MaxAge returns how long others may cache the JWK Set.
+func (s *Service) MaxAge() time.Duration { return s.cfg.JWKSMaxAge }
+
+// Rotate appends to the unit in ctx the successor of the key of alg, and returns
+// it. It is published at once and signs when every cached copy of the JWK Set
+// has lapsed; the old key retires then, and leaves the set after Keep. The
+// caller records the event and flushes; storage.ErrStale from Flush means that
+// the key was rotated by somebody else meanwhile.
+func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
+	kept := keyAlg(alg)
+	if kept == "" {
+		return Key{}, fmt.Errorf("keys: the algorithm %q is none of ES256, EdDSA, RS256 and PS256", alg)
+	}
+	rows, err := s.store.Keys(ctx)
+	if err != nil {
+		return Key{}, fmt.Errorf("keys: read: %w", err)
+	}
+	fresh, err := s.newKey(kept, base64.RawURLEncoding.EncodeToString(random(kidSize)))
+	if err != nil {
+		return Key{}, err
+	}
+	now := s.now()
+	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now.Add(s.cfg.JWKSMaxAge))
+	if err := s.store.CreateKey(ctx, fresh); err != nil {
+		return Key{}, fmt.Errorf("keys: write: %w", err)
+	}
+	if old := unretired(rows, kept); old != nil {
+		retired := fresh.ActiveAt
+		if err := s.store.RetireKey(ctx, old.KID, retired, storage.At(retired.Add(s.cfg.Keep))); err != nil {
+			return Key{}, fmt.Errorf("keys: retire %s: %w", old.KID, err)
+		}
+	}
+	return Key{KID: fresh.KID, Alg: kept, State: StateNext, CreatedAt: fresh.CreatedAt.Time, ActiveAt: fresh.ActiveAt.Time}, nil
+}
+
+// unretired returns the newest key of alg that nobody has rotated yet.
+func unretired(rows []storage.Key, alg string) *storage.Key {
+	for i := len(rows) - 1; i >= 0; i-- {
+		if rows[i].Alg == alg && rows[i].RetiredAt.IsZero() {
+			return &rows[i]
+		}
+	}
+	return nil
+}

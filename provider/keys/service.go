@@ -1,0 +1,201 @@
+package keys
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Config says what is signed with, and how long keys overlap.
+type Config struct {
+	KEK        []byte        // the key-encryption key, 32 bytes
+	Algorithms []string      // those that a key is kept for; default ES256, RS256, EdDSA
+	JWKSMaxAge time.Duration // how long others may cache the published keys; default 15 min
+	Keep       time.Duration // how long a retired key stays published: the longest token life and skew; default 2 h
+}
+
+// maxAge is how old the keys in memory may be, so that the rotation of another
+// process is noticed within 5 s; reloadTime bounds the reading of them.
+const (
+	maxAge     = 3 * time.Second
+	reloadTime = 5 * time.Second
+)
+
+// Names and purposes of what is sealed.
+const (
+	secretCheck   = "kek-check"
+	secretRoot    = "root"
+	purposeSecret = "secret"
+	purposeKey    = "signing-key"
+	checkText     = "doorstep key-encryption key"
+)
+
+// Service signs, verifies, seals and derives. It is safe for concurrent use.
+type Service struct {
+	cfg    Config
+	kek    kek
+	store  *storage.Store
+	now    func() time.Time
+	root   []byte
+	set    atomic.Pointer[keyset]
+	reload singleflight.Group
+}
+
+// New returns the service. On an empty database it makes the root secret and one
+// key for each algorithm (the RSA key takes a moment); of several replicas that
+// start at once the first one's are used by all. ErrWrongKEK: cfg.KEK is not the
+// one that the database was sealed with; nothing is written then.
+func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Service, error) {
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []string{ES256, RS256, EdDSA}
+	}
+	if cfg.JWKSMaxAge == 0 {
+		cfg.JWKSMaxAge = 15 * time.Minute
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = 2 * time.Hour
+	}
+	for _, alg := range cfg.Algorithms {
+		if keyAlg(alg) == "" {
+			return nil, fmt.Errorf("keys: the algorithm %q is none of ES256, EdDSA, RS256 and PS256", alg)
+		}
+	}
+	kek, err := newKEK(cfg.KEK)
+	if err != nil {
+		return nil, err
+	}
+	cfg.KEK = nil
+	s := &Service{cfg: cfg, kek: kek, store: store, now: now}
+	check, err := s.secret(ctx, secretCheck, []byte(checkText))
+	if err != nil {
+		return nil, err
+	}
+	if string(check) != checkText {
+		return nil, fmt.Errorf("%w: the check value %q was changed", ErrSealed, secretCheck)
+	}
+	if s.root, err = s.secret(ctx, secretRoot, random(32)); err != nil {
+		return nil, err
+	}
+	if err := s.makeFirstKeys(ctx); err != nil {
+		return nil, err
+	}
+	_, err = s.current(ctx)
+	return s, err
+}
+
+// secret returns the named secret of the database; if there is none yet, plain
+// becomes it, unless another replica was quicker.
+func (s *Service) secret(ctx context.Context, name string, plain []byte) ([]byte, error) {
+	row, err := s.store.SecretNamed(ctx, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		var sealed []byte
+		if sealed, err = s.Seal(purposeSecret, name, plain); err != nil {
+			return nil, err
+		}
+		if err = s.store.CreateSecret(ctx, &storage.Secret{Name: name, Sealed: sealed, CreatedAt: storage.At(s.now())}); err != nil {
+			return nil, fmt.Errorf("keys: write secret %s: %w", name, err)
+		}
+		row, err = s.store.SecretNamed(ctx, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys: read secret %s: %w", name, err)
+	}
+	return s.Open(purposeSecret, name, row.Sealed)
+}
+
+// makeFirstKeys makes a key for each algorithm that has none. Its kid comes from
+// the root secret, so that of several replicas one can add it.
+func (s *Service) makeFirstKeys(ctx context.Context) error {
+	rows, err := s.store.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("keys: read: %w", err)
+	}
+	for _, alg := range s.cfg.Algorithms {
+		alg = keyAlg(alg)
+		if slices.ContainsFunc(rows, func(k storage.Key) bool { return k.Alg == alg }) {
+			continue
+		}
+		mac := hmac.New(sha256.New, s.root)
+		mac.Write([]byte("first key " + alg))
+		row, err := s.newKey(alg, base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:kidSize]))
+		if err != nil {
+			return err
+		}
+		row.CreatedAt = storage.At(s.now())
+		row.ActiveAt = row.CreatedAt
+		if err := s.store.CreateKey(ctx, row); err != nil && !errors.Is(err, storage.ErrConflict) {
+			return fmt.Errorf("keys: write: %w", err)
+		}
+		rows = append(rows, *row)
+	}
+	return nil
+}
+
+// Derive returns the MAC key of one purpose ("refresh-token", ...): the same on
+// every replica, as long as the database lives.
+func (s *Service) Derive(purpose string) [32]byte { return derive(s.root, purpose) }
+
+// Algorithms returns what Sign can sign with.
+func (s *Service) Algorithms() []string {
+	algs := slices.Clone(s.cfg.Algorithms)
+	if slices.Contains(algs, RS256) && !slices.Contains(algs, PS256) {
+		algs = append(algs, PS256)
+	}
+	return algs
+}
+
+// current returns the keys, at most maxAge old. If they cannot be read, those
+// that are known serve on: until a key signs it has been published for
+// JWKSMaxAge, and revoking one is not done here.
+func (s *Service) current(ctx context.Context) (*keyset, error) {
+	set := s.set.Load()
+	if set != nil && s.now().Sub(set.at).Abs() < maxAge {
+		return set, nil
+	}
+	// One reading serves all who wait, so it does not end with one's request.
+	loading := s.reload.DoChan("keys", func() (any, error) {
+		loadCtx, cancel := context.WithTimeout(context.Background(), reloadTime)
+		defer cancel()
+		return s.load(loadCtx)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case loaded := <-loading:
+		if loaded.Err != nil {
+			return nil, loaded.Err
+		}
+		return loaded.Val.(*keyset), nil //nolint:forcetypeassert // load returns nothing else
+	}
+}
+
+// load reads the keys and puts them in the place of those in memory.
+func (s *Service) load(ctx context.Context) (*keyset, error) {
+	known, now := s.set.Load(), s.now()
+	rows, err := s.store.Keys(ctx)
+	if err != nil {
+		if known == nil || now.Sub(known.readAt) > s.cfg.JWKSMaxAge {
+			return nil, fmt.Errorf("keys: read: %w", err)
+		}
+		later := *known
+		later.at = now
+		s.set.Store(&later)
+		return &later, nil
+	}
+	set, err := s.newKeyset(rows, known, now)
+	if err != nil {
+		return nil, err
+	}
+	s.set.Store(set)
+	return set, nil
+}
