@@ -22,9 +22,8 @@ const (
 
 const (
 	// Browsers keep no cookie for longer than 400 days (RFC 6265bis section 5.5).
-	deviceAge = 400 * 24 * time.Hour
-	// How long a session lives is decided by its row; the cookie must only not be gone before.
-	sessionAge = 90 * 24 * time.Hour
+	// How long a session or a device is believed, its row decides.
+	longAge = 400 * 24 * time.Hour
 
 	maxSessions = 5
 	maxSecret   = 128 // characters; what a secret looks like is session's to know
@@ -109,7 +108,7 @@ func (w *Web) SetSessions(rw http.ResponseWriter, secrets []string) {
 		w.setCookie(rw, cookieSession, "", -1)
 		return
 	}
-	w.setCookie(rw, cookieSession, strings.Join(secrets, "."), sessionAge)
+	w.setCookie(rw, cookieSession, strings.Join(secrets, "."), longAge)
 }
 
 // Device returns the id of this browser as a device, "" when it has none or the
@@ -125,7 +124,7 @@ func (w *Web) Device(r *http.Request) storage.ID {
 
 // SetDevice remembers this browser as that device, for 400 days.
 func (w *Web) SetDevice(rw http.ResponseWriter, id storage.ID) {
-	w.setCookie(rw, cookieDevice, string(id)+"."+w.deviceMAC(id), deviceAge)
+	w.setCookie(rw, cookieDevice, string(id)+"."+w.deviceMAC(id), longAge)
 }
 
 func (w *Web) deviceMAC(id storage.ID) string {

@@ -19,7 +19,7 @@ import (
 // state is what one request is known by from end to end.
 type state struct {
 	id      string
-	nonce   string
+	nonce   string // "" until a page asks
 	address netip.Addr
 	browser string   // the secret that was given out in this request
 	targets []string // where the page's form may lead, besides ourselves
@@ -43,7 +43,13 @@ func stateOf(ctx context.Context) *state {
 func RequestID(ctx context.Context) string { return stateOf(ctx).id }
 
 // Nonce returns the nonce of this request's Content-Security-Policy.
-func Nonce(ctx context.Context) string { return stateOf(ctx).nonce }
+func Nonce(ctx context.Context) string {
+	s := stateOf(ctx)
+	if s.nonce == "" {
+		s.nonce = rand.Text()
+	}
+	return s.nonce
+}
 
 // Handle returns the handler of one route.
 func (w *Web) Handle(route Route) http.Handler {
@@ -72,8 +78,7 @@ func (w *Web) MethodNotAllowed() http.Handler {
 // once when it is over.
 func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
-	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), nonce: rand.Text(), record: &Record{}}
-	s.id = w.requestID(r)
+	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r), record: &Record{}}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	if w.cfg.Context != nil {
 		ctx = w.cfg.Context(ctx)

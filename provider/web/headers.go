@@ -54,7 +54,8 @@ func formSource(target string) string {
 }
 
 // openPolicy is the policy of one page.
-func (s *state) openPolicy() string {
-	return "default-src 'none'; script-src 'nonce-" + s.nonce + "'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
-		"form-action " + strings.Join(append([]string{"'self'"}, s.targets...), " ") + "; base-uri 'none'; frame-ancestors 'none'"
+func openPolicy(ctx context.Context) string {
+	sources := append([]string{"'self'"}, stateOf(ctx).targets...)
+	return "default-src 'none'; script-src 'nonce-" + Nonce(ctx) + "'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+		"form-action " + strings.Join(sources, " ") + "; base-uri 'none'; frame-ancestors 'none'"
 }

@@ -18,7 +18,7 @@ func (w *Web) Page(rw http.ResponseWriter, r *http.Request, status int, page any
 		return err
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-	rw.Header().Set("Content-Security-Policy", stateOf(r.Context()).openPolicy())
+	rw.Header().Set("Content-Security-Policy", openPolicy(r.Context()))
 	rw.WriteHeader(status)
 	_, err := body.WriteTo(rw)
 	return err
