@@ -84,6 +84,8 @@ func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http
 		ctx = w.cfg.Context(ctx)
 	}
 	r = r.WithContext(ctx)
+	// The server's own writer: it closes the connection after a body that is too large.
+	r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
 	out := &response{ResponseWriter: rw}
 	w.standingHeaders(out.Header(), s.id)
 	defer func() {
@@ -102,7 +104,6 @@ func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http
 
 // answer checks the request, runs the handler and writes its error.
 func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
 	err := w.check(route, r)
 	if err == nil {
 		if route.Dialect == HTML && r.Method == http.MethodGet {
