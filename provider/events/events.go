@@ -1,0 +1,121 @@
+// Package events records what happened: one row for each change, which is audit
+// and outbox both. A row is appended to the unit of the change that it tells of,
+// so that neither exists without the other: where it cannot be written, the
+// change fails.
+//
+// It must never record a secret, a token, a password or an address in the clear,
+// and never decide anything: who wants to act on an event reads the table.
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Kind names what happened: noun.verb in the past tense. Kinds are kept, and
+// read by other systems: one that was released keeps its name.
+type Kind string
+
+// The kinds of events. A failed sign-in, a client-credentials token and a refresh
+// change nothing: they are logged and counted.
+const (
+	SignInSucceeded Kind = "signin.succeeded"
+	SessionEnded    Kind = "session.ended"
+	ConsentGiven    Kind = "consent.given"
+	GrantMade       Kind = "grant.made"
+	CodeSpent       Kind = "code.spent"
+	GrantRevoked    Kind = "grant.revoked"
+	ClientCreated   Kind = "client.created"
+	ClientUpdated   Kind = "client.updated"
+	ClientDeleted   Kind = "client.deleted"
+	ResourceCreated Kind = "resource.created"
+	ResourceDeleted Kind = "resource.deleted"
+	PersonCreated   Kind = "person.created"
+	PersonDisabled  Kind = "person.disabled"
+	PasswordSet     Kind = "password.set"
+	KeyRotated      Kind = "key.rotated"
+)
+
+// Actor is who did it.
+type Actor string
+
+// The actors of events.
+const (
+	ActorPerson   Actor = "person"
+	ActorClient   Actor = "client"
+	ActorOperator Actor = "operator"
+	ActorSystem   Actor = "system" // the provider by itself, as after a reused code
+)
+
+// Event is what happened, before it has a time and an origin.
+type Event struct {
+	Kind   Kind
+	Actor  Actor
+	Person storage.ID // whom it is about; "" for nobody
+	Client string     // the client's id; "" for none
+	Data   any        // what else there is to say, as a JSON object; nil for nothing
+}
+
+// purposeOrigin is what addresses are sealed for, with the event's id.
+const purposeOrigin = "event-origin"
+
+// Sealer seals personal fields; it is the keys service.
+type Sealer interface {
+	Seal(purpose, id string, plain []byte) ([]byte, error)
+}
+
+// Service records events.
+type Service struct {
+	store  *storage.Store
+	sealer Sealer
+	now    func() time.Time
+}
+
+// New returns the service.
+func New(store *storage.Store, sealer Sealer, now func() time.Time) *Service {
+	return &Service{store: store, sealer: sealer, now: now}
+}
+
+type originKey struct{}
+
+type origin struct{ requestID, address string }
+
+// WithOrigin returns a ctx whose events come from this request and address.
+func WithOrigin(ctx context.Context, requestID, address string) context.Context {
+	return context.WithValue(ctx, originKey{}, origin{requestID, address})
+}
+
+// Record appends the event to the unit in ctx; without a unit it is written at
+// once. The request's id and the address, which is sealed, are those that
+// WithOrigin put into ctx.
+func (s *Service) Record(ctx context.Context, e Event) error {
+	row := storage.Event{
+		ID: storage.NewID(), Kind: string(e.Kind), Actor: string(e.Actor), PersonID: e.Person, ClientID: e.Client,
+		Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(s.now()),
+	}
+	if e.Data != nil {
+		document, err := json.Marshal(e.Data)
+		if err != nil {
+			return fmt.Errorf("record %s: %w", e.Kind, err)
+		}
+		row.Document = storage.Document(storage.Raw(document))
+	}
+	if from, ok := ctx.Value(originKey{}).(origin); ok {
+		row.RequestID = from.requestID
+		if from.address != "" {
+			sealed, err := s.sealer.Seal(purposeOrigin, string(row.ID), []byte(from.address))
+			if err != nil {
+				return fmt.Errorf("record %s: seal its origin: %w", e.Kind, err)
+			}
+			row.Origin = sealed
+		}
+	}
+	if err := s.store.CreateEvent(ctx, &row); err != nil {
+		return fmt.Errorf("record %s: %w", e.Kind, err)
+	}
+	return nil
+}

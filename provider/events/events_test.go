@@ -1,0 +1,121 @@
+package events
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+var at = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func now() time.Time { return at }
+
+func start(t *testing.T) (*Service, *keys.Service, *storage.Store) {
+	t.Helper()
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "events.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k, err := keys.New(t.Context(), keys.Config{KEK: keys.NewKEK(), Algorithms: []string{keys.ES256}}, store, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(store, k, now), k, store
+}
+
+func TestAnEventSaysWhoWhatWhenAndWhence(t *testing.T) {
+	s, k, store := start(t)
+	ctx := WithOrigin(t.Context(), "req-1", "198.51.100.7")
+	person := storage.NewID()
+	if err := s.Record(ctx, Event{Kind: GrantMade, Actor: ActorPerson, Person: person, Client: "shop", Data: map[string]any{"scopes": []string{"openid"}}}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := store.Events(t.Context(), 10)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%d rows, %v, want 1", len(rows), err)
+	}
+	e := rows[0]
+	if e.Kind != "grant.made" || e.Actor != "person" || e.PersonID != person || e.ClientID != "shop" || e.RequestID != "req-1" ||
+		!e.CreatedAt.Equal(at) || string(e.Document.V) != `{"scopes":["openid"]}` {
+		t.Errorf("recorded %+v", e)
+	}
+	if bytes.Contains(e.Origin, []byte("198.51")) {
+		t.Error("the address is in the clear")
+	}
+	if address, err := k.Open(purposeOrigin, string(e.ID), e.Origin); err != nil || string(address) != "198.51.100.7" {
+		t.Errorf("the address opens as %q, %v", address, err)
+	}
+	if _, err := k.Open(purposeOrigin, string(storage.NewID()), e.Origin); err == nil {
+		t.Error("the address opens for another event")
+	}
+}
+
+// An event is written with its change, or neither is.
+func TestAnEventSharesTheFateOfItsChange(t *testing.T) {
+	s, _, store := start(t)
+	change := func(kid string) error {
+		ctx := storage.WithUnit(t.Context())
+		if err := s.Record(ctx, Event{Kind: KeyRotated, Actor: ActorOperator}); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.RetireKey(ctx, kid, storage.At(at), storage.At(at)); err != nil {
+			t.Fatal(err)
+		}
+		if rows, _ := store.Events(t.Context(), 10); len(rows) != 0 {
+			t.Error("the event is there before its change")
+		}
+		return store.Flush(ctx)
+	}
+	if err := change("unknown"); !errors.Is(err, storage.ErrStale) {
+		t.Fatalf("the change: %v, want ErrStale", err)
+	}
+	if rows, _ := store.Events(t.Context(), 10); len(rows) != 0 {
+		t.Errorf("the change failed and its event is there: %+v", rows)
+	}
+	ks, _ := store.Keys(t.Context())
+	if err := change(ks[0].KID); err != nil {
+		t.Fatal(err)
+	}
+	if rows, _ := store.Events(t.Context(), 10); len(rows) != 1 {
+		t.Errorf("%d events, want 1", len(rows))
+	}
+}
+
+func TestAnEventWithoutOriginOrData(t *testing.T) {
+	s, _, store := start(t)
+	if err := s.Record(t.Context(), Event{Kind: ClientCreated, Actor: ActorOperator, Client: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := store.Events(t.Context(), 1)
+	if err != nil || len(rows) != 1 || rows[0].Origin != nil || rows[0].RequestID != "" || string(rows[0].Document.V) != "{}" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if err := s.Record(t.Context(), Event{Kind: ClientCreated, Data: func() {}}); err == nil {
+		t.Error("what cannot be encoded was recorded")
+	}
+}
+
+type brokenSealer struct{}
+
+func (brokenSealer) Seal(string, string, []byte) ([]byte, error) { return nil, errors.New("broken") }
+
+// An address that cannot be sealed is not written in another way.
+func TestNothingIsRecordedUnsealed(t *testing.T) {
+	_, _, store := start(t)
+	s := New(store, brokenSealer{}, now)
+	if err := s.Record(WithOrigin(t.Context(), "r", "198.51.100.7"), Event{Kind: GrantMade}); err == nil {
+		t.Error("recorded")
+	}
+	if rows, _ := store.Events(t.Context(), 1); len(rows) != 0 {
+		t.Errorf("%+v", rows)
+	}
+}
