@@ -51,3 +51,8 @@ func (s *Store) throttleWait(ctx context.Context, key []byte, tolerance, at int6
 func (s *Store) GiveThrottle(ctx context.Context, key []byte) error {
 	return s.do(ctx, write{text: "DELETE FROM throttles WHERE key = ?", args: []any{key}})
 }
+
+// ReturnThrottle puts one token back, as if it had not been taken.
+func (s *Store) ReturnThrottle(ctx context.Context, key []byte, interval time.Duration) error {
+	return s.do(ctx, write{text: "UPDATE throttles SET due = due - ? WHERE key = ?", args: []any{interval.Microseconds(), key}})
+}

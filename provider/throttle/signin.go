@@ -1,0 +1,68 @@
+package throttle
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// The limits of guessing at a password or a code. Strangers are let through far
+// more slowly than the account's bucket fills up: a botnet cannot empty it, and
+// so cannot lock the owner's own devices out.
+var (
+	// SignInAddress is for one block of addresses, over all accounts.
+	SignInAddress = Limit{Name: "signin-address", Every: 10 * time.Second, Burst: 60}
+	// SignInStrangers is for one account and all browsers that it does not know.
+	SignInStrangers = Limit{Name: "signin-strangers", Every: 5 * time.Minute, Burst: 10}
+	// SignInDevice is for one account and one browser that it knows.
+	SignInDevice = Limit{Name: "signin-device", Every: time.Minute, Burst: 10}
+	// SignInAccount is for one account, whoever tries.
+	SignInAccount = Limit{Name: "signin-account", Every: 20 * time.Second, Burst: 30}
+)
+
+// Attempt is one try at somebody's proof. Every path to a password or a code
+// asks with the same three values, and so finds the same buckets.
+type Attempt struct {
+	Account string     // the canonical identifier, whether or not anybody has it
+	Device  storage.ID // a browser that is known to have signed in to this account; "" for every other
+	Address netip.Addr
+}
+
+// browser returns the limit and the parts of the attempt's browser: its own, or
+// the one that all strangers share.
+func (a Attempt) browser() (Limit, []string) {
+	if a.Device == "" {
+		return SignInStrangers, []string{a.Account}
+	}
+	return SignInDevice, []string{a.Account, string(a.Device)}
+}
+
+// TakeSignIn takes a token from every bucket of an attempt, before the proof is
+// looked at; the first one that is empty stops it, with a fault of kind TooMany.
+func (s *Service) TakeSignIn(ctx context.Context, a Attempt) error {
+	if err := s.Take(ctx, SignInAddress, Block(a.Address)); err != nil {
+		return err
+	}
+	limit, parts := a.browser()
+	if err := s.Take(ctx, limit, parts...); err != nil {
+		return err
+	}
+	return s.Take(ctx, SignInAccount, a.Account)
+}
+
+// SignedIn is what a right proof earns: a full bucket for its browser, and the
+// tokens back that it took from those shared with others. It does not fill
+// these, or one's own account would pay for guessing at another's. It joins the
+// unit in ctx.
+func (s *Service) SignedIn(ctx context.Context, a Attempt) error {
+	limit, parts := a.browser()
+	if err := s.Reset(ctx, limit, parts...); err != nil {
+		return err
+	}
+	if err := s.Return(ctx, SignInAccount, a.Account); err != nil {
+		return err
+	}
+	return s.Return(ctx, SignInAddress, Block(a.Address))
+}
