@@ -26,4 +26,7 @@ func TestNeeds(t *testing.T) {
 		}
 		t.Logf("Postgres of %s works", c.bin)
 	})
+	t.Run(needChromium, func(t *testing.T) {
+		t.Logf("Chromium works: %s", Chromium(t).Eval("navigator.userAgent"))
+	})
 }

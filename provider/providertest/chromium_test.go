@@ -1,0 +1,131 @@
+package providertest
+
+import (
+	"fmt"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// site is a small web site that does wrong what tests must notice.
+func site(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	page := func(path string, status int, policy, body string) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Security-Policy", policy)
+			w.WriteHeader(status)
+			fmt.Fprintf(w, "<!doctype html><html lang=en><title>t</title><link rel=icon href=data:,><main><h1>%s</h1>%s</main></html>", r.Header.Get("Accept-Language"), body)
+		})
+	}
+	const open = ""
+	page("/good", 200, "default-src 'self'; img-src data:", `<form action=/done><label>Name <input name=n value=old></label><button>Go</button></form>
+		<noscript><p id=no>no script</p></noscript>`)
+	page("/done", 200, open, `<p id=done>done</p>`)
+	page("/error", 418, open, "")
+	page("/script", 200, open, `<script>console.error("bad", 7); undefinedFunction()</script>`)
+	page("/policy", 200, "default-src 'none'; img-src data:", `<script>1</script>`)
+	page("/missing", 200, open, `<img alt="" src=/nowhere.png>`)
+	page("/unlabelled", 200, open, `<input>`)
+	page("/scheme", 200, open, `<style>p{display:none}@media (prefers-color-scheme: dark){p{display:block}}</style><p id=dark>dark</p>`)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestBrowserWalks(t *testing.T) {
+	home, p := site(t), Chromium(t)
+	if status := p.Open(home + "/good"); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	p.Fill("input", "åb")
+	p.Screenshot("good")
+	f, err := os.Open(filepath.Join(t.ArtifactDir(), "good.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := png.Decode(f); err != nil {
+		t.Error(err)
+	}
+	if p.Has("#no") {
+		t.Error("scripts are on, and the page says that they are off")
+	}
+	if status := p.Follow("button"); status != 200 || p.URL() != home+"/done?n=%C3%A5b" || p.Text("#done") != "done" {
+		t.Errorf("status %d at %s", status, p.URL())
+	}
+	if status := p.Open(home + "/error"); status != 418 {
+		t.Errorf("status %d, want that of the page", status)
+	}
+	p.Axe()
+}
+
+func TestBrowserNoticesProblems(t *testing.T) {
+	home, p := site(t), Chromium(t)
+	for path, want := range map[string][]string{
+		"/good": nil, "/error": nil, "/script": {"bad", "undefinedFunction"}, "/policy": {"Content Security Policy"}, "/missing": {"nowhere.png"},
+	} {
+		p.Open(home + path)
+		got := p.Problems()
+		if len(got) != len(want) {
+			t.Errorf("%s: problems %q, want %d", path, got, len(want))
+			continue
+		}
+		for i := range want {
+			if !strings.Contains(got[i], want[i]) {
+				t.Errorf("%s: problem %q, want %q", path, got[i], want[i])
+			}
+		}
+	}
+	p.Open(home + "/unlabelled")
+	if violations := p.axe(); len(violations) != 1 || !strings.Contains(violations[0], "label") {
+		t.Errorf("axe found %q, want the missing label", violations)
+	}
+}
+
+func TestBrowserIsWhoItIsToldToBe(t *testing.T) {
+	home := site(t)
+	p := Chromium(t).WithoutScript().Dark().Narrow(320).Language("sv")
+	p.Open(home + "/good")
+	if p.Text("h1") != "sv" || p.Text("#no") != "no script" || p.Eval("innerWidth") != "320" {
+		t.Errorf("language %q, width %s", p.Text("h1"), p.Eval("innerWidth"))
+	}
+	p.Fill("input", "x")
+	if status := p.Follow("button"); status != 200 {
+		t.Errorf("status %d without script", status)
+	}
+	p.Open(home + "/scheme")
+	if p.Text("#dark") != "dark" {
+		t.Error("the page is light")
+	}
+	other := Chromium(t)
+	other.Open(home + "/good")
+	if other.Text("h1") == "sv" || other.Has("#no") {
+		t.Error("one page's manners are another's")
+	}
+}
+
+// Pages share no cookies; what a browser asks for elsewhere is not found.
+func TestBrowserPagesAreStrangers(t *testing.T) {
+	home, p := site(t), Chromium(t)
+	p.Open(home + "/good")
+	p.Eval("document.cookie = 'a=1'")
+	p.Open(home + "/done")
+	if p.Eval("document.cookie") != "a=1" {
+		t.Error("a page forgets its own cookie")
+	}
+	other := Chromium(t)
+	other.Open(home + "/good")
+	if cookie := other.Eval("document.cookie"); cookie != "" {
+		t.Errorf("another page has cookie %q", cookie)
+	}
+	if got := other.Eval("fetch('https://example.com/').then(() => 'reached', () => 'blocked')"); got != "blocked" {
+		t.Errorf("the network outside was %s", got)
+	}
+	other.Problems()
+}

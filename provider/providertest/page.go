@@ -1,0 +1,277 @@
+package providertest
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// Page is a tab of a real browser that has no cookies yet. Every step waits
+// until it can be done and fails the test when it cannot.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu        sync.Mutex
+	problems  []problem
+	documents []string // what was shown, whatever its status
+}
+
+// problem is what the browser complained about: a script's error, a violated
+// policy (CSP), a file that could not be loaded.
+type problem struct {
+	text    string
+	network string // the URL of what could not be loaded
+}
+
+// Chromium opens a page. When the test ends and the browser complained about
+// anything that [Page.Problems] did not take, the test fails.
+func Chromium(t testing.TB) *Page {
+	t.Helper()
+	browser, err := chromium()
+	need(t, needChromium, err)
+	p := &Page{t: t}
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.note))
+	p.ctx = ctx
+	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		for _, problem := range p.Problems() {
+			t.Errorf("the browser complained: %s", problem)
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil { // not with a deadline: the tab lives as long as this call's ctx
+		t.Fatalf("open a tab: %v", err)
+	}
+	return p
+}
+
+// note is called with every event of the tab, in order.
+func (p *Page) note(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventResponseReceived:
+		if e.Type == network.ResourceTypeDocument {
+			p.documents = append(p.documents, e.Response.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		p.problems = append(p.problems, problem{text: text})
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert {
+			p.problems = append(p.problems, problem{text: fmt.Sprintf("console.%s: %s", e.Type, arguments(e.Args))})
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError {
+			found := problem{text: fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)}
+			if e.Entry.Source == log.EntrySourceNetwork {
+				found.network = e.Entry.URL
+			}
+			p.problems = append(p.problems, found)
+		}
+	}
+}
+
+func arguments(args []*runtime.RemoteObject) string {
+	var words []string
+	for _, a := range args {
+		words = append(words, strings.TrimSpace(string(a.Value)+" "+a.Description))
+	}
+	return strings.Join(words, " ")
+}
+
+// Problems returns what the browser complained about since the last call. A
+// page that was shown with an error status is no problem; a missing style is.
+func (p *Page) Problems() []string {
+	p.t.Helper()
+	// One more question: what the browser told before its answer has been noted.
+	if _, err := chromedp.Call(p.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: "0"}); err != nil {
+		p.t.Errorf("the browser is gone: %v", err)
+	}
+	return p.take()
+}
+
+func (p *Page) take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []string
+	for _, problem := range p.problems {
+		if !slices.Contains(p.documents, problem.network) {
+			found = append(found, problem.text)
+		}
+	}
+	p.problems = nil
+	return found
+}
+
+// Open goes to url and returns the status of the page that came of it.
+func (p *Page) Open(url string) int {
+	p.t.Helper()
+	return int(get(p, "open "+url, chromedp.NavigateResponse(url)).Status)
+}
+
+// Follow clicks on what leads to another page, a link or a form's button,
+// waits for that page and returns its status.
+func (p *Page) Follow(selector string) int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, within)
+	defer cancel()
+	response, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
+	if err == nil && response == nil {
+		err = errors.New("no response")
+	}
+	if err != nil {
+		p.fail("follow "+selector, err)
+	}
+	return int(response.Status)
+}
+
+// Click clicks on what stays on this page.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Fill types text into a field, in place of what is there.
+func (p *Page) Fill(selector, text string) {
+	p.t.Helper()
+	field := chromedp.CSS(selector)
+	p.do("fill "+selector, chromedp.WaitVisible(field))
+	evaluate[bool](p, "document.querySelector("+literal(selector)+").select(), true")
+	if text == "" {
+		text = kb.Backspace
+	}
+	p.do("fill "+selector, chromedp.SendKeys(field, text))
+}
+
+// Text returns the visible text of the first element that fits.
+func (p *Page) Text(selector string) string {
+	p.t.Helper()
+	return strings.TrimSpace(get(p, "text of "+selector, chromedp.Text(chromedp.CSS(selector))))
+}
+
+// Has reports whether an element fits, now.
+func (p *Page) Has(selector string) bool {
+	p.t.Helper()
+	return evaluate[bool](p, "document.querySelector("+literal(selector)+") !== null")
+}
+
+// Eval returns what an expression of JavaScript, or its promise, yields in the
+// page.
+func (p *Page) Eval(expression string) string {
+	p.t.Helper()
+	return evaluate[string](p, "Promise.resolve("+expression+").then(String)")
+}
+
+func evaluate[T any](p *Page, expression string) T {
+	p.t.Helper()
+	return get(p, expression, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// literal writes s as a literal of JavaScript.
+func literal(s string) string {
+	b, _ := json.Marshal(s) // a string always can be
+	return string(b)
+}
+
+// URL returns where the page is.
+func (p *Page) URL() string {
+	p.t.Helper()
+	return get(p, "location", chromedp.Location())
+}
+
+// Screenshot writes the whole page to name.png among the test's artifacts
+// (go test -artifacts keeps them).
+func (p *Page) Screenshot(name string) {
+	p.t.Helper()
+	png := get(p, "screenshot", chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), png, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// WithoutScript turns JavaScript off, from the next page on.
+func (p *Page) WithoutScript() *Page {
+	p.t.Helper()
+	return p.emulate(func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+}
+
+// Dark makes the person one who prefers dark pages.
+func (p *Page) Dark() *Page {
+	p.t.Helper()
+	return p.emulate(func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+		})
+		return err
+	})
+}
+
+// Narrow gives the page this width in CSS pixels.
+func (p *Page) Narrow(width int) *Page {
+	p.t.Helper()
+	return p.emulate(func(ctx context.Context) error {
+		return chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), 800))
+	})
+}
+
+// Language makes the browser ask for pages in these languages: the value of its
+// Accept-Language header.
+func (p *Page) Language(accept string) *Page {
+	p.t.Helper()
+	return p.emulate(func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": accept}})
+		return err
+	})
+}
+
+func (p *Page) emulate(set func(ctx context.Context) error) *Page {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, within)
+	defer cancel()
+	if err := set(ctx); err != nil {
+		p.t.Fatalf("emulate: %v", err)
+	}
+	return p
+}
+
+// axe-core 4.14.1 (MPL-2.0, see testdata/axe-LICENSE.txt), for tests only.
+//
+//go:embed testdata/axe.min.js
+var axeScript string
+
+// Axe fails the test for every rule of WCAG 2.2 A and AA that the page breaks.
+func (p *Page) Axe() {
+	p.t.Helper()
+	for _, violation := range p.axe() {
+		p.t.Errorf("axe: %s\n\tat %s", violation, p.URL())
+	}
+}
+
+func (p *Page) axe() []string {
+	p.t.Helper()
+	evaluate[bool](p, axeScript+"; true")
+	return evaluate[[]string](p, `axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}).then(
+		found => found.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')))`)
+}
