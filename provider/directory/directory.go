@@ -1,0 +1,218 @@
+// Package directory keeps people: who they are, by which addresses they are
+// found, and what may be told about them. A subject identifier is made here once
+// and never again: whoever takes over an address is somebody else.
+//
+// It must never know how somebody proves who they are (proof does), find a
+// person by anything but the canonical form of an identifier, or let two people
+// have the same one.
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// SubPrefix begins every subject. No client id may begin with it, so that a
+// client is never taken for a person (RFC 9700 section 4.15).
+const SubPrefix = "p_"
+
+// Service is the directory.
+type Service struct {
+	store  *storage.Store
+	events *events.Service
+	now    func() time.Time
+}
+
+// New returns the directory.
+func New(store *storage.Store, ev *events.Service, now func() time.Time) *Service {
+	return &Service{store: store, events: ev, now: now}
+}
+
+// NewPerson is what is known of somebody who is about to be added.
+type NewPerson struct {
+	Email    string // as the person writes it
+	Verified bool   // the address is known to be theirs
+	Name     string // "" while unknown
+	Locale   string // BCP 47; "" while unknown
+	Claims   Claims
+}
+
+// Create adds a person and their address, with the event, in one unit. Faults
+// name the field; an address that somebody has is fault.Conflict.
+func (s *Service) Create(ctx context.Context, in NewPerson, by events.Actor) (*storage.Person, error) {
+	canonical, faults := in.check()
+	if len(faults) > 0 {
+		return nil, fault.Join(faults...)
+	}
+	claims, err := in.Claims.encode()
+	if err != nil {
+		return nil, err
+	}
+	now := storage.At(s.now())
+	p := &storage.Person{
+		ID: storage.NewID(), Sub: newSub(), Name: in.Name, Locale: in.Locale,
+		Claims: storage.Document(claims), CreatedAt: now, UpdatedAt: now,
+	}
+	address := &storage.Identifier{
+		Kind: ident.KindEmail, Value: canonical, PersonID: p.ID,
+		Display: strings.TrimSpace(in.Email), CreatedAt: now,
+	}
+	if in.Verified {
+		address.VerifiedAt = now
+	}
+	// Who has it already is known before the unit, so that a caller who flushes
+	// later still hears it here; the primary key decides a race.
+	if _, _, err := s.store.PersonIdentified(ctx, ident.KindEmail, canonical); err == nil {
+		return nil, taken()
+	} else if !errors.Is(err, storage.ErrNotFound) {
+		return nil, fmt.Errorf("directory: create: %w", err)
+	}
+	err = s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.CreatePerson(ctx, p); err != nil {
+			return err
+		}
+		if err := s.store.CreateIdentifier(ctx, address); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{Kind: events.PersonCreated, Actor: by, Person: p.ID})
+	})
+	switch {
+	case errors.Is(err, storage.ErrConflict):
+		return nil, taken()
+	case err != nil:
+		return nil, fmt.Errorf("directory: create: %w", err)
+	}
+	return p, nil
+}
+
+func taken() error {
+	return fault.Conflict("email", "is the address of somebody who has an account already")
+}
+
+func (in NewPerson) check() (canonical string, faults []*fault.Error) {
+	canonical, err := ident.Email(in.Email)
+	if err != nil {
+		faults = append(faults, fault.Invalid("email", "must be an e-mail address"))
+	}
+	if !plain(in.Name) {
+		faults = append(faults, fault.Invalid("name", fmt.Sprintf("must be text of at most %d bytes without control characters", maxText)))
+	}
+	if in.Locale != "" {
+		if _, err := language.Parse(in.Locale); err != nil {
+			faults = append(faults, fault.Invalid("locale", "must be a language tag such as sv or es-MX"))
+		}
+	}
+	return canonical, append(faults, in.Claims.check()...)
+}
+
+// newSub returns 128 random bits: no two people ever share a subject.
+func newSub() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	return SubPrefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+// ByEmail returns whom an address belongs to, disabled or not, in any spelling
+// that has its canonical form; storage.ErrNotFound if nobody has it, or nobody
+// could.
+func (s *Service) ByEmail(ctx context.Context, raw string) (*storage.Person, error) {
+	canonical, err := ident.Email(raw)
+	if err != nil {
+		return nil, storage.ErrNotFound
+	}
+	p, _, err := s.store.PersonIdentified(ctx, ident.KindEmail, canonical)
+	if err != nil {
+		return nil, fmt.Errorf("directory: by e-mail: %w", err)
+	}
+	return p, nil
+}
+
+// Entry is a person with the addresses that lead to them, oldest first.
+type Entry struct {
+	storage.Person
+	Identifiers []storage.Identifier
+}
+
+// Show returns the person whom key names: an address, a subject's row id;
+// storage.ErrNotFound.
+func (s *Service) Show(ctx context.Context, key string) (*Entry, error) {
+	p, err := s.named(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return s.entry(ctx, *p)
+}
+
+func (s *Service) named(ctx context.Context, key string) (*storage.Person, error) {
+	if strings.Contains(key, "@") {
+		return s.ByEmail(ctx, key)
+	}
+	id, err := storage.ParseID(key)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.store.Person(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("directory: person: %w", err)
+	}
+	return p, nil
+}
+
+func (s *Service) entry(ctx context.Context, p storage.Person) (*Entry, error) {
+	ids, err := s.store.Identifiers(ctx, p.ID)
+	if err != nil {
+		return nil, fmt.Errorf("directory: addresses: %w", err)
+	}
+	return &Entry{Person: p, Identifiers: ids}, nil
+}
+
+// List returns up to limit people whose id comes after the given one.
+func (s *Service) List(ctx context.Context, after storage.ID, limit int) ([]Entry, error) {
+	ps, err := s.store.Persons(ctx, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("directory: list: %w", err)
+	}
+	entries := make([]Entry, 0, len(ps))
+	for _, p := range ps {
+		e, err := s.entry(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, *e)
+	}
+	return entries, nil
+}
+
+// Disable closes the account that key names, as [Service.Show] reads it: its
+// sessions end and its grants are revoked, with the event, in one unit.
+// storage.ErrNotFound: there is no such person, or they are disabled already.
+func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*storage.Person, error) {
+	p, err := s.named(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	now := storage.At(s.now())
+	err = s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.DisablePerson(ctx, p.ID, now); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{Kind: events.PersonDisabled, Actor: by, Person: p.ID})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: disable: %w", err)
+	}
+	p.DisabledAt, p.UpdatedAt = now, now
+	return p, nil
+}

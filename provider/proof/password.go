@@ -1,0 +1,233 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// ErrWrong: the proof does not fit, or there is nobody whom it could fit. The
+// caller says the same for both.
+var ErrWrong = errors.New("proof: wrong")
+
+const (
+	// MaxPassword is the length of the longest password, in bytes.
+	MaxPassword = 1024
+	// MinPassword is the length of the shortest new password that stands alone,
+	// in code points (NIST SP 800-63B-4 section 3.1.1.2).
+	MinPassword = 15
+	// minWord is the length of the shortest word that a password is searched for.
+	minWord = 3
+)
+
+// PasswordConfig says how dear a hash is and how many run at once. What is zero
+// takes its default.
+type PasswordConfig struct {
+	Memory  uint32   // KiB a hash; 19456
+	Time    uint32   // passes; 2
+	Threads uint8    // 1
+	Workers int      // hashes at once; one less than there are cores, at least 1
+	Queue   int      // callers waiting for one; 32 a worker
+	Words   []string // which a password must not contain, such as the brand; "doorstep" always
+}
+
+func (cfg PasswordConfig) withDefaults() PasswordConfig {
+	if cfg.Memory == 0 {
+		cfg.Memory = 19456
+	}
+	if cfg.Time == 0 {
+		cfg.Time = 2
+	}
+	if cfg.Threads == 0 {
+		cfg.Threads = 1
+	}
+	if cfg.Workers <= 0 {
+		cfg.Workers = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if cfg.Queue <= 0 {
+		cfg.Queue = 32 * cfg.Workers
+	}
+	return cfg
+}
+
+// Password checks and sets passwords.
+type Password struct {
+	store  *storage.Store
+	events *events.Service
+	now    func() time.Time
+	cost   cost
+	words  []string
+	pool   *pool
+	nobody storage.ID // has no row, and is asked for like everybody
+	hashes atomic.Uint64
+}
+
+// NewPassword returns the password proof.
+func NewPassword(cfg PasswordConfig, store *storage.Store, ev *events.Service, now func() time.Time) (*Password, error) {
+	cfg = cfg.withDefaults()
+	c := cost{memory: cfg.Memory, time: cfg.Time, threads: cfg.Threads}
+	if !c.within() {
+		return nil, fmt.Errorf("proof: password hashing: memory must be at most %d KiB (and 8 a thread), time at most %d, threads at most %d",
+			maxMemory, maxTime, maxThreads)
+	}
+	return &Password{
+		store: store, events: ev, now: now, cost: c,
+		words:  append([]string{"doorstep"}, cfg.Words...),
+		pool:   newPool(cfg.Workers, cfg.Queue),
+		nobody: storage.NewID(),
+	}, nil
+}
+
+// Hashes returns how many hashes were computed so far: the same number for
+// somebody and for nobody.
+func (p *Password) Hashes() uint64 { return p.hashes.Load() }
+
+// Verify returns the evidence that a right password gives, else [ErrWrong]. A
+// nil person stands for an unknown one: an unknown, a disabled and a
+// passwordless person cost one read and one hash, like everybody. Too long a
+// password is fault.TooLarge before any work, a full queue fault.Unavailable.
+func (p *Password) Verify(ctx context.Context, person *storage.Person, password string) (policy.Evidence, error) {
+	if err := tooLong(password); err != nil {
+		return policy.Evidence{}, err
+	}
+	stored, err := p.stored(ctx, person)
+	if err != nil {
+		return policy.Evidence{}, err
+	}
+	var (
+		right bool
+		fresh phc
+	)
+	err = p.pool.do(ctx, func() {
+		right = stored.matches(password)
+		p.hashes.Add(1)
+		if right && !stored.current(p.cost) {
+			fresh = p.cost.hash(password)
+			p.hashes.Add(1)
+		}
+	})
+	switch {
+	case err != nil:
+		return policy.Evidence{}, err
+	case !right:
+		return policy.Evidence{}, ErrWrong
+	case fresh.key != nil:
+		if err := p.rehash(ctx, person.ID, stored, fresh); err != nil {
+			return policy.Evidence{}, err
+		}
+	}
+	return policy.Evidence{Method: policy.Password, At: p.now()}, nil
+}
+
+// stored returns the person's hash, or one that nothing matches.
+func (p *Password) stored(ctx context.Context, person *storage.Person) (phc, error) {
+	id := p.nobody
+	if person != nil {
+		id = person.ID
+	}
+	row, err := p.store.PasswordOf(ctx, id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return p.cost.unmatched(), nil
+	case err != nil:
+		return phc{}, fmt.Errorf("proof: password: %w", err)
+	case !person.DisabledAt.IsZero():
+		return p.cost.unmatched(), nil
+	}
+	return parsePHC(row.Hash)
+}
+
+// rehash keeps the same password at today's cost. It is nobody's change, so it
+// has no event, and stays out of the caller's unit.
+func (p *Password) rehash(ctx context.Context, person storage.ID, old, fresh phc) error {
+	ctx = storage.WithUnit(ctx)
+	if err := p.store.RehashPassword(ctx, person, old.String(), fresh.String()); err != nil {
+		return fmt.Errorf("proof: rehash: %w", err)
+	}
+	if err := p.store.Flush(ctx); err != nil && !errors.Is(err, storage.ErrStale) {
+		return fmt.Errorf("proof: rehash: %w", err)
+	}
+	return nil
+}
+
+// Set gives a person a new password, after [Password.Check] with their
+// addresses, and records the event in the unit of the change. by is who did it.
+func (p *Password) Set(ctx context.Context, person *storage.Person, password string, by events.Actor) error {
+	ids, err := p.store.Identifiers(ctx, person.ID)
+	if err != nil {
+		return fmt.Errorf("proof: set password: %w", err)
+	}
+	var emails []string
+	for _, i := range ids {
+		emails = append(emails, i.Value)
+	}
+	if err := p.Check(password, emails...); err != nil {
+		return err
+	}
+	var fresh phc
+	err = p.pool.do(ctx, func() {
+		fresh = p.cost.hash(password)
+		p.hashes.Add(1)
+	})
+	if err != nil {
+		return err
+	}
+	return p.store.Together(ctx, func(ctx context.Context) error {
+		err := p.store.SetPassword(ctx, &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())})
+		if err != nil {
+			return fmt.Errorf("proof: set password: %w", err)
+		}
+		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: person.ID})
+	})
+}
+
+// Check returns a fault that says what to do when a new password is too short,
+// too long, or has in it what everybody would try first for the owner of these
+// addresses (NIST SP 800-63B-4 section 3.1.1.2).
+func (p *Password) Check(password string, emails ...string) error {
+	if err := tooLong(password); err != nil {
+		return err
+	}
+	if !utf8.ValidString(password) {
+		return refuse("password_encoding", "must be valid UTF-8")
+	}
+	if n := utf8.RuneCountInString(password); n < MinPassword {
+		return refuse("password_short", fmt.Sprintf("must have at least %d characters, this has %d: "+
+			"a few words that only you would put together are easy to remember", MinPassword, n))
+	}
+	lower := strings.ToLower(password)
+	words := p.words
+	for _, e := range emails {
+		local, _, _ := strings.Cut(e, "@")
+		words = append(words[:len(words):len(words)], local)
+	}
+	for _, w := range words {
+		if utf8.RuneCountInString(w) >= minWord && strings.Contains(lower, strings.ToLower(w)) {
+			return refuse("password_context", fmt.Sprintf("must not contain %q, which is the first thing others would try: leave it out", w))
+		}
+	}
+	return nil
+}
+
+func refuse(code, message string) error {
+	f := fault.Invalid("password", message)
+	f.Code = code
+	return f
+}
+
+func tooLong(password string) error {
+	if len(password) > MaxPassword {
+		return fault.TooLarge("password", fmt.Sprintf("must have at most %d bytes", MaxPassword))
+	}
+	return nil
+}

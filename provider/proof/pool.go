@@ -1,0 +1,48 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+)
+
+// pool bounds how many hashes run at once and how many callers wait for that.
+// Memory is so bounded by workers times the cost of one hash; whoever finds the
+// queue full is sent away at once, while there is still something to answer with.
+type pool struct {
+	places  chan struct{} // taken by those who work or wait
+	workers chan struct{} // taken by those who work
+}
+
+// retryAfter is when to come back after having been sent away: a full queue is
+// worked off by then.
+const retryAfter = 2 * time.Second
+
+func newPool(workers, queue int) *pool {
+	return &pool{places: make(chan struct{}, workers+queue), workers: make(chan struct{}, workers)}
+}
+
+// do runs fn when it is its turn: fault.Unavailable when the queue is full, the
+// error of ctx when that ended first.
+func (p *pool) do(ctx context.Context, fn func()) error {
+	select {
+	case p.places <- struct{}{}:
+		defer func() { <-p.places }()
+	default:
+		return fault.Unavailable(retryAfter, errors.New("proof: the queue for password hashing is full"))
+	}
+	select {
+	case p.workers <- struct{}{}:
+		defer func() { <-p.workers }()
+	case <-ctx.Done():
+		return fmt.Errorf("proof: wait for password hashing: %w", context.Cause(ctx))
+	}
+	if ctx.Err() != nil { // both were ready: nobody waits for the answer any more
+		return fmt.Errorf("proof: wait for password hashing: %w", context.Cause(ctx))
+	}
+	fn()
+	return nil
+}

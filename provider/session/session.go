@@ -1,0 +1,214 @@
+// Package session keeps the sessions of browsers: one person signed in with one
+// browser, behind a secret that only its cookie has. A browser may hold a few of
+// them, one a person.
+//
+// It must never keep a secret in the clear, let one outlive a proof (each proof
+// changes the secret: OWASP ASVS 5.0 section 7.2.4), end a session without what lives by it, or
+// judge what its evidence is worth.
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+const (
+	// MaxPerBrowser is how many sessions one browser holds.
+	MaxPerBrowser = 5
+	secretBytes   = 32
+	touchEvery    = time.Minute
+)
+
+// Config says how long sessions live. What is zero takes its default.
+type Config struct {
+	Lifetime time.Duration // since the newest proof; 90 days
+	Idle     time.Duration // since the last use; 30 days
+}
+
+// Service keeps sessions.
+type Service struct {
+	cfg    Config
+	store  *storage.Store
+	events *events.Service
+	now    func() time.Time
+}
+
+// New returns the service.
+func New(cfg Config, store *storage.Store, ev *events.Service, now func() time.Time) *Service {
+	const day = 24 * time.Hour
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 90 * day
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = 30 * day
+	}
+	return &Service{cfg: cfg, store: store, events: ev, now: now}
+}
+
+// Hash is what the store knows of a secret.
+func Hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// newSecret returns 256 random bits as base64url.
+func newSecret() string {
+	b := make([]byte, secretBytes)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Secrets returns those of a cookie's values that can be secrets of sessions:
+// in canonical form, each once, at most [MaxPerBrowser], in their order.
+func Secrets(values []string) []string {
+	var out []string
+	for _, v := range values {
+		b, err := base64.RawURLEncoding.Strict().DecodeString(v)
+		if err == nil && len(b) == secretBytes && len(v) == base64.RawURLEncoding.EncodedLen(secretBytes) &&
+			!slices.Contains(out, v) && len(out) < MaxPerBrowser {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// First returns values with secret in front, without those in gone, cut to
+// [MaxPerBrowser]: the cookie after a sign-in or a choice.
+func First(secret string, values []string, gone ...string) []string {
+	out := []string{secret}
+	for _, v := range Secrets(values) {
+		if v != secret && !slices.Contains(gone, v) && len(out) < MaxPerBrowser {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Start adds a session for a person who just gave the evidence in st, in the
+// unit of ctx, and returns it with its secret.
+func (s *Service) Start(ctx context.Context, person storage.ID, st policy.Standing) (*storage.Session, string, error) {
+	secret := newSecret()
+	now := storage.At(s.now())
+	se := &storage.Session{ID: storage.NewID(), SecretHash: Hash(secret), PersonID: person, CreatedAt: now, SeenAt: now}
+	if err := s.stand(se, st); err != nil {
+		return nil, "", err
+	}
+	if err := s.store.CreateSession(ctx, se); err != nil {
+		return nil, "", fmt.Errorf("session: start: %w", err)
+	}
+	return se, secret, nil
+}
+
+// Renew gives a living session what a new proof changed, in the unit of ctx,
+// and always a new secret, which it returns. storage.ErrStale, from here or from
+// the flush: it ended or was renewed meanwhile.
+func (s *Service) Renew(ctx context.Context, se *storage.Session, st policy.Standing) (string, error) {
+	secret, old := newSecret(), se.SecretHash
+	se.SecretHash, se.SeenAt = Hash(secret), storage.At(s.now())
+	if err := s.stand(se, st); err != nil {
+		return "", err
+	}
+	if err := s.store.RenewSession(ctx, se, old); err != nil {
+		return "", fmt.Errorf("session: renew: %w", err)
+	}
+	return secret, nil
+}
+
+// Decide notes a new decision about a living session, in the unit of ctx.
+func (s *Service) Decide(ctx context.Context, se *storage.Session, st policy.Standing) error {
+	se.SeenAt = storage.At(s.now())
+	if err := s.stand(se, st); err != nil {
+		return err
+	}
+	return s.keep(ctx, se)
+}
+
+// Touch notes that a session was used, at most once a minute, in the unit of ctx.
+func (s *Service) Touch(ctx context.Context, se *storage.Session) error {
+	now := storage.At(s.now())
+	if now.Sub(se.SeenAt.Time) < touchEvery {
+		return nil
+	}
+	st, err := Standing(se)
+	if err != nil {
+		return err
+	}
+	se.SeenAt = now
+	se.ExpiresAt = s.expiry(se, st)
+	return s.keep(ctx, se)
+}
+
+func (s *Service) keep(ctx context.Context, se *storage.Session) error {
+	if err := s.store.KeepSession(ctx, se); err != nil {
+		return fmt.Errorf("session: keep: %w", err)
+	}
+	return nil
+}
+
+// Standing reads what a session stands on.
+func Standing(se *storage.Session) (policy.Standing, error) {
+	st, err := policy.DecodeStanding(se.Evidence.V)
+	if err != nil {
+		return st, fmt.Errorf("session %s: %w", se.ID, err)
+	}
+	st.Decision.ID = string(se.DecisionID)
+	return st, nil
+}
+
+func (s *Service) stand(se *storage.Session, st policy.Standing) error {
+	doc, err := policy.EncodeStanding(st)
+	if err != nil {
+		return fmt.Errorf("session %s: %w", se.ID, err)
+	}
+	se.Evidence, se.DecisionID = storage.Document(doc), storage.ID(st.Decision.ID)
+	se.ExpiresAt = s.expiry(se, st)
+	return nil
+}
+
+// expiry is the earlier of both ends: a lifetime since the newest proof, an
+// idle time since the last use.
+func (s *Service) expiry(se *storage.Session, st policy.Standing) storage.Time {
+	proven := se.CreatedAt.Time
+	for _, e := range st.Evidence {
+		if e.At.After(proven) {
+			proven = e.At
+		}
+	}
+	end, idle := proven.Add(s.cfg.Lifetime), se.SeenAt.Add(s.cfg.Idle)
+	if idle.Before(end) {
+		end = idle
+	}
+	return storage.At(end)
+}
+
+// End ends a session and the grants that live by it, with the event, in one
+// unit; why is for the record. storage.ErrStale: it ended before.
+func (s *Service) End(ctx context.Context, se *storage.Session, why string, by events.Actor) error {
+	err := s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.EndSession(ctx, se.ID, storage.At(s.now())); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{
+			Kind: events.SessionEnded, Actor: by, Person: se.PersonID,
+			Data: ended{Session: se.ID, Why: why},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("session: end: %w", err)
+	}
+	return nil
+}
+
+type ended struct {
+	Session storage.ID `json:"session"`
+	Why     string     `json:"why"`
+}
