@@ -12,10 +12,8 @@ import (
 // hashedName matches the names that change with their content.
 var hashedName = regexp.MustCompile(`\.[0-9a-f]{12}\.[a-z0-9]+$`)
 
-// Routes is the table of what web answers itself: the files that pages load.
-func (w *Web) Routes() []Route { return []Route{w.assets()} }
-
-func (w *Web) assets() Route {
+// Assets is the route of the files that pages load.
+func (w *Web) Assets() Route {
 	files := templates.Assets()
 	return Route{Method: http.MethodGet, Path: PathAssets + "{name}", Dialect: HTML, Handler: func(rw http.ResponseWriter, r *http.Request) error {
 		name := path.Base(r.URL.Path)

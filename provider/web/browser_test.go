@@ -231,7 +231,7 @@ func TestAFooterLinkIsKeptUntilTheBrowserCloses(t *testing.T) {
 func TestAssetsMayBeKeptForeverByTheirHash(t *testing.T) {
 	e := newEdge(t)
 	for name, want := range map[string]int{"": 404, "nothing.css": 404, "..%2fpages": 404, ".": 404} {
-		if res := e.do(e.assets(), get("/assets/"+name)); res.StatusCode != want || res.Header.Get("Cache-Control") != "no-store" {
+		if res := e.do(e.Assets(), get("/assets/"+name)); res.StatusCode != want || res.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%q: %d, %s", name, res.StatusCode, res.Header.Get("Cache-Control"))
 		}
 	}
@@ -241,12 +241,12 @@ func TestAssetsMayBeKeptForeverByTheirHash(t *testing.T) {
 	_, rest, _ := strings.Cut(page, `rel="stylesheet" href="`)
 	href, _, _ := strings.Cut(rest, `"`)
 	for target, age := range map[string]string{href: "public, max-age=31536000, immutable", "/assets/figtree-LICENSE.txt": "public, max-age=3600"} {
-		res := e.do(e.assets(), get(target))
+		res := e.do(e.Assets(), get(target))
 		if res.StatusCode != 200 || res.Header.Get("Cache-Control") != age || len(body(t, res)) < 1000 {
 			t.Errorf("%s: %d, %q", target, res.StatusCode, res.Header.Get("Cache-Control"))
 		}
 	}
-	if kind := e.do(e.assets(), get(href)).Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/css") {
+	if kind := e.do(e.Assets(), get(href)).Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/css") {
 		t.Errorf("stylesheet as %s", kind)
 	}
 }
