@@ -11,24 +11,25 @@ import (
 // What is written is read back, with every field set and with every field that
 // may be empty empty; ErrNotFound and ErrConflict mean the same everywhere.
 var entityTests = map[string]func(*testing.T, fixture){
-	"keys are kept":                       testKeys,
-	"secrets are kept":                    testSecrets,
-	"clients are kept":                    testClients,
-	"resources are kept":                  testResources,
-	"persons are kept":                    testPersons,
-	"identifiers are kept":                testIdentifiers,
-	"passwords are kept":                  testPasswords,
-	"sessions are kept":                   testSessions,
-	"devices are kept":                    testDevices,
-	"interactions are kept":               testInteractions,
-	"grants are kept":                     testGrants,
-	"consents are kept":                   testConsents,
-	"decisions are kept":                  testDecisions,
-	"histories are kept":                  testHistories,
-	"revocations are kept":                testRevocations,
-	"events are kept":                     testEvents,
-	"an id of another shape names no row": testForeignIDs,
-	"the clock answers":                   testClock,
+	"keys are kept":                          testKeys,
+	"secrets are kept":                       testSecrets,
+	"clients are kept":                       testClients,
+	"resources are kept":                     testResources,
+	"persons are kept":                       testPersons,
+	"identifiers are kept":                   testIdentifiers,
+	"passwords are kept":                     testPasswords,
+	"sessions are kept":                      testSessions,
+	"devices are kept":                       testDevices,
+	"interactions are kept":                  testInteractions,
+	"grants are kept":                        testGrants,
+	"consents are kept":                      testConsents,
+	"decisions are kept":                     testDecisions,
+	"histories are kept":                     testHistories,
+	"revocations are kept":                   testRevocations,
+	"events are kept":                        testEvents,
+	"an id of another shape names no row":    testForeignIDs,
+	"a database that is gone is unavailable": testUnavailable,
+	"the clock answers":                      testClock,
 }
 
 func testKeys(t *testing.T, f fixture) {
@@ -335,7 +336,7 @@ func testEvents(t *testing.T, f fixture) {
 // string ids in gorm's First).
 func testForeignIDs(t *testing.T, f fixture) {
 	p := f.person("ada")
-	for _, id := range []storage.ID{"", "1", "1=1) OR (1=1", "' OR '1'='1", storage.ID(p.ID + " "), "{" + p.ID + "}", "urn:uuid:" + p.ID, "\x00"} {
+	for _, id := range []storage.ID{"", "1", "1=1) OR (1=1", "' OR '1'='1", p.ID + " ", "{" + p.ID + "}", "urn:uuid:" + p.ID, "\x00"} {
 		for name, read := range map[string]func() error{
 			"person":      func() error { _, err := f.Person(f.ctx, id); return err },
 			"password":    func() error { _, err := f.PasswordOf(f.ctx, id); return err },
@@ -360,5 +361,29 @@ func testClock(t *testing.T, f fixture) {
 	f.must(err)
 	if at.Before(before) || at.After(time.Now().Add(time.Second)) {
 		t.Errorf("the database says it is %v", at)
+	}
+}
+
+// What cannot be answered now is told apart from what was answered with no.
+func testUnavailable(t *testing.T, f fixture) {
+	other := open(t, f.url)
+	f.must(other.Close())
+	if _, err := other.Person(f.ctx, storage.NewID()); !storage.Unavailable(err) {
+		t.Errorf("a closed store: %v", err)
+	}
+	unit := storage.WithUnit(f.ctx)
+	f.must(other.CreateEvent(unit, event("a")))
+	f.must(other.CreateEvent(unit, event("b")))
+	if err := other.Flush(unit); !storage.Unavailable(err) {
+		t.Errorf("a closed store: %v", err)
+	}
+	p := f.person("ada")
+	f.email(p, "ada@example.com", now)
+	_, notFound := f.Person(f.ctx, storage.NewID())
+	conflict := f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "email", Value: "ada@example.com", PersonID: p.ID, CreatedAt: now})
+	for _, err := range []error{nil, notFound, conflict} {
+		if storage.Unavailable(err) {
+			t.Errorf("%v is an answer", err)
+		}
 	}
 }

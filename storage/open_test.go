@@ -49,8 +49,7 @@ func TestDatabaseURLIsRefused(t *testing.T) {
 	} {
 		s, err := storage.Open(t.Context(), url)
 		if err == nil {
-			s.Close()
-			t.Errorf("%q was opened", url)
+			t.Errorf("%q was opened (%v)", url, s.Close())
 			continue
 		}
 		if !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2") {
@@ -75,7 +74,11 @@ func TestSQLiteSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() {
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"} {
 			var got string
 			if err := conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {

@@ -125,7 +125,7 @@ func (f fixture) each(query string, row func(*sql.Rows) error) {
 	f.t.Helper()
 	rows, err := f.SQL().QueryContext(f.ctx, query)
 	f.must(err)
-	defer rows.Close()
+	defer func() { f.must(rows.Close()) }()
 	for rows.Next() {
 		f.must(row(rows))
 	}

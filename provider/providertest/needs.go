@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -27,7 +28,7 @@ func need(t testing.TB, name string, err error) {
 	if err == nil {
 		return
 	}
-	if _, lacks := err.(missing); lacks && !slices.Contains(listed("DOORSTEP_TEST_REQUIRE"), name) {
+	if _, lacks := errors.AsType[missing](err); lacks && !slices.Contains(listed("DOORSTEP_TEST_REQUIRE"), name) {
 		t.Skipf("needs %s: %v", name, err)
 	}
 	t.Fatalf("needs %s: %v", name, err)

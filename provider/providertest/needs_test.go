@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/storage"
@@ -16,8 +17,7 @@ func TestNeeds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
-		if err := s.CheckSchema(t.Context()); err != nil {
+		if err := errors.Join(s.CheckSchema(t.Context()), s.Close()); err != nil {
 			t.Fatal(err)
 		}
 		c, err := postgres()

@@ -12,7 +12,7 @@ var scratch = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	// Postgres runs in it as somebody else than root.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // each server's own directory below it is closed
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
 	// More than once: a program that was killed may still be writing.
