@@ -1,0 +1,24 @@
+package signin
+
+import (
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// home is the issuer's front page: who is signed in here. One signs in from an
+// app; nobody comes here for it.
+func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
+	current, err := h.Flow.Current(r.Context(), h.browser(r))
+	if err != nil {
+		return err
+	}
+	if current == nil {
+		return h.Web.Page(w, r, http.StatusOK, templates.Welcome{Base: h.Web.Base(r, "", "")})
+	}
+	who := account(current)
+	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
+		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, SignOutHref: h.Web.Path(web.PathSignOut),
+	})
+}

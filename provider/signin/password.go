@@ -1,0 +1,141 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+const (
+	fieldIdentifier = "identifier"
+	fieldPassword   = web.FieldPassword
+	// maxIdentifier is beyond every address there is (RFC 5321 section 4.5.3.1.3).
+	maxIdentifier = 320
+)
+
+// showPassword asks for identifier and password.
+func (h *Handler) showPassword(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	return h.passwordPage(w, r, a, http.StatusOK, templates.SignIn{Identifier: a.Request.LoginHint})
+}
+
+// takePassword checks them. Every wrong answer is the same answer, whoever it
+// was about.
+func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	identifier, password := r.PostForm.Get(fieldIdentifier), r.PostForm.Get(fieldPassword)
+	page := templates.SignIn{Identifier: identifier}
+	if strings.TrimSpace(identifier) == "" || password == "" {
+		page.Problem = "empty"
+		return h.passwordPage(w, r, a, http.StatusUnprocessableEntity, page)
+	}
+	person, evidence, err := h.prove(r, identifier, password)
+	if err != nil {
+		status := http.StatusUnprocessableEntity
+		if page.Problem, page.RetryAfter = problem(w, err); page.Problem == "" {
+			return err
+		}
+		if page.Problem != "wrong" {
+			status, _ = web.Status(err)
+		}
+		web.Log(r.Context()).Set("signin", page.Problem)
+		return h.passwordPage(w, r, a, status, page)
+	}
+	next, sessions, device, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
+	if err != nil {
+		return err
+	}
+	h.Web.SetSessions(w, sessions)
+	h.Web.SetDevice(w, device)
+	return seeOther(w, next.Path)
+}
+
+// prove returns who signed in and the evidence, proof.ErrWrong, or a fault that
+// says to wait. Its work is the same for somebody and nobody.
+func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.Person, policy.Evidence, error) {
+	ctx := r.Context()
+	person, err := h.Directory.ByEmail(ctx, identifier)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, policy.Evidence{}, err
+	}
+	device, err := h.knownDevice(r, person)
+	if err != nil {
+		return nil, policy.Evidence{}, err
+	}
+	attempt := throttle.Attempt{Account: accountKey(identifier), Device: device, Address: web.Address(ctx)}
+	if err := h.Throttle.TakeSignIn(ctx, attempt); err != nil {
+		return nil, policy.Evidence{}, err
+	}
+	evidence, err := h.Passwords.Verify(ctx, person, password)
+	if err != nil {
+		return nil, policy.Evidence{}, err
+	}
+	return person, evidence, h.Store.Together(ctx, func(ctx context.Context) error { return h.Throttle.SignedIn(ctx, attempt) })
+}
+
+// knownDevice is this browser's device if the person signed in with it before,
+// else "". The question is asked for nobody as well.
+func (h *Handler) knownDevice(r *http.Request, person *storage.Person) (storage.ID, error) {
+	device := h.Web.Device(r)
+	if device == "" {
+		return "", nil
+	}
+	owner := storage.ID("")
+	if person != nil {
+		owner = person.ID
+	}
+	known, err := h.Store.DeviceKnown(r.Context(), device, owner, storage.At(h.Now()))
+	if err != nil || !known {
+		return "", err
+	}
+	return device, nil
+}
+
+// accountKey is the same for every way to write an address, and for one that
+// nobody has.
+func accountKey(identifier string) string {
+	if canonical, err := ident.Email(identifier); err == nil {
+		return canonical
+	}
+	return strings.TrimSpace(identifier)
+}
+
+// problem is what the sign-in page says about err, "" if it is no matter of that
+// page, and in how many seconds to try again.
+func problem(w http.ResponseWriter, err error) (name string, seconds int) {
+	if errors.Is(err, proof.ErrWrong) {
+		return "wrong", 0
+	}
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return "", 0
+	}
+	switch f.Kind {
+	case fault.KindTooMany:
+		return "throttled", web.SetRetryAfter(w, f.RetryAfter)
+	case fault.KindUnavailable:
+		return "busy", web.SetRetryAfter(w, f.RetryAfter)
+	}
+	return "", 0
+}
+
+func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.SignIn) error {
+	page.Base, page.Form = h.base(r, a), h.form(w, r, web.PathSignIn, a)
+	page.ClientName, page.CancelHref, page.Demo = clientName(a.Client), h.stepPath(pathCancel, a), h.cfg.Demo
+	if a.Reauth && a.SignIn != nil {
+		page.Reauth, page.Identifier = true, a.SignIn.Identifier
+	}
+	if len(page.Identifier) > maxIdentifier {
+		page.Identifier = ""
+	}
+	return h.Web.Page(w, r, status, page)
+}

@@ -1,0 +1,162 @@
+// Package signin is where people sign in: one file per step, each a page and
+// the form it posts.
+//
+//	password.go   who are you, and your password
+//	account.go    which of the accounts that are signed in here
+//	consent.go    may this client have that
+//	signout.go    really sign out?
+//	home.go       the issuer's front page
+//
+// A step asks flow for the interaction named by ?i=, shows itself if it is the
+// one that is due, makes one call when its form comes back, and goes with a 303 to where
+// flow points. Steps never redirect to each other and never decide what is next.
+//
+// It must never answer differently for somebody and nobody (same page, status,
+// headers, number of hashes and statements), let a password reach a hash before
+// its throttles, log what was typed, or name an address of a request that flow
+// has not proven.
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/directory"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// Config is what an operator decides about signing in.
+type Config struct {
+	Demo *templates.DemoAccount // shown on the sign-in page; nil outside of the demo
+}
+
+// Deps is what the steps work with.
+type Deps struct {
+	Web       *web.Web
+	Store     *storage.Store
+	Flow      *flow.Service
+	Directory *directory.Service
+	Passwords *proof.Password
+	Throttle  *throttle.Service
+	Clients   *clients.Service
+	Now       func() time.Time
+}
+
+// Handler serves the steps.
+type Handler struct {
+	Deps
+	cfg Config
+}
+
+// New returns the steps.
+func New(cfg Config, d Deps) *Handler { return &Handler{Deps: d, cfg: cfg} }
+
+const paramInteraction = "i"
+
+// at runs a step on the interaction that the request names. When another step
+// is due, the person goes there.
+func (h *Handler) at(step flow.Step, run func(http.ResponseWriter, *http.Request, flow.Answer) error) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id := r.URL.Query().Get(paramInteraction)
+		if id == "" { // a bookmark of the page: there is nothing to go on to
+			return seeOther(w, h.Web.Path(web.PathHome))
+		}
+		a, err := h.Flow.Resume(r.Context(), id, h.browser(r))
+		if err != nil {
+			return h.gone(r, err)
+		}
+		web.Log(r.Context()).Set("client_id", a.Request.ClientID)
+		if a.Step != step {
+			return seeOther(w, a.Path)
+		}
+		return run(w, r, a)
+	}
+}
+
+// gone explains an interaction that is not there for this browser.
+func (h *Handler) gone(r *http.Request, err error) error {
+	switch {
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	case h.Web.KnownBrowser(r) == "":
+		return &fault.Error{Kind: fault.KindForbidden, Code: "other_browser", Message: "began in another browser", Err: err}
+	}
+	return &fault.Error{Kind: fault.KindNotFound, Code: "expired", Message: "has expired", Err: err}
+}
+
+// browser is the one place that makes flow's view of a browser.
+func (h *Handler) browser(r *http.Request) flow.Browser { return flow.Browser(h.Web.Visitor(r)) }
+
+// base is what the page of a step knows.
+func (h *Handler) base(r *http.Request, a flow.Answer) templates.Base {
+	locale := ""
+	if a.SignIn != nil {
+		locale = a.SignIn.Person.Locale
+	}
+	return h.Web.Base(r, a.Request.UILocales, locale)
+}
+
+// form posts to the path of a step and may end at the client.
+func (h *Handler) form(w http.ResponseWriter, r *http.Request, path string, a flow.Answer) templates.Form {
+	web.AllowForm(r.Context(), a.Request.RedirectURI)
+	return h.Web.Form(w, r, h.stepPath(path, a))
+}
+
+func (h *Handler) stepPath(path string, a flow.Answer) string {
+	return h.Web.Path(path) + "?" + url.Values{paramInteraction: {string(a.Interaction.ID)}}.Encode()
+}
+
+// seeOther is how every form ends: never 307 or 308, which would send the
+// password on (RFC 9700 section 4.12).
+func seeOther(w http.ResponseWriter, to string) error {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func clientName(c *storage.Client) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.Name != "":
+		return c.Name
+	}
+	return c.ID
+}
+
+func account(s *storage.SignIn) templates.Account {
+	return templates.Account{
+		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier,
+		Initials: initials(s.Person.Name), SignedIn: true,
+	}
+}
+
+// initials are the first letters of the first and the last name.
+func initials(name string) string {
+	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) })
+	if len(words) == 0 {
+		return ""
+	}
+	letters := firstLetter(words[0])
+	if len(words) > 1 {
+		letters += firstLetter(words[len(words)-1])
+	}
+	return letters
+}
+
+func firstLetter(word string) string {
+	r, _ := utf8.DecodeRuneInString(word)
+	return string(unicode.ToUpper(r))
+}
