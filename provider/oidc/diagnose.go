@@ -1,0 +1,211 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// The first mistake of a new client should mend itself. Each of the commonest
+// ones says in the log, under the id that the error page shows: what arrived,
+// what is registered, and the command that mends it. Secrets never appear.
+
+// carried is a refusal with its diagnosis, until the edge logs it.
+type carried struct {
+	error
+	diagnosis web.Diagnosis
+}
+
+func (c *carried) Unwrap() error { return c.error }
+
+func diagnosed(err error, d web.Diagnosis) error { return &carried{err, d} }
+
+// noteDiagnosis puts the diagnosis that err carries into the request's event.
+func noteDiagnosis(ctx context.Context, err error) {
+	var c *carried
+	if errors.As(err, &c) {
+		web.Log(ctx).Diagnose(c.diagnosis)
+	}
+}
+
+// carryDiagnosis gives the diagnosis of from to an error for the error page.
+func carryDiagnosis(err, from error) error {
+	var c *carried
+	if errors.As(from, &c) {
+		return web.WithDiagnosis(err, c.diagnosis)
+	}
+	return err
+}
+
+// patch is the command that changes a client's registration. The id is the
+// client's own; values are quoted for a POSIX shell.
+func patch(c *storage.Client, member, value string) string {
+	return "echo " + shellQuote(`{"`+member+`": `+value+`}`) + " | doorstep client update " + c.ID + " --file -"
+}
+
+// shellQuote quotes s for a POSIX shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// list is a JSON array of what is registered and what is missing.
+func list(registered []string, missing string) string {
+	all := append(append([]string{}, registered...), missing)
+	quoted := make([]string, len(all))
+	for i, s := range all {
+		quoted[i] = `"` + printable(s) + `"`
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+func unknownClient(id string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "No client of this id is registered at this issuer, or it is disabled.",
+		Arrived: []string{"client_id=" + id}, Registered: nil,
+		Command: "doorstep client list",
+	}
+}
+
+func redirectMismatch(c *storage.Client, uri string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The redirect_uri is not registered for the client. It is compared character by character: scheme, host, port, path and slash at the end.",
+		Arrived: []string{"redirect_uri=" + uri}, Registered: c.Metadata.V.RedirectURIs,
+		Command: patch(c, "redirect_uris", list(c.Metadata.V.RedirectURIs, uri)),
+	}
+}
+
+func logoutMismatch(c *storage.Client, uri string) web.Diagnosis {
+	if c == nil {
+		return web.Diagnosis{
+			Problem: "A post_logout_redirect_uri needs to say whose it is: send client_id or id_token_hint with it.",
+			Arrived: []string{"post_logout_redirect_uri=" + uri}, Command: "doorstep client list",
+		}
+	}
+	return web.Diagnosis{
+		Problem: "The post_logout_redirect_uri is not registered for the client.",
+		Arrived: []string{"post_logout_redirect_uri=" + uri}, Registered: c.Metadata.V.PostLogoutRedirectURIs,
+		Command: patch(c, "post_logout_redirect_uris", list(c.Metadata.V.PostLogoutRedirectURIs, uri)),
+	}
+}
+
+func missingPKCE(c *storage.Client) web.Diagnosis {
+	d := web.Diagnosis{
+		Problem:    "The client must use PKCE: send code_challenge and code_challenge_method=S256, and code_verifier with the code. Every maintained library has a switch for it.",
+		Arrived:    []string{"code_challenge=(none)"},
+		Registered: []string{"require_pkce=true"},
+		Command:    "doorstep client show " + c.ID,
+	}
+	if c.Metadata.V.TokenEndpointAuthMethod != authNone {
+		d.Problem += " An old client that cannot, and keeps a secret, can be let off."
+		d.Command = patch(c, "require_pkce", "false")
+	}
+	return d
+}
+
+func scopeMismatch(c *storage.Client, scope string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The scope is not registered for the client. A scope of an API must belong to a resource first (doorstep resource list).",
+		Arrived: []string{"scope=" + scope}, Registered: words(c.Metadata.V.Scope),
+		Command: patch(c, "scope", `"`+c.Metadata.V.Scope+" "+printable(scope)+`"`),
+	}
+}
+
+func resourceMismatch(c *storage.Client, resources []string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The client has no access to the resource. It gets one by registering a scope that belongs to it.",
+		Arrived: resources, Registered: words(c.Metadata.V.Scope),
+		Command: "doorstep resource list; doorstep client show " + c.ID,
+	}
+}
+
+func responseTypeMismatch(c *storage.Client, responseType string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "Only response_type=code is served, to clients that registered it. Implicit and hybrid flows put tokens into URLs.",
+		Arrived: []string{"response_type=" + responseType}, Registered: c.Metadata.V.ResponseTypes,
+		Command: patch(c, "response_types", `["code"]`),
+	}
+}
+
+func grantTypeMismatch(c *storage.Client, grantType string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The client is not registered for this grant type.",
+		Arrived: []string{"grant_type=" + grantType}, Registered: c.Metadata.V.GrantTypes,
+		Command: patch(c, "grant_types", list(c.Metadata.V.GrantTypes, grantType)),
+	}
+}
+
+func authMethodMismatch(c *storage.Client, method string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The client authenticated in another way than it registered.",
+		Arrived: []string{"token_endpoint_auth_method=" + method}, Registered: []string{"token_endpoint_auth_method=" + c.Metadata.V.TokenEndpointAuthMethod},
+		Command: patch(c, "token_endpoint_auth_method", `"`+method+`"`),
+	}
+}
+
+func wrongSecret(c *storage.Client) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The secret is not one of the client's. It is shown once, when the client is created; in a Basic header both id and secret are form-encoded first.",
+		Arrived: []string{"client_secret=(hidden)"}, Registered: []string{strconv.Itoa(len(c.Secrets.V)) + " secret(s)"},
+		Command: "doorstep client show " + c.ID + "; a lost secret is replaced by deleting the client and creating it again",
+	}
+}
+
+// explainGrant says why a code or refresh token may have been refused.
+func explainGrant(c *storage.Client, in *engine.TokenRequest, err error) error {
+	var refused *engine.Error
+	if !errors.As(err, &refused) || refused.Code != "invalid_grant" {
+		return err
+	}
+	d := web.Diagnosis{
+		Problem: "The refresh token was used before, has expired, was revoked, or belongs to another client.",
+		Arrived: []string{"grant_type=" + in.GrantType}, Registered: []string{"client_id=" + c.ID},
+		Command: "doorstep client show " + c.ID,
+	}
+	if in.GrantType == engine.GrantCode {
+		d.Problem = "The code was used before, is older than a minute, was made for another client, or redirect_uri or code_verifier differ from the authorization request. " +
+			"A code that is always too old points to a clock: compare it with the database's at /readyz."
+		d.Arrived = append(d.Arrived, "redirect_uri="+in.Form.Get("redirect_uri"), "code_verifier="+present(in.Form.Has("code_verifier")))
+		d.Registered = append(d.Registered, c.Metadata.V.RedirectURIs...)
+	}
+	return diagnosed(err, d)
+}
+
+func present(yes bool) string {
+	if yes {
+		return "(sent)"
+	}
+	return "(none)"
+}
+
+// AllowOrigin reports whether a page of this origin may call the token-style
+// endpoints: it is the origin of a registered redirect. A refusal is explained
+// in the request's event, since a browser tells its user nothing.
+func (h *Handler) AllowOrigin(r *http.Request, origin string) bool {
+	ok, err := h.Clients.AllowsOrigin(r.Context(), origin)
+	if err != nil {
+		web.Log(r.Context()).Set("cors_error", err.Error())
+		return false
+	}
+	if !ok {
+		web.Log(r.Context()).Diagnose(web.Diagnosis{
+			Problem: "A page called from an origin that is no registered redirect's, so the browser kept the answer from it (CORS).",
+			Arrived: []string{"Origin: " + origin},
+			Command: `doorstep client list; then add a redirect_uri of that origin: echo '{"redirect_uris": ["` + printable(origin) + `/callback"]}' | doorstep client update ID --file -`,
+		})
+	}
+	return ok
+}
+
+// wrongIssuer explains a discovery request that came to another address than the
+// issuer's: the client was configured with something else.
+func (h *Handler) wrongIssuer(arrived string) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The metadata was asked for at an address that is not the issuer's. Clients compare the issuer character by character: scheme, host, port, path, no slash at the end.",
+		Arrived: []string{arrived}, Registered: []string{"issuer=" + h.issuer},
+		Command: "doorstep config print; configure the client with exactly this issuer, or set DOORSTEP_ISSUER to the address that clients use",
+	}
+}

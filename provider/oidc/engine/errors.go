@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/ory/fosite"
+)
+
+// Error is an error that a client sees: a registered code (RFC 6749 sections
+// 4.1.2.1 and 5.2, RFC 8707, OIDC Core 3.1.2.6) and a sentence that helps.
+type Error struct {
+	Code        string
+	Description string
+	Status      int   // HTTP status at a token-style endpoint
+	Err         error // the cause, for the log only
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Description, e.Err)
+	}
+	return e.Code + ": " + e.Description
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Refuse returns an error that a client sees, with status 400, or 401 for
+// invalid_client.
+func Refuse(code, description string) *Error {
+	status := http.StatusBadRequest
+	if code == "invalid_client" {
+		status = http.StatusUnauthorized
+	}
+	return &Error{Code: code, Description: description, Status: status}
+}
+
+// Refusef is Refuse with a format.
+func Refusef(code, format string, args ...any) *Error {
+	return Refuse(code, fmt.Sprintf(format, args...))
+}
+
+// wireCodes maps fosite's error names to the registered codes that may leave.
+// What is missing here is a fault of ours.
+var wireCodes = map[string]string{
+	"invalid_request":           "invalid_request",
+	"invalid_client":            "invalid_client",
+	"invalid_grant":             "invalid_grant",
+	"unauthorized_client":       "unauthorized_client",
+	"unsupported_grant_type":    "unsupported_grant_type",
+	"unsupported_response_type": "unsupported_response_type",
+	"invalid_scope":             "invalid_scope",
+	"scope_not_granted":         "invalid_scope",
+	"access_denied":             "access_denied",
+	"token_expired":             "invalid_grant",
+	"token_inactive":            "invalid_grant",
+	"invalid_token":             "invalid_grant",
+	"not_found":                 "invalid_grant",
+}
+
+// fromFosite turns fosite's error into ours; what is no refusal comes back as it is.
+func fromFosite(err error) error {
+	var rfc *fosite.RFC6749Error
+	if !errors.As(err, &rfc) {
+		return err
+	}
+	code, known := wireCodes[rfc.ErrorField]
+	if !known {
+		return fmt.Errorf("engine: %w", err)
+	}
+	description := rfc.DescriptionField
+	if rfc.HintField != "" {
+		description = rfc.HintField
+	}
+	e := Refuse(code, description)
+	e.Err = err
+	return e
+}

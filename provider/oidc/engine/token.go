@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// TokenRequest is a request to the token endpoint: canonical parameters, and a
+// client that has proved who it is.
+type TokenRequest struct {
+	Client    *storage.Client
+	GrantType string
+	Form      url.Values // single-valued: code, redirect_uri, code_verifier, refresh_token, scope
+	Resource  string     // RFC 8707; "" if none was asked for
+}
+
+// TokenResponse is RFC 6749 section 5.1 with OIDC Core 3.1.3.3. Scope is the
+// access token's own.
+type TokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	Scope        string `json:"scope,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	// GrantID is for the log.
+	GrantID storage.ID `json:"-"`
+}
+
+// attempts bounds how often a refresh that lost a race is tried again: the
+// second attempt finds the winner's generation and yields the same successor.
+const attempts = 3
+
+// Token answers a token request. What it writes is flushed when it returns. Its
+// errors are *Error where a client may see them; anything else is a fault of the
+// store or of ours.
+func (e *Engine) Token(ctx context.Context, in *TokenRequest) (*TokenResponse, error) {
+	for range attempts {
+		out, err := e.attempt(ctx, in)
+		if !errors.Is(err, storage.ErrStale) {
+			return out, err
+		}
+	}
+	return nil, Refuse("invalid_grant", "The refresh token is being used by too many requests at once.")
+}
+
+func (e *Engine) attempt(ctx context.Context, in *TokenRequest) (*TokenResponse, error) {
+	c := &call{engine: e, client: in.Client, grantType: in.GrantType, form: in.Form, now: e.now()}
+	if in.GrantType == GrantRefresh {
+		refresh, err := e.grants.Decode(in.Form.Get("refresh_token"))
+		if err != nil {
+			return nil, &Error{Code: "invalid_grant", Description: "The refresh token is not one of ours.", Status: http.StatusBadRequest, Err: err}
+		}
+		c.refresh = refresh
+	}
+	unit := withCall(storage.WithUnit(ctx), c)
+	out, err := e.run(unit, c, in)
+	if err != nil {
+		return nil, e.punish(ctx, c, err)
+	}
+	if err := e.spend(unit, c, out); err != nil {
+		if errors.Is(err, storage.ErrSpent) { // another request used the code meanwhile
+			c.reused = "authorization code used twice"
+			return nil, e.punish(ctx, c, Refuse("invalid_grant", "The authorization code has already been used."))
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+// run has fosite validate the request, decides what the access token is for,
+// and has fosite make the tokens.
+func (e *Engine) run(ctx context.Context, c *call, in *TokenRequest) (*TokenResponse, error) {
+	ar, err := e.fosite.NewAccessRequest(ctx, synthetic(http.MethodPost, in.Form), newSession(c.client.ID))
+	if err != nil {
+		return nil, fromFosite(err)
+	}
+	c.verified = false // the verifier was right
+	if c.target, err = e.aim(ctx, c, in); err != nil {
+		return nil, err
+	}
+	resp, err := e.fosite.NewAccessResponse(ctx, ar)
+	if err != nil {
+		return nil, fromFosite(err)
+	}
+	out := &TokenResponse{
+		AccessToken: resp.GetAccessToken(),
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(c.target.ttl.Seconds()),
+		Scope:       strings.Join(c.target.scopes, " "),
+	}
+	out.RefreshToken, _ = resp.GetExtra("refresh_token").(string)
+	out.IDToken, _ = resp.GetExtra("id_token").(string)
+	if c.grant != nil {
+		out.GrantID = c.grant.Grant.ID
+	}
+	return out, nil
+}
+
+// spend writes what the tokens cost: the code, or the generation.
+func (e *Engine) spend(ctx context.Context, c *call, out *TokenResponse) error {
+	now := storage.At(c.now)
+	switch c.grantType {
+	case GrantCode:
+		g := c.grant.Grant
+		g.CodeUsedAt = now
+		if out.RefreshToken != "" {
+			sum := sha256.Sum256(c.refresh.Secret[:])
+			g.RefreshHash, g.RefreshGen, g.RotatedAt = sum[:], 1, now
+			g.IdleExpiresAt = storage.At(c.now.Add(e.cfg.RefreshIdle))
+			g.ExpiresAt = storage.At(c.now.Add(e.cfg.RefreshAbsolute))
+		}
+		if err := e.store.SpendCode(ctx, &g); err != nil {
+			return err
+		}
+		if err := e.events.Record(ctx, events.Event{
+			Kind: events.CodeSpent, Actor: events.ActorClient, Person: g.PersonID, Client: c.client.ID,
+			Data: map[string]any{"grant": g.ID},
+		}); err != nil {
+			return err
+		}
+	case GrantRefresh:
+		if c.grace {
+			return nil
+		}
+		g := c.grant.Grant
+		g.RotatedAt, g.IdleExpiresAt = now, storage.At(c.now.Add(e.cfg.RefreshIdle))
+		if err := e.store.RotateRefresh(ctx, &g, c.refresh.Generation); err != nil {
+			return err
+		}
+	}
+	return e.store.Flush(ctx)
+}
+
+// punish does what a refused request deserves, and returns the refusal; or the
+// store's error, if that could not be written.
+func (e *Engine) punish(ctx context.Context, c *call, refusal error) error {
+	switch {
+	case c.reused != "":
+		ctx := storage.WithUnit(ctx)
+		if err := e.grants.Revoke(ctx, c.grant.Grant.ID, c.reused); err != nil {
+			return fmt.Errorf("revoke grant: %w", err)
+		}
+		if err := e.store.Flush(ctx); err != nil {
+			return fmt.Errorf("revoke grant: %w", err)
+		}
+	case c.verified && c.grant != nil:
+		if err := e.store.KillCode(ctx, c.grant.Grant.ID, storage.At(c.now)); err != nil {
+			return fmt.Errorf("kill code: %w", err)
+		}
+	}
+	return refusal
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// TypAccessToken is the JWT type of access tokens (RFC 9068 section 2.1).
+const TypAccessToken = "at+jwt"
+
+// AccessClaims is the payload of an access token (RFC 9068 section 2.2). gid is
+// the grant it came of; client credentials make no grant and carry none.
+type AccessClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	Expiry   int64    `json:"exp"`
+	IssuedAt int64    `json:"iat"`
+	ID       string   `json:"jti"`
+	ClientID string   `json:"client_id"`
+	Scope    string   `json:"scope,omitempty"`
+	GrantID  string   `json:"gid,omitempty"`
+	Session  string   `json:"sid,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	AuthTime int64    `json:"auth_time,omitempty"`
+}
+
+func (e *Engine) signAccessToken(ctx context.Context, c *call) (string, error) {
+	claims := AccessClaims{
+		Issuer:   e.cfg.Issuer,
+		Subject:  c.client.ID,
+		Audience: c.target.audience,
+		IssuedAt: c.now.Unix(),
+		Expiry:   c.now.Add(c.target.ttl).Unix(),
+		ID:       randomText(16),
+		ClientID: c.client.ID,
+		Scope:    strings.Join(c.target.scopes, " "),
+	}
+	if c.grant != nil {
+		g := &c.grant.Grant
+		claims.Subject, claims.GrantID, claims.Session = g.Sub, string(g.ID), g.Sid
+		claims.ACR, claims.AMR = g.ACR, g.AMR
+		if !g.AuthTime.IsZero() {
+			claims.AuthTime = g.AuthTime.Unix()
+		}
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode access token: %w", err)
+	}
+	return e.keys.Sign(ctx, c.target.alg, TypAccessToken, payload)
+}
+
+// idTokenClaims is the payload of an ID token (OIDC Core sections 2 and 3.1.3.6).
+type idTokenClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	Expiry   int64    `json:"exp"`
+	IssuedAt int64    `json:"iat"`
+	AuthTime int64    `json:"auth_time,omitempty"`
+	Nonce    string   `json:"nonce,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	Session  string   `json:"sid,omitempty"`
+	AtHash   string   `json:"at_hash,omitempty"`
+	ID       string   `json:"jti"`
+}
+
+func (e *Engine) signIDToken(ctx context.Context, c *call, access string) (string, error) {
+	g := &c.grant.Grant
+	alg := c.client.Metadata.V.IDTokenSignedResponseAlg
+	claims := idTokenClaims{
+		Issuer:   e.cfg.Issuer,
+		Subject:  g.Sub,
+		Audience: c.client.ID,
+		IssuedAt: c.now.Unix(),
+		Expiry:   c.now.Add(e.cfg.IDToken).Unix(),
+		ACR:      g.ACR,
+		AMR:      g.AMR,
+		Session:  g.Sid,
+		AtHash:   halfHash(alg, access),
+		ID:       randomText(16),
+	}
+	if c.grantType == GrantCode { // OIDC Core 12.2: a refreshed ID token should have no nonce
+		claims.Nonce = g.Nonce
+	}
+	if !g.AuthTime.IsZero() {
+		claims.AuthTime = g.AuthTime.Unix()
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode ID token: %w", err)
+	}
+	return e.keys.Sign(ctx, alg, "", payload)
+}
+
+// halfHash returns the left half of the token's hash, by the hash of the
+// signature's algorithm (OIDC Core 3.1.3.6); EdDSA with Ed25519 means SHA-512.
+func halfHash(alg, token string) string {
+	if token == "" {
+		return ""
+	}
+	if alg == "EdDSA" {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:32])
+	}
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}

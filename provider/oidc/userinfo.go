@@ -1,0 +1,204 @@
+package oidc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// userinfo serves the UserInfo endpoint (OIDC Core section 5.3).
+func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
+	token, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	claims, err := h.accessToken(r, token)
+	if err != nil {
+		return err
+	}
+	scopes := words(claims.Scope)
+	if !slices.Contains(scopes, clients.ScopeOpenID) {
+		return &engine.Error{Code: "insufficient_scope", Description: "The access token lacks the scope openid.", Status: http.StatusForbidden}
+	}
+	grant, err := h.grantOf(r, claims)
+	if err != nil {
+		return err
+	}
+	out, err := personClaims(grant, scopes)
+	if err != nil {
+		return err
+	}
+	return writeOAuthJSON(w, http.StatusOK, out)
+}
+
+// bearer returns the token of the Authorization header or of the body (RFC 6750
+// sections 2.1 and 2.2), never of the query: URLs end in logs.
+func bearer(r *http.Request) (string, error) {
+	if r.URL.Query().Has("access_token") {
+		return "", engine.Refuse("invalid_request", "An access token does not belong in a URL.")
+	}
+	var tokens []string
+	for _, header := range r.Header.Values("Authorization") {
+		scheme, token, ok := strings.Cut(header, " ")
+		if !ok || !strings.EqualFold(scheme, "Bearer") {
+			return "", errNoToken
+		}
+		tokens = append(tokens, strings.TrimSpace(token))
+	}
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method == http.MethodPost && mediaType == "application/x-www-form-urlencoded" {
+		tokens = append(tokens, r.PostForm["access_token"]...)
+	}
+	switch len(tokens) {
+	case 0:
+		return "", errNoToken
+	case 1:
+		return tokens[0], nil
+	}
+	return "", engine.Refuse("invalid_request", "The access token is there more than once.")
+}
+
+// errNoToken: the request says nothing about who it is from, so that the answer
+// names no error (RFC 6750 section 3.1).
+var errNoToken = &engine.Error{Status: http.StatusUnauthorized}
+
+func invalidToken(cause error) *engine.Error {
+	return &engine.Error{Code: "invalid_token", Description: "The access token is not valid here, or no longer.", Status: http.StatusUnauthorized, Err: cause}
+}
+
+// leeway is how far the clocks of two machines may be apart.
+const leeway = 10 * time.Second
+
+// accessToken verifies a token that was made for this issuer itself: signature,
+// type, issuer, audience and lifetime (RFC 9068 section 4).
+func (h *Handler) accessToken(r *http.Request, token string) (*engine.AccessClaims, error) {
+	payload, _, err := h.Keys.Verify(r.Context(), token, engine.TypAccessToken)
+	if err != nil {
+		if errors.Is(err, keys.ErrToken) {
+			return nil, invalidToken(err)
+		}
+		return nil, err
+	}
+	var c engine.AccessClaims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return nil, invalidToken(err)
+	}
+	now := h.Now()
+	switch {
+	case c.Issuer != h.issuer:
+		return nil, invalidToken(errors.New("another issuer"))
+	case c.Audience != h.issuer:
+		return nil, invalidToken(errors.New("another audience"))
+	case !now.Before(time.Unix(c.Expiry, 0)):
+		return nil, invalidToken(errors.New("expired"))
+	case time.Unix(c.IssuedAt, 0).After(now.Add(leeway)):
+		return nil, invalidToken(errors.New("issued in the future"))
+	}
+	return &c, nil
+}
+
+// grantOf returns the living grant that a token came of; a token of client
+// credentials has none and is about nobody.
+func (h *Handler) grantOf(r *http.Request, c *engine.AccessClaims) (*storage.GrantState, error) {
+	ctx := r.Context()
+	id, err := storage.ParseID(c.GrantID)
+	if err != nil {
+		return nil, &engine.Error{Code: "insufficient_scope", Description: "The access token is about no person.", Status: http.StatusForbidden}
+	}
+	web.Log(ctx).Set("grant_id", string(id))
+	revoked, err := h.Grants.Revoked(ctx, map[string]string{
+		storage.RevokedJTI: c.ID, storage.RevokedGrant: c.GrantID, storage.RevokedClient: c.ClientID,
+	}, time.Unix(c.IssuedAt, 0))
+	if err != nil {
+		return nil, fmt.Errorf("revocations: %w", err)
+	}
+	if revoked {
+		return nil, invalidToken(errors.New("revoked"))
+	}
+	grant, err := h.Store.GrantByID(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, invalidToken(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if grant.Grant.ClientID != c.ClientID || !grant.Alive(h.Now()) {
+		return nil, invalidToken(errors.New("the grant is over"))
+	}
+	return grant, nil
+}
+
+// claimsOf lists which claims a scope stands for (OIDC Core section 5.4).
+var claimsOf = map[string][]string{
+	clients.ScopeProfile: {
+		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
+		"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+	},
+	clients.ScopeEmail:   {"email", "email_verified"},
+	clients.ScopeAddress: {"address"},
+	clients.ScopePhone:   {"phone_number", "phone_number_verified"},
+}
+
+// personClaims returns what the scopes let the client know of the person.
+func personClaims(g *storage.GrantState, scopes []string) (map[string]any, error) {
+	all := map[string]any{}
+	if len(g.PersonClaims.V) > 0 {
+		if err := json.Unmarshal(g.PersonClaims.V, &all); err != nil {
+			return nil, fmt.Errorf("claims of person: %w", err)
+		}
+	}
+	if g.PersonName != "" {
+		all["name"] = g.PersonName
+	}
+	if g.PersonLocale != "" {
+		all["locale"] = g.PersonLocale
+	}
+	all["updated_at"] = g.PersonUpdatedAt.Unix()
+	if g.Email != "" {
+		all["email"], all["email_verified"] = g.Email, !g.EmailVerifiedAt.IsZero()
+	}
+	out := map[string]any{"sub": g.Grant.Sub}
+	for _, scope := range scopes {
+		for _, name := range claimsOf[scope] {
+			if v, ok := all[name]; ok {
+				out[name] = v
+			}
+		}
+	}
+	return out, nil
+}
+
+// userinfoError is the one writer of errors of the UserInfo endpoint (RFC 6750
+// section 3).
+func (h *Handler) userinfoError(w http.ResponseWriter, r *http.Request, err error) {
+	refused, header := refusal(err)
+	for k, v := range header {
+		w.Header()[k] = v
+	}
+	challenge := `Bearer realm="` + h.issuer + `"`
+	if refused.Code == "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(refused.Status)
+		return
+	}
+	web.Log(r.Context()).Set("oauth_error", refused.Code)
+	h.refused.WithLabelValues("userinfo", refused.Code).Inc()
+	challenge += `, error="` + refused.Code + `", error_description="` + refused.Description + `"`
+	if refused.Status == http.StatusForbidden {
+		challenge += `, scope="openid"`
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	_ = writeOAuthJSON(w, refused.Status, oauthError{refused.Code, refused.Description}) // the client has gone: nobody is left to tell
+}

@@ -1,0 +1,54 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxDrift is how far this machine's clock may be from the database's: tokens,
+// codes and throttles of several replicas are judged by it.
+const maxDrift = time.Second
+
+// OpsHandler serves /healthz (the process lives), /readyz (it can serve) and
+// /metrics, for a listener that the public does not reach.
+func (p *Provider) OpsHandler() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeHealth(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	m.HandleFunc("GET /readyz", p.ready)
+	m.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
+	return m
+}
+
+// ready says whether requests should come here, and which check fails.
+func (p *Provider) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	checks := map[string]string{}
+	status := http.StatusOK
+	note := func(name string, err error) {
+		checks[name] = "ok"
+		if err != nil {
+			checks[name], status = err.Error(), http.StatusServiceUnavailable
+		}
+	}
+	if p.draining.Load() {
+		note("server", errDraining)
+	}
+	note("schema", p.Store.CheckSchema(ctx))
+	note("clock", p.checkClock(ctx))
+	_, _, err := p.Keys.JWKS(ctx)
+	note("keys", err)
+	writeHealth(w, status, checks)
+}
+
+func writeHealth(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the prober has gone: nobody is left to tell
+}

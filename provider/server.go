@@ -1,0 +1,173 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// ServerConfig is where and how the provider listens.
+type ServerConfig struct {
+	Listen    []string      // host:port, at least one
+	OpsListen string        // host:port of health and metrics; "" for none
+	TLS       *tls.Config   // nil: plain HTTP, behind a proxy or on loopback
+	Drain     time.Duration // how long requests may take to end; default 20 s
+	Notice    time.Duration // how long readiness is false before the listeners close; default 0
+	Sweep     time.Duration // how often lapsed rows are deleted; default 1 min
+}
+
+func (c *ServerConfig) setDefaults() {
+	if c.Drain == 0 {
+		c.Drain = 20 * time.Second
+	}
+	if c.Sweep == 0 {
+		c.Sweep = time.Minute
+	}
+}
+
+var errDraining = errors.New("draining: no new requests, please")
+
+// Run listens until ctx ends, then drains: readiness turns false, requests under
+// way are finished, listeners close. It returns nil after a drain; ready, if not
+// nil, is called once every listener is open.
+func (p *Provider) Run(ctx context.Context, ready func()) error {
+	p.cfg.setDefaults()
+	listeners, servers, err := p.listen()
+	if err != nil {
+		return err
+	}
+	var background sync.WaitGroup
+	running, stop := context.WithCancel(ctx)
+	defer background.Wait()
+	defer stop()
+	background.Go(func() { p.sweep(running) })
+
+	failed := make(chan error, len(servers))
+	for i := range servers {
+		go func() { failed <- servers[i].Serve(listeners[i]) }()
+	}
+	if ready != nil {
+		ready()
+	}
+	select {
+	case err := <-failed:
+		for _, s := range servers {
+			_ = s.Close() // the first failure is the one to report
+		}
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	return p.drain(servers)
+}
+
+// drain ends what is under way; what takes longer than the limit is cut.
+func (p *Provider) drain(servers []*http.Server) error {
+	p.draining.Store(true)
+	p.log.Info("draining", slog.Duration("limit", p.cfg.Drain))
+	time.Sleep(p.cfg.Notice)
+	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Drain)
+	defer cancel()
+	var wait sync.WaitGroup
+	errs := make([]error, len(servers))
+	for i, s := range servers {
+		wait.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				errs[i] = errors.Join(err, s.Close())
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// listen opens every listener, or none.
+func (p *Provider) listen() ([]net.Listener, []*http.Server, error) {
+	var (
+		listeners []net.Listener
+		servers   []*http.Server
+	)
+	open := func(addr string, h http.Handler, tlsConfig *tls.Config) error {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		if tlsConfig != nil {
+			l = tls.NewListener(l, tlsConfig)
+		}
+		listeners = append(listeners, l)
+		servers = append(servers, p.server(h))
+		return nil
+	}
+	var err error
+	for _, addr := range p.cfg.Listen {
+		err = errors.Join(err, open(addr, p.handler, p.cfg.TLS))
+	}
+	if p.cfg.OpsListen != "" {
+		err = errors.Join(err, open(p.cfg.OpsListen, p.OpsHandler(), nil))
+	}
+	if err != nil {
+		for _, l := range listeners {
+			_ = l.Close() // nothing was served on it
+		}
+		return nil, nil, err
+	}
+	return listeners, servers, nil
+}
+
+// server bounds what one connection may cost: slow headers, slow bodies, big headers.
+func (p *Provider) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+}
+
+const sweepBatch = 500
+
+// sweep deletes lapsed rows in small batches, so that writers never wait long.
+func (p *Provider) sweep(ctx context.Context) {
+	tick := time.NewTicker(p.cfg.Sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			n, err := p.Store.Sweep(ctx, storage.At(p.now()), sweepBatch)
+			if err != nil {
+				p.log.Error("sweep", slog.Any("error", err))
+			}
+			if err != nil || n < sweepBatch || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+}
+
+// checkClock compares this machine's clock with the database's.
+func (p *Provider) checkClock(ctx context.Context) error {
+	theirs, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	drift := p.now().Sub(theirs)
+	if drift.Abs() <= maxDrift {
+		return nil
+	}
+	return fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", drift.Round(time.Millisecond))
+}

@@ -1,0 +1,88 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy/rules"
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/directory"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/risk"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// Config is everything that an operator decides, room by room.
+type Config struct {
+	Issuer   *url.URL // the one source of the issuer's address
+	Web      web.Config
+	Keys     keys.Config
+	Engine   engine.Config
+	Session  session.Config
+	Password proof.PasswordConfig
+	Flow     flow.Config
+	Server   ServerConfig
+	// Demo is shown on the sign-in page; only `doorstep demo` sets it.
+	Demo *templates.DemoAccount
+}
+
+// Services are the rooms without a face: what the command line works with too.
+type Services struct {
+	Store     *storage.Store
+	Keys      *keys.Service
+	Events    *events.Service
+	Throttle  *throttle.Service
+	Clients   *clients.Service
+	Grants    *grants.Service
+	Sessions  *session.Service
+	Directory *directory.Service
+	Passwords *proof.Password
+	Risk      *risk.Service
+	Flow      *flow.Service
+	Engine    *engine.Engine
+}
+
+// Open wires the services on a store that is at this binary's schema. It makes
+// keys if there are none, and returns keys.ErrWrongKEK, with nothing written, if
+// the store was sealed with another key-encryption key.
+func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Services, error) {
+	k, err := keys.New(ctx, cfg.Keys, store, now)
+	if err != nil {
+		return nil, err
+	}
+	s := &Services{Store: store, Keys: k}
+	s.Events = events.New(store, k, now)
+	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
+	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String()}, store, s.Events, now)
+	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
+	s.Sessions = session.New(cfg.Session, store, s.Events, now)
+	s.Directory = directory.New(store, s.Events, now)
+	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
+		return nil, fmt.Errorf("password hashing: %w", err)
+	}
+	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
+	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Risk, s.Events, now)
+	cfg.Engine.Issuer = cfg.Issuer.String()
+	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)
+	return s, nil
+}
+
+// discard is where logs go when nobody wants them.
+func logger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}
