@@ -1,0 +1,228 @@
+package risk
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/policy/rules"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// odd argues by a fixed number of bits.
+type odd struct{ bits float64 }
+
+func (o odd) Score(_ context.Context, dst []policy.Signal, _ *policy.Attempt, _ *policy.History) ([]policy.Signal, error) {
+	return append(dst, policy.Signal{Code: "ODD", Bits: o.bits}), nil
+}
+
+type broken struct{}
+
+func (broken) Score(context.Context, []policy.Signal, *policy.Attempt, *policy.History) ([]policy.Signal, error) {
+	return nil, errors.New("no answer")
+}
+
+func newRisk(t *testing.T, cfg Config) (*Service, *storage.Store) {
+	t.Helper()
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return New(cfg, store, func() time.Time { return noon }), store
+}
+
+func attempt() Attempt {
+	return Attempt{
+		Person: storage.NewID(), Client: "web", Scopes: []string{"openid"}, Device: "d1",
+		Address: netip.MustParseAddr("192.0.2.17"), UserAgent: "Mozilla/5.0 (X11) Firefox/140.0",
+	}
+}
+
+func assess(t *testing.T, s *Service, a Attempt) *Assessment {
+	t.Helper()
+	as, err := s.Assess(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return as
+}
+
+// TestEveryDecisionCanBeDerivedAgain from what was stored of it: facts, signals,
+// rule and versions; its score is the sum of its bits.
+func TestEveryDecisionCanBeDerivedAgain(t *testing.T) {
+	set := rules.Set{Name: "house", Version: "7", Default: policy.Allow, Rules: []rules.Rule{{
+		Name: "odd", When: func(_ policy.Facts, _ []policy.Signal, score float64) bool { return score > 0.5 },
+		Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
+	}}}
+	s, store := newRisk(t, Config{Rules: set, Scorers: []policy.Scorer{odd{1.0 / 3}, odd{1.0 / 3}}})
+	as := assess(t, s, attempt())
+	if err := s.Remember(t.Context(), as); err != nil {
+		t.Fatal(err)
+	}
+	row, err := store.DecisionByID(t.Context(), storage.ID(as.Decision.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row.Outcome != "require" || row.Rule != "odd" || row.ClientID != "web" || row.PersonID != as.person {
+		t.Errorf("row %+v", row)
+	}
+	record, err := policy.DecodeDecision(row.Document.V)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := rules.Decide(set, record.Facts, record.Decision.Reasons)
+	if diff := cmp.Diff(record.Decision, again); diff != "" {
+		t.Error(diff)
+	}
+	if sum := policy.Sum(record.Decision.Reasons); sum != record.Decision.Score || sum == 0 || record.Decision.RulesVersion != "house@7" {
+		t.Errorf("sum %v, score %v, rules %s", sum, record.Decision.Score, record.Decision.RulesVersion)
+	}
+}
+
+// TestFactsNameNoPlaceAndNoProgram: only keyed hashes of them leave this room.
+func TestFactsNameNoPlaceAndNoProgram(t *testing.T) {
+	s, store := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{1}})
+	as := assess(t, s, attempt())
+	if err := s.Remember(t.Context(), as); err != nil {
+		t.Fatal(err)
+	}
+	row, err := store.DecisionByID(t.Context(), storage.ID(as.Decision.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"192.0.2", "Mozilla", "Firefox", `"d1"`} {
+		if strings.Contains(string(row.Document.V), secret) {
+			t.Errorf("stored %s", row.Document.V)
+		}
+	}
+	f := as.attempt.Facts
+	if f.Device == "" || f.Network == "" || f.Agent == "" || !f.FirstTime || f.DeviceKnown {
+		t.Errorf("facts %+v", f)
+	}
+	other, _ := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{2}})
+	if g := other.facts(attempt()); g.Network == f.Network || g.Device == f.Device || g.Agent == f.Agent {
+		t.Error("the key changes nothing")
+	}
+	if g := s.facts(Attempt{}); g.Device != "" || g.Network != "" || g.Agent != "" {
+		t.Errorf("hashes of nothing: %+v", g)
+	}
+}
+
+// TestCircumstancesAreWhatIsSeen, and who decides; not what is remembered.
+func TestCircumstancesAreWhatIsSeen(t *testing.T) {
+	s, _ := newRisk(t, Config{Rules: rules.Allow()})
+	was := s.Circumstances(attempt())
+	for name, tc := range map[string]struct {
+		change func(*Attempt)
+		same   bool
+	}{
+		"nothing":                        {func(*Attempt) {}, true},
+		"another address of the block":   {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.2.200") }, true},
+		"the same address in IPv6 form":  {func(a *Attempt) { a.Address = netip.MustParseAddr("::ffff:192.0.2.17") }, true},
+		"an update of the browser":       {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Firefox/141.0.2" }, true},
+		"the device is known by now":     {func(a *Attempt) { a.DeviceKnown = true }, true},
+		"a history":                      {func(a *Attempt) { a.History.SignIns = 3 }, true},
+		"another block":                  {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.3.17") }, false},
+		"no address":                     {func(a *Attempt) { a.Address = netip.Addr{} }, false},
+		"another browser":                {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Chrome/140.0" }, false},
+		"another device":                 {func(a *Attempt) { a.Device = "d2" }, false},
+		"no device":                      {func(a *Attempt) { a.Device = "" }, false},
+		"another client":                 {func(a *Attempt) { a.Client = "shop" }, false},
+		"a wider scope":                  {func(a *Attempt) { a.Scopes = []string{"openid", "cars"} }, false},
+		"another resource":               {func(a *Attempt) { a.Resources = []string{"https://api.example"} }, false},
+		"a higher demand":                {func(a *Attempt) { a.ACRAsked = []string{"aal2"} }, false},
+		"one scope that looks like two":  {func(a *Attempt) { a.Scopes = []string{"openid\",\"cars"} }, false},
+		"what was a scope is a resource": {func(a *Attempt) { a.Resources, a.Scopes = a.Scopes, nil }, false},
+	} {
+		a := attempt()
+		tc.change(&a)
+		if same := s.Circumstances(a) == was; same != tc.same {
+			t.Errorf("%s: the same %v, want %v", name, same, tc.same)
+		}
+	}
+	newer := rules.Allow()
+	newer.Version = "2"
+	for name, cfg := range map[string]Config{"other rules": {Rules: newer}, "another scorer": {Rules: rules.Allow(), Scorers: []policy.Scorer{odd{}}}} {
+		if other, _ := newRisk(t, cfg); other.Circumstances(attempt()) == was {
+			t.Errorf("%s: the same circumstances", name)
+		}
+	}
+}
+
+// TestSilentScorersNeverLetIn: one that fails leaves the decision to the others
+// and a signal behind; when all fail the person has to prove more; an empty set
+// is no failure.
+func TestSilentScorersNeverLetIn(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set     rules.Set
+		scorers []policy.Scorer
+		want    policy.Decision
+	}{
+		"none configured": {rules.Allow(), nil, policy.Decision{Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1"}},
+		"one of two": {rules.Allow(), []policy.Scorer{broken{}, odd{2}}, policy.Decision{
+			Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1", Score: 2,
+			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}, {Code: "ODD", Bits: 2}},
+		}},
+		"every one": {rules.Allow(), []policy.Scorer{broken{}}, policy.Decision{
+			Outcome: policy.Require, ACR: policy.AAL2, Rule: ruleScorersFailed, RulesVersion: "allow@1",
+			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}},
+		}},
+		"every one, and the rules deny": {rules.Set{Name: "closed", Version: "1", Default: policy.Deny}, []policy.Scorer{broken{}}, policy.Decision{
+			Outcome: policy.Deny, Rule: "default", RulesVersion: "closed@1",
+			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newRisk(t, Config{Rules: tc.set, Scorers: tc.scorers})
+			got := assess(t, s, attempt()).Decision
+			got.ID = ""
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestOnlyWhatIsLearnedBecomesHistory: to assess and to remember teach nothing.
+func TestOnlyWhatIsLearnedBecomesHistory(t *testing.T) {
+	s, store := newRisk(t, Config{Rules: rules.Allow()})
+	a := attempt()
+	person := &storage.Person{ID: a.Person, Sub: "p_x", Claims: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(noon), UpdatedAt: storage.At(noon)}
+	if err := store.CreatePerson(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	as := assess(t, s, a)
+	if err := s.Remember(t.Context(), as); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.HistoryOf(t.Context(), a.Person); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("learned before it was said: %v", err)
+	}
+	if err := s.Learn(t.Context(), as); err != nil {
+		t.Fatal(err)
+	}
+	row, err := store.HistoryOf(t.Context(), a.Person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := policy.DecodeHistory(row.Document.V)
+	if err != nil || h.SignIns != 1 || !h.LastAt.Equal(noon) {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if a.History = h; s.facts(a).FirstTime {
+		t.Error("still a first time")
+	}
+}
