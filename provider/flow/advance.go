@@ -1,0 +1,260 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/risk"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// SignedIn goes on after a right proof: a new session, or the renewed one of the
+// same person, whose secret changes in any case (OWASP ASVS 5.0 section 7.2.4);
+// the decision about it; the history and the device, if the demanded assurance
+// was reached; the event and the interaction's progress: all in one unit, which
+// is flushed here. It returns the cookie's new values, the current one first,
+// and the browser's device id.
+func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, []string, storage.ID, error) {
+	ev.Interaction = string(a.Interaction.ID)
+	sessions, device, err := s.signedIn(ctx, a, b, person, ev)
+	if errors.Is(err, storage.ErrStale) {
+		// Its session ended or was renewed while they typed, as by a second click.
+		sessions, device, err = s.signedIn(ctx, a, b, person, ev)
+	}
+	if err != nil {
+		return Answer{}, nil, "", fmt.Errorf("flow: signed in: %w", err)
+	}
+	b.Sessions, b.Device = sessions, device
+	next, err := s.Resume(ctx, string(a.Interaction.ID), b)
+	return next, sessions, device, err
+}
+
+// A proof is what signedIn writes down.
+type proof struct {
+	session  *storage.Session // nil: a new one
+	standing policy.Standing
+	assessed *risk.Assessment
+	device   storage.ID
+}
+
+func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) ([]string, storage.ID, error) {
+	p, err := s.weigh(ctx, a, b, person, ev)
+	if err != nil {
+		return nil, "", err
+	}
+	ctx = storage.WithUnit(ctx)
+	var secret string
+	var gone []string
+	if p.session == nil {
+		p.session, secret, err = s.sessions.Start(ctx, person.ID, p.standing)
+	} else {
+		if i := place(hashes(b), p.session); i >= 0 {
+			gone = append(gone, session.Secrets(b.Sessions)[i])
+		}
+		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if err := s.record(ctx, a, p); err != nil {
+		return nil, "", err
+	}
+	if err := s.store.Flush(ctx); err != nil {
+		return nil, "", err
+	}
+	return session.First(secret, b.Sessions, gone...), p.device, nil
+}
+
+// weigh reads what is known of the person and this browser, and decides.
+func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (proof, error) {
+	p := proof{device: b.Device}
+	all, err := s.accounts(ctx, b)
+	if err != nil {
+		return p, err
+	}
+	if i := slices.IndexFunc(all, func(one storage.SignIn) bool { return one.Person.ID == person.ID }); i >= 0 {
+		p.session = &all[i].Session
+		if p.standing, err = session.Standing(p.session); err != nil {
+			return p, err
+		}
+	}
+	history, err := s.store.HistoryOf(ctx, person.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		history, err = &storage.History{}, nil
+	}
+	if err != nil {
+		return p, fmt.Errorf("history: %w", err)
+	}
+	known := false
+	if p.device == "" {
+		p.device = storage.NewID()
+	} else if known, err = s.store.DeviceKnown(ctx, p.device, person.ID, storage.At(s.now())); err != nil {
+		return p, fmt.Errorf("device: %w", err)
+	}
+	b.Device = p.device
+	attempt, err := attemptOf(a.Request, b, person.ID, history.Document.V)
+	if err != nil {
+		return p, err
+	}
+	attempt.DeviceKnown = known
+	if p.assessed, err = s.risk.Assess(ctx, attempt); err != nil {
+		return p, fmt.Errorf("assess: %w", err)
+	}
+	p.standing = policy.Standing{
+		Evidence: policy.AddEvidence(p.standing.Evidence, ev), Device: string(p.device),
+		Circumstances: p.assessed.Circumstances, Decision: p.assessed.Decision,
+	}
+	return p, nil
+}
+
+// record appends to the unit all that follows from a proof but the session.
+func (s *Service) record(ctx context.Context, a Answer, p proof) error {
+	if err := s.risk.Remember(ctx, p.assessed); err != nil {
+		return err
+	}
+	now := storage.At(s.now())
+	if p.assessed.Decision.MetBy(p.standing.Evidence, now.Time) {
+		if err := s.risk.Learn(ctx, p.assessed); err != nil {
+			return err
+		}
+		err := s.store.SeeDevice(ctx, &storage.Device{
+			ID: p.device, PersonID: p.session.PersonID, CreatedAt: now, SeenAt: now, ExpiresAt: storage.At(now.Add(s.cfg.Device)),
+		})
+		if err != nil {
+			return fmt.Errorf("device: %w", err)
+		}
+	}
+	best, _ := policy.Best(policy.Assess(p.standing.Evidence, now.Time), a.Request.ACRValues)
+	err := s.events.Record(ctx, events.Event{
+		Kind: events.SignInSucceeded, Actor: events.ActorPerson, Person: p.session.PersonID, Client: a.Request.ClientID,
+		Data: signedInData{p.session.ID, best.ACR, best.AMR, p.assessed.Decision.ID, p.assessed.Decision.Outcome},
+	})
+	if err != nil {
+		return err
+	}
+	progress := Progress{Session: p.session.ID, Chosen: true}
+	if a.SignIn != nil && a.SignIn.Session.ID == p.session.ID {
+		progress.Consent = a.Progress.Consent // theirs; another person's is not
+	}
+	if err := setProgress(a.Interaction, progress); err != nil {
+		return err
+	}
+	return s.store.NoteProgress(ctx, a.Interaction)
+}
+
+type signedInData struct {
+	Session  storage.ID     `json:"session"`
+	ACR      string         `json:"acr"`
+	AMR      []string       `json:"amr"`
+	Decision string         `json:"decision"`
+	Outcome  policy.Outcome `json:"outcome"`
+}
+
+// Choose goes on with one of the browser's sessions, "" for an account that is
+// not signed in yet, and returns the cookie's new values. storage.ErrNotFound:
+// it is none of this browser's living sessions.
+func (s *Service) Choose(ctx context.Context, a Answer, b Browser, id storage.ID) (Answer, []string, error) {
+	progress := Progress{Chosen: true, Session: id}
+	if a.SignIn != nil && a.SignIn.Session.ID == id {
+		progress.Consent = a.Progress.Consent
+	}
+	if id != "" {
+		secret, err := s.secretOf(ctx, b, id)
+		if err != nil {
+			return Answer{}, nil, err
+		}
+		b.Sessions = session.First(secret, b.Sessions)
+	}
+	a.browser = b
+	next, err := s.advance(ctx, a, progress, nil)
+	return next, session.Secrets(b.Sessions), err
+}
+
+func (s *Service) secretOf(ctx context.Context, b Browser, id storage.ID) (string, error) {
+	all, err := s.accounts(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	for _, one := range all {
+		if one.Session.ID == id {
+			return session.Secrets(b.Sessions)[place(hashes(b), &one.Session)], nil
+		}
+	}
+	return "", storage.ErrNotFound
+}
+
+// Consent notes what the person said to the client's wishes; a yes is
+// remembered, with its event, beside what they agreed to before. At any other
+// step it changes nothing: what comes first is not skipped.
+func (s *Service) Consent(ctx context.Context, a Answer, allow bool) (Answer, error) {
+	if a.Step != StepConsent {
+		return a, nil
+	}
+	// From now on it is this person's request, whoever signs in in another tab.
+	progress := a.Progress
+	progress.Session, progress.Consent = a.SignIn.Session.ID, ConsentDeny
+	if !allow {
+		return s.advance(ctx, a, progress, nil)
+	}
+	progress.Consent = ConsentAllow
+	return s.advance(ctx, a, progress, func(ctx context.Context) error {
+		now := storage.At(s.now())
+		before := a.SignIn.Consent
+		err := s.store.SetConsent(ctx, &storage.Consent{
+			PersonID: a.SignIn.Person.ID, ClientID: a.Request.ClientID,
+			Scopes: union(before.Scopes, a.Request.Scopes), Resources: union(before.Resources, a.Request.Resources),
+			CreatedAt: now, UpdatedAt: now,
+		})
+		if err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{
+			Kind: events.ConsentGiven, Actor: events.ActorPerson, Person: a.SignIn.Person.ID, Client: a.Request.ClientID,
+			Data: consentData{a.Request.Scopes, a.Request.Resources},
+		})
+	})
+}
+
+type consentData struct {
+	Scopes    []string `json:"scopes"`
+	Resources []string `json:"resources"`
+}
+
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Cancel ends the request with a no: "back to the app".
+func (s *Service) Cancel(ctx context.Context, a Answer) (Answer, error) {
+	progress := a.Progress
+	progress.Cancelled = true
+	return s.advance(ctx, a, progress, nil)
+}
+
+// advance writes progress, and what also does, in one unit, and answers anew.
+// storage.ErrSpent: the interaction was answered meanwhile.
+func (s *Service) advance(ctx context.Context, a Answer, p Progress, also func(context.Context) error) (Answer, error) {
+	if err := setProgress(a.Interaction, p); err != nil {
+		return Answer{}, err
+	}
+	unit := storage.WithUnit(ctx)
+	if err := s.store.AdvanceInteraction(unit, a.Interaction); err != nil {
+		return Answer{}, fmt.Errorf("flow: advance: %w", err)
+	}
+	if also != nil {
+		if err := also(unit); err != nil {
+			return Answer{}, fmt.Errorf("flow: advance: %w", err)
+		}
+	}
+	if err := s.store.Flush(unit); err != nil {
+		return Answer{}, fmt.Errorf("flow: advance: %w", err)
+	}
+	return s.Resume(ctx, string(a.Interaction.ID), a.browser)
+}

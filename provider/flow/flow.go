@@ -1,0 +1,302 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/risk"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Paths are where the steps are, on this server. The id of the interaction is
+// added as the parameter i.
+type Paths struct {
+	Password string
+	Account  string
+	Consent  string
+	Finish   string // where done and refused interactions end
+	SignOut  string
+}
+
+// Config says where steps are and how long a request waits for its person.
+type Config struct {
+	Paths    Paths
+	Lifetime time.Duration // of an interaction; 30 minutes
+	Device   time.Duration // how long a browser is remembered since its last sign-in; 400 days
+}
+
+// Service answers what next.
+type Service struct {
+	cfg      Config
+	store    *storage.Store
+	clients  *clients.Service
+	sessions *session.Service
+	risk     *risk.Service
+	events   *events.Service
+	now      func() time.Time
+}
+
+// New returns the service.
+func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Service, rs *risk.Service, ev *events.Service, now func() time.Time) *Service {
+	if cfg.Lifetime == 0 {
+		cfg.Lifetime = 30 * time.Minute
+	}
+	if cfg.Device == 0 {
+		cfg.Device = 400 * 24 * time.Hour
+	}
+	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, risk: rs, events: ev, now: now}
+}
+
+// ways are those in which anybody can prove more: with a password.
+var ways = []Way{{Step: StepPassword, Method: policy.Password, ACR: []string{policy.AAL1}}}
+
+// Begin answers a new request. It reads once when the browser has a session,
+// else not at all; a second time only for the accounts of a chooser. An
+// interaction is begun when a page is to be shown.
+//
+// What it writes (the interaction; a decision, when the circumstances are not
+// those of the session's last one) joins the unit of ctx, which the caller
+// flushes together with its own, such as the grant. On the silent happy path it
+// writes nothing.
+func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, error) {
+	client, err := s.clients.Get(ctx, r.ClientID)
+	if err != nil {
+		return Answer{}, fmt.Errorf("flow: begin: %w", err)
+	}
+	signIn, err := s.current(ctx, b, r.ClientID)
+	if err != nil {
+		return Answer{}, err
+	}
+	a, fresh, err := s.answer(ctx, Answer{Request: r, Client: client, SignIn: signIn, browser: b})
+	if err != nil {
+		return Answer{}, err
+	}
+	if a.Step.asks() {
+		if a.Interaction, err = newInteraction(kindAuthorize, r, a.Progress, b, s.now(), s.cfg.Lifetime); err != nil {
+			return Answer{}, err
+		}
+		a.Path = s.path(a)
+	}
+	return a, s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.note(ctx, a, fresh); err != nil || a.Interaction == nil {
+			return err
+		}
+		if err := s.store.CreateInteraction(ctx, a.Interaction); err != nil {
+			return fmt.Errorf("flow: begin: %w", err)
+		}
+		return nil
+	})
+}
+
+// Resume answers a request that was begun, by the id in its address:
+// storage.ErrNotFound when there is none such, it lapsed or it is another
+// browser's, storage.ErrSpent when it was answered. A new decision joins the
+// unit of ctx.
+func (s *Service) Resume(ctx context.Context, id string, b Browser) (Answer, error) {
+	a, fresh, err := s.load(ctx, id, b)
+	if err != nil {
+		return Answer{}, err
+	}
+	return a, s.store.Together(ctx, func(ctx context.Context) error { return s.note(ctx, a, fresh) })
+}
+
+// Current returns who is signed in with this browser, nil when nobody is.
+func (s *Service) Current(ctx context.Context, b Browser) (*storage.SignIn, error) {
+	return s.current(ctx, b, "")
+}
+
+func (s *Service) current(ctx context.Context, b Browser, client string) (*storage.SignIn, error) {
+	secrets := session.Secrets(b.Sessions)
+	if len(secrets) == 0 {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	return s.signIn(ctx, session.Hash(secrets[0]), client)
+}
+
+func (s *Service) signIn(ctx context.Context, hash []byte, client string) (*storage.SignIn, error) {
+	signIn, err := s.store.LoadSignIn(ctx, hash, client, storage.At(s.now()))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("flow: session: %w", err)
+	}
+	return signIn, nil
+}
+
+// accounts returns everybody signed in with this browser, in the cookie's order.
+func (s *Service) accounts(ctx context.Context, b Browser) ([]storage.SignIn, error) {
+	hashes := hashes(b)
+	rows, err := s.store.LoadSignIns(ctx, hashes, storage.At(s.now()))
+	if err != nil {
+		return nil, fmt.Errorf("flow: accounts: %w", err)
+	}
+	slices.SortFunc(rows, func(x, y storage.SignIn) int { return place(hashes, &x.Session) - place(hashes, &y.Session) })
+	return rows, nil
+}
+
+func hashes(b Browser) [][]byte {
+	var out [][]byte
+	for _, secret := range session.Secrets(b.Sessions) {
+		out = append(out, session.Hash(secret))
+	}
+	return out
+}
+
+// place is the position of a session in the cookie, -1 if it is not there.
+func place(hashes [][]byte, se *storage.Session) int {
+	return slices.IndexFunc(hashes, func(h []byte) bool { return string(h) == string(se.SecretHash) })
+}
+
+// load reads an interaction of kind authorize and answers it; it writes nothing.
+func (s *Service) load(ctx context.Context, id string, b Browser) (Answer, *risk.Assessment, error) {
+	i, err := s.interaction(ctx, kindAuthorize, id, b)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	a := Answer{Interaction: i, browser: b}
+	if a.Request, a.Progress, err = readInteraction(i); err != nil {
+		return Answer{}, nil, err
+	}
+	if a.Client, err = s.clients.Get(ctx, a.Request.ClientID); err != nil {
+		return Answer{}, nil, fmt.Errorf("flow: resume: %w", err)
+	}
+	if a.SignIn, err = s.goesOnWith(ctx, a); err != nil {
+		return Answer{}, nil, err
+	}
+	a, fresh, err := s.answer(ctx, a)
+	a.Path = s.path(a)
+	return a, fresh, err
+}
+
+func (s *Service) interaction(ctx context.Context, kind, id string, b Browser) (*storage.Interaction, error) {
+	key, err := storage.ParseID(id)
+	if err != nil || b.Secret == "" {
+		return nil, storage.ErrNotFound
+	}
+	i, err := s.store.Interaction(ctx, key, session.Hash(b.Secret), storage.At(s.now()))
+	if err != nil {
+		return nil, fmt.Errorf("flow: interaction: %w", err)
+	}
+	if i.Kind != kind {
+		return nil, storage.ErrNotFound
+	}
+	return i, nil
+}
+
+// goesOnWith returns the session that the interaction goes on with: the one
+// proved or chosen in it, if it lives, else the browser's current one. Another
+// tab may have made another one current meanwhile.
+func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, error) {
+	if a.Progress.Chosen && a.Progress.Session == "" {
+		return nil, nil //nolint:nilnil // somebody who is not signed in yet
+	}
+	signIn, err := s.current(ctx, a.browser, a.Request.ClientID)
+	if err != nil || a.Progress.Session == "" || signIn != nil && signIn.Session.ID == a.Progress.Session {
+		return signIn, err
+	}
+	all, err := s.accounts(ctx, a.browser)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if one.Session.ID == a.Progress.Session {
+			return s.signIn(ctx, one.Session.SecretHash, a.Request.ClientID)
+		}
+	}
+	return nil, nil //nolint:nilnil // it ended: they prove again
+}
+
+// answer fills in what next. The assessment is nil when the session's last
+// decision stands, or nobody is signed in.
+func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessment, error) {
+	in := Input{Request: a.Request, Progress: a.Progress, Client: a.Client.Metadata.V, Begun: s.now(), Now: s.now(), Ways: ways}
+	if a.Interaction != nil {
+		in.Interaction, in.Begun = a.Interaction.ID, a.Interaction.CreatedAt.Time
+	}
+	var fresh *risk.Assessment
+	if a.SignIn != nil {
+		standing, err := session.Standing(&a.SignIn.Session)
+		if err != nil {
+			return Answer{}, nil, err
+		}
+		if a.Decision, fresh, err = s.decision(ctx, a, standing); err != nil {
+			return Answer{}, nil, err
+		}
+		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
+	}
+	a.Next = Decide(in)
+	if a.Step == StepAccount {
+		var err error
+		if a.Accounts, err = s.accounts(ctx, a.browser); err != nil {
+			return Answer{}, nil, err
+		}
+	}
+	return a, fresh, nil
+}
+
+// decision returns the session's last decision while the circumstances are
+// those it was made in, else a new one.
+func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (policy.Decision, *risk.Assessment, error) {
+	attempt, err := attemptOf(a.Request, a.browser, a.SignIn.Person.ID, a.SignIn.History.V)
+	if err != nil {
+		return policy.Decision{}, nil, err
+	}
+	// The browser that the session was proven in is known by the session itself:
+	// no other read.
+	attempt.DeviceKnown = a.browser.Device != "" && string(a.browser.Device) == st.Device
+	if s.risk.Circumstances(attempt) == st.Circumstances {
+		return st.Decision, nil, nil
+	}
+	fresh, err := s.risk.Assess(ctx, attempt)
+	if err != nil {
+		return policy.Decision{}, nil, fmt.Errorf("flow: assess: %w", err)
+	}
+	return fresh.Decision, fresh, nil
+}
+
+func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw) (risk.Attempt, error) {
+	h, err := policy.DecodeHistory(history)
+	if err != nil {
+		return risk.Attempt{}, fmt.Errorf("flow: history: %w", err)
+	}
+	return risk.Attempt{
+		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.ACRValues,
+		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent, History: h,
+	}, nil
+}
+
+// note stores a new decision and makes it the session's last one.
+func (s *Service) note(ctx context.Context, a Answer, fresh *risk.Assessment) error {
+	if fresh == nil {
+		return nil
+	}
+	if err := s.risk.Remember(ctx, fresh); err != nil {
+		return fmt.Errorf("flow: %w", err)
+	}
+	st, err := session.Standing(&a.SignIn.Session)
+	if err != nil {
+		return err
+	}
+	st.Circumstances, st.Decision = fresh.Circumstances, fresh.Decision
+	return s.sessions.Decide(ctx, &a.SignIn.Session, st)
+}
+
+func (s *Service) path(a Answer) string {
+	to := map[Step]string{
+		StepPassword: s.cfg.Paths.Password,
+		StepAccount:  s.cfg.Paths.Account,
+		StepConsent:  s.cfg.Paths.Consent,
+	}[a.Step]
+	if to == "" {
+		to = s.cfg.Paths.Finish
+	}
+	return to + "?i=" + string(a.Interaction.ID)
+}

@@ -1,0 +1,113 @@
+package flow
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Request is what is asked. It never changes. Its checks are oidc's: an unproven
+// redirect never comes as far as this.
+type Request struct {
+	ClientID     string     `json:"client_id,omitempty"`
+	RedirectURI  string     `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
+	RedirectSent bool       `json:"redirect_sent,omitempty"` // the client sent it itself
+	ResponseType string     `json:"response_type,omitempty"`
+	ResponseMode string     `json:"response_mode,omitempty"`
+	State        string     `json:"state,omitempty"`
+	StateSent    bool       `json:"state_sent,omitempty"` // an empty state that was sent is returned
+	Scopes       []string   `json:"scopes,omitempty"`
+	Resources    []string   `json:"resources,omitempty"`
+	Nonce        string     `json:"nonce,omitempty"`
+	Challenge    string     `json:"challenge,omitempty"`
+	Prompt       []string   `json:"prompt,omitempty"`
+	MaxAge       *int64     `json:"max_age,omitempty"` // seconds; the client's default when it sent none
+	ACRValues    []string   `json:"acr_values,omitempty"`
+	Person       storage.ID `json:"person,omitempty"` // whom id_token_hint names
+	LoginHint    string     `json:"login_hint,omitempty"`
+	UILocales    string     `json:"ui_locales,omitempty"`
+	Silent       bool       `json:"silent,omitempty"` // nothing may be asked (prompt=none)
+}
+
+// Progress is what was done about it.
+type Progress struct {
+	Session   storage.ID `json:"session,omitempty"`   // goes on with this one: proved or chosen here
+	Chosen    bool       `json:"chosen,omitempty"`    // an account was chosen; without Session: one that is not signed in yet
+	Consent   string     `json:"consent,omitempty"`   // "", ConsentAllow or ConsentDeny, by the person of Session
+	Cancelled bool       `json:"cancelled,omitempty"` // "back to the app"
+}
+
+// What a person says to a client's wishes.
+const (
+	ConsentAllow = "allow"
+	ConsentDeny  = "deny"
+)
+
+// Kinds of interactions.
+const (
+	kindAuthorize = "authorize"
+	kindSignOut   = "signout"
+)
+
+// Browser is what is known of whoever asks.
+type Browser struct {
+	Secret    string     // binds interactions; "" while it has none
+	Sessions  []string   // what its cookie holds, the current one first
+	Device    storage.ID // "" while it has none
+	Address   netip.Addr
+	UserAgent string
+}
+
+// Answer is what next, with all that a surface needs to go on.
+type Answer struct {
+	Next
+	Interaction *storage.Interaction // nil when none was begun
+	Request     Request
+	Progress    Progress
+	Client      *storage.Client
+	SignIn      *storage.SignIn  // nil when nobody is signed in
+	Accounts    []storage.SignIn // at StepAccount: everybody signed in here, the current one first
+	Decision    policy.Decision  // about SignIn; zero when nobody is signed in
+	Path        string           // where the browser goes next; "" when nothing was begun
+
+	browser Browser // whom it is for
+}
+
+func newInteraction(kind string, r Request, p Progress, b Browser, now time.Time, lifetime time.Duration) (*storage.Interaction, error) {
+	if b.Secret == "" {
+		return nil, fmt.Errorf("flow: an interaction of kind %s needs a browser", kind)
+	}
+	request, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("flow: request: %w", err)
+	}
+	i := &storage.Interaction{
+		ID: storage.NewID(), Kind: kind, BrowserHash: session.Hash(b.Secret), ClientID: r.ClientID,
+		Request: storage.Document[storage.Raw](request), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(lifetime)),
+	}
+	return i, setProgress(i, p)
+}
+
+func setProgress(i *storage.Interaction, p Progress) error {
+	doc, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("flow: progress: %w", err)
+	}
+	i.Progress = storage.Document[storage.Raw](doc)
+	return nil
+}
+
+func readInteraction(i *storage.Interaction) (r Request, p Progress, err error) {
+	if err := json.Unmarshal(i.Request.V, &r); err != nil {
+		return r, p, fmt.Errorf("flow: interaction %s: %w", i.ID, err)
+	}
+	if err := json.Unmarshal(i.Progress.V, &p); err != nil {
+		return r, p, fmt.Errorf("flow: interaction %s: %w", i.ID, err)
+	}
+	return r, p, nil
+}

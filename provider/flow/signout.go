@@ -1,0 +1,81 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// BeginSignOut begins an interaction that asks whether to sign out whoever is
+// signed in with this browser, and returns where it is asked. It joins the unit
+// of ctx.
+func (s *Service) BeginSignOut(ctx context.Context, r Request, b Browser) (path string, err error) {
+	i, err := newInteraction(kindSignOut, r, Progress{}, b, s.now(), s.cfg.Lifetime)
+	if err != nil {
+		return "", err
+	}
+	if err := s.store.CreateInteraction(ctx, i); err != nil {
+		return "", fmt.Errorf("flow: begin sign-out: %w", err)
+	}
+	return s.cfg.Paths.SignOut + "?i=" + string(i.ID), nil
+}
+
+// ResumeSignOut returns a pending question of [Service.BeginSignOut]: its
+// interaction, request, client (nil when no client asks) and who is signed in
+// (nil when nobody is). Errors are those of [Service.Resume].
+func (s *Service) ResumeSignOut(ctx context.Context, id string, b Browser) (Answer, error) {
+	i, err := s.interaction(ctx, kindSignOut, id, b)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Interaction: i, browser: b}
+	if a.Request, a.Progress, err = readInteraction(i); err != nil {
+		return Answer{}, err
+	}
+	if a.Request.ClientID != "" {
+		if a.Client, err = s.clients.Get(ctx, a.Request.ClientID); err != nil {
+			return Answer{}, fmt.Errorf("flow: resume sign-out: %w", err)
+		}
+	}
+	a.SignIn, err = s.current(ctx, b, a.Request.ClientID)
+	return a, err
+}
+
+// ConfirmSignOut carries out a pending sign-out of the session that id names,
+// as [Service.SignOut] does, and spends the interaction.
+func (s *Service) ConfirmSignOut(ctx context.Context, a Answer, b Browser, id storage.ID) (left []string, err error) {
+	if left, err = s.SignOut(ctx, id, b); err != nil {
+		return nil, err
+	}
+	// Last, so that a fault before it can be mended by asking again.
+	if err := s.store.SpendInteraction(ctx, a.Interaction.ID, storage.At(s.now())); err != nil {
+		return nil, fmt.Errorf("flow: sign out: %w", err)
+	}
+	return left, nil
+}
+
+// SignOut ends one of this browser's sessions with the grants that live by it,
+// and returns the cookie's values that are left. One that is not this browser's,
+// or ended before, changes nothing.
+func (s *Service) SignOut(ctx context.Context, id storage.ID, b Browser) (left []string, err error) {
+	all, err := s.accounts(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	secrets, hashes := session.Secrets(b.Sessions), hashes(b)
+	for _, one := range all {
+		if one.Session.ID != id {
+			left = append(left, secrets[place(hashes, &one.Session)])
+			continue
+		}
+		err := s.sessions.End(ctx, &one.Session, "signed out", events.ActorPerson)
+		if err != nil && !errors.Is(err, storage.ErrStale) {
+			return nil, fmt.Errorf("flow: sign out: %w", err)
+		}
+	}
+	return left, nil
+}
