@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/doorstep-id/doorstep/cmd/doorstep/shop"
+	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// demo is a provider and a shop that signs people in with it, on this machine alone.
+type demo struct {
+	*app
+	data           string
+	port, shopPort int
+	log            *slog.Logger
+}
+
+func (a *app) demoCommand() *cobra.Command {
+	d := &demo{app: a}
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run the provider with a demo shop that signs people in",
+		Long: `Run the provider with a demo shop that signs people in, on this machine alone, and
+print what to open and with which account.
+
+Error pages tell a client's developer what went wrong; a real server never does. What
+happens is kept, so that a second start finds the same people, keys and client.`,
+		Example: `  doorstep demo
+  doorstep demo --data ./try --port 9000 --shop-port 9001`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+			level := slog.LevelWarn
+			if verbose {
+				level = slog.LevelDebug
+			}
+			d.log = a.logger(level, "text")
+			return d.run(ctx)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&d.data, "data", defaultDemoData(), "directory for the demo's database and keys")
+	flags.IntVar(&d.port, "port", 8080, "port of the provider")
+	flags.IntVar(&d.shopPort, "shop-port", 8081, "port of the shop")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "log every request")
+	must(cmd.MarkFlagDirname("data"))
+	return cmd
+}
+
+// defaultDemoData is the same at every start from anywhere, where that can be had.
+func defaultDemoData() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "doorstep-demo"
+	}
+	return filepath.Join(cache, "doorstep", "demo")
+}
+
+func (d *demo) run(ctx context.Context) error {
+	cfg, err := d.config()
+	if err != nil {
+		return err
+	}
+	return d.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
+		pc.Server.Listen = addresses(cfg.Listen)
+		pc.Web.Developer = true
+		pc.Demo = &templates.DemoAccount{Identifier: demoEmail, Password: demoPassword}
+		p, err := provider.New(ctx, pc, store, d.log, d.now)
+		if err != nil {
+			return cfg.explain(err)
+		}
+		shopConfig, err := d.furnish(ctx, p.Services, cfg.Issuer)
+		if err != nil {
+			return err
+		}
+		return d.serveBoth(ctx, p, shopConfig, func() error { return d.welcome(cfg, shopConfig) })
+	})
+}
+
+// config is the demo's own: nothing of the environment reaches it.
+func (d *demo) config() (*config, error) {
+	for name, port := range map[string]int{"port": d.port, "shop-port": d.shopPort} {
+		if port < 1 || port > 65535 {
+			return nil, &usageError{fmt.Sprintf("--%s: %d is not a port", name, port)}
+		}
+	}
+	if d.port == d.shopPort {
+		return nil, &usageError{"--port and --shop-port must differ"}
+	}
+	data, err := filepath.Abs(d.data)
+	if err != nil {
+		return nil, err
+	}
+	d.data = data
+	file := filepath.ToSlash(filepath.Join(data, "doorstep.db"))
+	database := url.URL{Scheme: "sqlite", Path: "/" + strings.TrimPrefix(file, "/")}
+	l := readLayers("", nil, new(pflag.FlagSet))
+	l.values["issuer"] = value{fmt.Sprintf("http://localhost:%d", d.port), "--port"}
+	l.values["database.url"] = value{database.String(), "--data"}
+	l.values["ops_listen"] = value{"off", "demo"}
+	return l.parse(true)
+}
+
+// serveBoth runs the provider and the shop until ctx ends or one of them fails.
+func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Config, ready func() error) error {
+	handler, err := shop.New(cfg)
+	if err != nil {
+		return err
+	}
+	var listeners []net.Listener
+	for _, addr := range addresses(fmt.Sprintf("localhost:%d", d.shopPort)) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return taken(d.shopPort, "--shop-port", err)
+		}
+		defer l.Close()
+		listeners = append(listeners, l)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		group.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("shop: %w", err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		return server.Close() // a demo's visitor has nothing to lose
+	})
+	group.Go(func() error {
+		var welcome error
+		err := p.Run(ctx, func() { welcome = ready() })
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "listen" {
+			err = taken(d.port, "--port", op)
+		}
+		return errors.Join(welcome, err)
+	})
+	return group.Wait()
+}
+
+func taken(port int, flag string, err error) error {
+	return fmt.Errorf("port %d cannot be had: choose another with %s (%w)", port, flag, err)
+}
+
+// welcome says what to open and with which account.
+func (d *demo) welcome(cfg *config, shopConfig shop.Config) error {
+	out := struct {
+		Shop     string `json:"shop"`
+		Issuer   string `json:"issuer"`
+		Email    string `json:"email"`
+		Password string `json:"password"`
+		Data     string `json:"data"`
+		Database string `json:"database_url"`
+	}{shopConfig.BaseURL, cfg.Issuer, demoEmail, demoPassword, d.data, cfg.Database}
+	return d.print(out, func(w io.Writer) {
+		fmt.Fprintf(w, `
+  Open         %s
+  Sign in as   %s
+  Password     %s
+
+  The shop is a client of the provider at %s.
+  All that happens is kept in %s; delete it to start afresh.
+  Look behind the scenes: doorstep client list --database-url %s
+
+  Ctrl-C stops both.
+
+`, out.Shop, out.Email, out.Password, out.Issuer, out.Data, out.Database)
+	})
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// inHouse is configured for a command that works on the configured database. A
+// server may run on it at the same time: what it keeps in memory lapses in seconds.
+func (a *app) inHouse(f func(ctx context.Context, s *provider.Services, args []string) error) func(*cobra.Command, []string) error {
+	return a.configured(func(ctx context.Context, cfg *config, args []string) error {
+		return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
+			s, err := provider.Open(ctx, pc, store, a.now)
+			if err != nil {
+				return cfg.explain(err)
+			}
+			return f(ctx, s, args)
+		})
+	})
+}
+
+// withStore runs f on the open database with the rooms' configuration.
+func (a *app) withStore(ctx context.Context, cfg *config, f func(*storage.Store, provider.Config) error) (err error) {
+	store, err := cfg.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	pc, err := cfg.provider(ctx, store)
+	if err != nil {
+		return err
+	}
+	return f(store, pc)
+}
+
+// provider fills the rooms' configuration.
+func (c *config) provider(ctx context.Context, store *storage.Store) (provider.Config, error) {
+	var pc provider.Config
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil {
+		return pc, err
+	}
+	kek, err := c.keyEncryptionKey(ctx, store)
+	if err != nil {
+		return pc, err
+	}
+	pc.Issuer = issuer
+	pc.Web.Name, pc.Web.TrustedProxies = c.Brand, c.TrustedProxies
+	pc.Keys = keys.Config{KEK: kek, JWKSMaxAge: c.JWKSMaxAge}
+	pc.Engine = engine.Config{
+		Code: c.Code, AccessToken: c.AccessToken, IDToken: c.IDToken,
+		RefreshIdle: c.RefreshIdle, RefreshAbsolute: c.RefreshAbsolute,
+	}
+	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}
+	pc.Password = proof.PasswordConfig{
+		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
+		Workers: c.PasswordWorkers, Words: []string{c.Brand},
+	}
+	return pc, nil
+}
+
+// explain turns what a room refuses into what an operator can do.
+func (c *config) explain(err error) error {
+	if errors.Is(err, keys.ErrWrongKEK) {
+		return c.refuse("keys.kek", "is not the key-encryption key that %s was sealed with: set the one it was made with; nothing was changed", redact(c.Database))
+	}
+	return err
+}
+
+// logger writes to stderr.
+func (a *app) logger(level slog.Level, format string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(a.stderr, opts))
+	}
+	return slog.New(slog.NewJSONHandler(a.stderr, opts))
+}
+
+// notFound says in an operator's words that there is no such thing.
+func notFound(err error, what, id string) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("there is no %s %q", what, id)
+	}
+	return err
+}

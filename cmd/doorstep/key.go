@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List signing keys",
+		Long: `List signing keys. A key is next (published, does not sign yet), signing, retired
+(published while its last tokens live), hint (verifies id_token_hint only) or forgotten.`,
+		Example: "  doorstep key list",
+		Args:    cobra.NoArgs,
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
+			all, err := s.Keys.List(ctx)
+			if err != nil {
+				return err
+			}
+			return a.printKeys(all)
+		}),
+	}
+	var algorithm string
+	rotate := &cobra.Command{
+		Use:   "rotate",
+		Short: "Publish successors of the signing keys",
+		Long: `Publish successors of the signing keys. A successor signs once every client's copy
+of the published keys has lapsed (keys.jwks_max_age); its predecessor retires then.
+Nothing breaks, and no server needs to be told.`,
+		Example: "  doorstep key rotate\n  doorstep key rotate --algorithm RS256",
+		Args:    cobra.NoArgs,
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
+			fresh, err := rotate(ctx, s, algorithm)
+			if err != nil {
+				return err
+			}
+			return a.printKeys(fresh)
+		}),
+	}
+	rotate.Flags().StringVar(&algorithm, "algorithm", "", "ES256, RS256 or EdDSA (default: all that there are)")
+	for _, cmd := range []*cobra.Command{list, rotate} {
+		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age")...)
+	}
+	return a.group("key", "Look after the keys that sign tokens", list, rotate)
+}
+
+// rotate gives a successor to the key of one algorithm, or of all if it is "".
+func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys.Key, error) {
+	algorithms := []string{algorithm}
+	if algorithm == "" {
+		all, err := s.Keys.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		algorithms = nil
+		for _, k := range all {
+			if k.State == keys.StateSigning {
+				algorithms = append(algorithms, k.Alg)
+			}
+		}
+		slices.Sort(algorithms)
+		algorithms = slices.Compact(algorithms)
+	}
+	var fresh []keys.Key
+	for _, alg := range algorithms {
+		var key keys.Key
+		err := s.Store.Together(ctx, func(ctx context.Context) (err error) {
+			if key, err = s.Keys.Rotate(ctx, alg); err != nil {
+				return err
+			}
+			return s.Events.Record(ctx, events.Event{Kind: events.KeyRotated, Actor: events.ActorOperator, Data: map[string]string{"kid": key.KID, "alg": key.Alg}})
+		})
+		if errors.Is(err, storage.ErrStale) {
+			err = fmt.Errorf("somebody else is rotating the %s key at this moment", alg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		fresh = append(fresh, key)
+	}
+	return fresh, nil
+}
+
+type printedKey struct {
+	KID       string  `json:"kid"`
+	Alg       string  `json:"alg"`
+	State     string  `json:"state"`
+	CreatedAt *string `json:"created_at"`
+	ActiveAt  *string `json:"active_at"`
+	RetiredAt *string `json:"retired_at"`
+	ExpiresAt *string `json:"expires_at"`
+}
+
+func (a *app) printKeys(all []keys.Key) error {
+	out := make([]printedKey, 0, len(all))
+	at := func(t time.Time) *string { return moment(storage.At(t)) }
+	for _, k := range all {
+		out = append(out, printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt)})
+	}
+	return a.print(out, func(w io.Writer) {
+		row(w, "KID", "ALG", "STATE", "SIGNS FROM", "TO", "PUBLISHED TO")
+		for _, k := range out {
+			row(w, k.KID, k.Alg, k.State, show(k.ActiveAt), show(k.RetiredAt), show(k.ExpiresAt))
+		}
+	})
+}

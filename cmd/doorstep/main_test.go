@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"doorstep": main})
+}
+
+// TestScripts runs testdata/script: each line is the real binary's command line,
+// in a directory and an environment of its own.
+func TestScripts(t *testing.T) { testscript.Run(t, ScriptParams("script")) }
+
+// ScriptParams runs the scripts of a directory in testdata, with these variables.
+func ScriptParams(dir string, environ ...string) testscript.Params {
+	return testscript.Params{
+		Dir: filepath.Join("testdata", dir),
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, environ...)
+			for _, name := range []string{"PORT", "OPS_PORT", "SHOP_PORT"} {
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, strconv.Itoa(port))
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "await": await, "occupy": occupy, "dangle": dangle, "keep": keep,
+		},
+	}
+}
+
+// exits CODE PROGRAM ARG... runs a program that must exit with that code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits code program arg...")
+	}
+	var (
+		err  = ts.Exec(args[1], args[2:]...)
+		code = "0"
+		exit *exec.ExitError
+	)
+	if errors.As(err, &exit) {
+		code = strconv.Itoa(exit.ExitCode())
+	} else {
+		ts.Check(err)
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// await PORT waits until somebody listens there, ! await PORT until nobody does.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+args[0], time.Second)
+		if err == nil {
+			ts.Check(c.Close())
+		}
+		if neg == (err != nil) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited too long for port %s: %v", args[0], err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// occupy PORT listens there until the script ends.
+func occupy(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
+
+// dangle PORT sends there half a request, which no drain can wait for in vain.
+func dangle(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	_, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n"))
+	ts.Check(err)
+}
+
+// keep VARIABLE MEMBER sets a variable to the text of a member of the JSON object
+// that the last command printed.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	_, after, ok := bytes.Cut([]byte(ts.ReadFile("stdout")), []byte(strconv.Quote(args[1])+`: "`))
+	text, _, closed := bytes.Cut(after, []byte(`"`))
+	if !ok || !closed {
+		ts.Fatalf("stdout has no text member %q", args[1])
+	}
+	ts.Setenv(args[0], string(text))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("listening on %v", l.Addr())
+	}
+	return addr.Port, nil
+}
+
+// TestEveryCommandHasAnExample: nobody should have to guess how a command is written.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Example == "" {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(a.root())
+}
