@@ -1,0 +1,483 @@
+package clients
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+type house struct {
+	*Service
+	store *storage.Store
+	mu    sync.Mutex
+	at    time.Time
+}
+
+func (h *house) pass(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = h.at.Add(d)
+}
+
+// plainSealer stands in for keys where nothing is sealed: no test here has an origin.
+type plainSealer struct{}
+
+func (plainSealer) Seal(string, string, []byte) ([]byte, error) { return nil, errors.New("not here") }
+
+func start(t testing.TB) *house {
+	t.Helper()
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "clients.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := &house{store: store, at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	now := func() time.Time {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.at
+	}
+	h.Service = New(Config{Issuer: "https://id.example"}, store, events.New(store, plainSealer{}, now), now)
+	return h
+}
+
+// web is the least that a client can be registered with.
+func web(id string) Registration {
+	return Registration{ClientID: id, ClientMetadata: storage.ClientMetadata{RedirectURIs: []string{"https://shop.example/cb"}}}
+}
+
+func (h *house) create(t testing.TB, r Registration) (*storage.Client, string) {
+	t.Helper()
+	c, secret, err := h.Create(t.Context(), r, events.ActorOperator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, secret
+}
+
+func (h *house) resource(t testing.TB, audience string, scopes ...string) {
+	t.Helper()
+	if _, err := h.CreateResource(t.Context(), &storage.Resource{Audience: audience, Scopes: scopes}, events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantFaults checks that err is one fault about exactly these fields.
+func wantFaults(t *testing.T, what string, err error, fields ...string) {
+	t.Helper()
+	var got []string
+	for _, f := range fault.All(err) {
+		got = append(got, f.Field)
+	}
+	if !slices.Equal(got, fields) {
+		t.Errorf("%s: faults in %q (%v), want %q", what, got, err, fields)
+	}
+}
+
+func TestDefaultsAreThoseOfTheSpecifications(t *testing.T) {
+	h := start(t)
+	c, secret := h.create(t, web(""))
+	want := storage.ClientMetadata{
+		RedirectURIs: []string{"https://shop.example/cb"}, TokenEndpointAuthMethod: "client_secret_basic",
+		GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"}, ResponseModes: []string{"query"},
+		ApplicationType: "web", Scope: "openid profile email", IDTokenSignedResponseAlg: "RS256", RequirePKCE: true,
+	}
+	got, _ := json.Marshal(c.Metadata.V)
+	if wanted, _ := json.Marshal(want); string(got) != string(wanted) {
+		t.Errorf("registered\n%s, want\n%s", got, wanted)
+	}
+	if !isClientID(c.ID) || len(c.ID) < 20 || c.Name != c.ID || c.RegisteredBy != storage.RegisteredByOperator || c.Version != 1 {
+		t.Errorf("registered as %+v", c)
+	}
+	if !strings.HasPrefix(secret, "dsk_") || len(secret) != 47 {
+		t.Errorf("secret %q", secret)
+	}
+	kept, err := h.Show(t.Context(), c.ID)
+	if err != nil || len(kept.Secrets.V) != 1 || strings.Contains(string(kept.Secrets.V[0].SHA256), secret) {
+		t.Fatalf("kept %+v, %v", kept, err)
+	}
+	if rows, _ := h.store.Events(t.Context(), 5); len(rows) != 1 || rows[0].Kind != "client.created" || rows[0].ClientID != c.ID ||
+		strings.Contains(string(rows[0].Document.V), secret) {
+		t.Errorf("events %+v", rows)
+	}
+
+	machine, _ := h.create(t, Registration{ClientMetadata: storage.ClientMetadata{GrantTypes: []string{"client_credentials"}}})
+	if m := machine.Metadata.V; m.Scope != "" || m.ResponseTypes == nil || len(m.ResponseTypes) != 0 || len(m.ResponseModes) != 0 {
+		t.Errorf("a client that signs nobody in: %+v", m)
+	}
+	open := web("open")
+	no := false
+	open.TokenEndpointAuthMethod, open.RequirePKCE = "none", &no
+	public, secret := h.create(t, open)
+	if secret != "" || len(public.Secrets.V) != 0 || !public.Metadata.V.RequirePKCE {
+		t.Errorf("a public client has the secret %q and needs PKCE: %v", secret, public.Metadata.V.RequirePKCE)
+	}
+	excepted := web("excepted")
+	excepted.RequirePKCE = &no
+	if c, _ := h.create(t, excepted); c.Metadata.V.RequirePKCE {
+		t.Error("an operator cannot except a confidential client from PKCE")
+	}
+}
+
+// Attack case 92 (RFC 9700 section 4.15): no client has the id of a person.
+func TestAClientIsNeverAPerson(t *testing.T) {
+	h := start(t)
+	for id, ok := range map[string]bool{
+		"shop": true, "Shop-1.2_x": true, "0": true, strings.Repeat("a", 64): true, "pa_1": true,
+		ident.SubPrefix + "J5yR0cV3bqZ0c1s": false, ident.SubPrefix: false,
+		strings.Repeat("a", 65): false, "a b": false, "a/b": false, "..": false, "-a": false, "_a": false, "ü": false, "a\n": false, "a:b": false, "https://x": false,
+	} {
+		if isClientID(id) != ok {
+			t.Errorf("client id %q: %v, want %v", id, !ok, ok)
+		}
+		if !ok {
+			_, _, err := h.Create(t.Context(), web(id), events.ActorOperator)
+			wantFaults(t, id, err, "client_id")
+		}
+	}
+	for range 100 {
+		if c, _ := h.create(t, web("")); strings.HasPrefix(c.ID, ident.SubPrefix) {
+			t.Fatalf("random id %q", c.ID)
+		}
+	}
+}
+
+func TestEveryFaultIsNamedAtOnce(t *testing.T) {
+	h := start(t)
+	h.resource(t, "https://api.example", "cars:read")
+	for _, tc := range []struct {
+		what   string
+		change func(*Registration)
+		fields []string
+	}{
+		{"nothing", func(*Registration) {}, nil},
+		{"everything that is supported", func(r *Registration) {
+			r.GrantTypes = []string{"authorization_code", "refresh_token", "client_credentials"}
+			r.ResponseModes = []string{"form_post", "query"}
+			r.TokenEndpointAuthMethod, r.ApplicationType = "client_secret_post", "native"
+			r.RedirectURIs = []string{"com.example.app:/cb"}
+			r.Scope = "openid offline_access cars:read"
+			r.LogoURI, r.ClientURI = "http://localhost:8081/logo.svg", "https://shop.example"
+			age := int64(0)
+			r.DefaultMaxAge, r.IDTokenSignedResponseAlg = &age, "EdDSA"
+			r.PostLogoutRedirectURIs = []string{"com.example.app:/bye"}
+		}, nil},
+		{"no redirect", func(r *Registration) { r.RedirectURIs = nil }, []string{"redirect_uris"}},
+		{"javascript", func(r *Registration) { r.RedirectURIs = []string{"javascript:alert(1)"} }, []string{"redirect_uris"}},
+		{"twice", func(r *Registration) { r.RedirectURIs = append(r.RedirectURIs, r.RedirectURIs[0]) }, []string{"redirect_uris"}},
+		{"too many", func(r *Registration) { r.RedirectURIs = make([]string, 101) }, []string{"redirect_uris"}},
+		{"post logout", func(r *Registration) { r.PostLogoutRedirectURIs = []string{"http://shop.example/"} }, []string{"post_logout_redirect_uris"}},
+		{"method", func(r *Registration) { r.TokenEndpointAuthMethod = "client_secret_jwt" }, []string{"token_endpoint_auth_method"}},
+		{"implicit", func(r *Registration) { r.GrantTypes = []string{"authorization_code", "implicit"} }, []string{"grant_types"}},
+		{"password", func(r *Registration) { r.GrantTypes = []string{"password", "authorization_code"} }, []string{"grant_types"}},
+		{"refresh alone", func(r *Registration) { r.GrantTypes = []string{"refresh_token"} }, []string{"grant_types"}},
+		{"public machine", func(r *Registration) {
+			r.GrantTypes, r.TokenEndpointAuthMethod = []string{"client_credentials"}, "none"
+		}, []string{"grant_types"}},
+		{"code without its grant", func(r *Registration) {
+			r.GrantTypes, r.ResponseTypes = []string{"client_credentials"}, []string{"code"}
+		}, []string{"response_types"}},
+		{"token", func(r *Registration) { r.ResponseTypes = []string{"code token"} }, []string{"response_types"}},
+		{"fragment", func(r *Registration) { r.ResponseModes = []string{"fragment"} }, []string{"response_modes"}},
+		{"application", func(r *Registration) { r.ApplicationType = "desktop" }, []string{"application_type"}},
+		{"unknown scope", func(r *Registration) { r.Scope = "openid cars:write" }, []string{"scope"}},
+		{"scope twice", func(r *Registration) { r.Scope = "openid openid" }, []string{"scope"}},
+		{"two spaces", func(r *Registration) { r.Scope = "openid  email" }, []string{"scope"}},
+		{"a quote in a scope", func(r *Registration) { r.Scope = `openid "x"` }, []string{"scope"}},
+		{"logo", func(r *Registration) { r.LogoURI = "http://shop.example/logo.svg" }, []string{"logo_uri"}},
+		{"data logo", func(r *Registration) { r.LogoURI = "data:image/svg+xml,x" }, []string{"logo_uri"}},
+		{"policy", func(r *Registration) { r.PolicyURI = "javascript:alert(1)" }, []string{"policy_uri"}},
+		{"algorithm", func(r *Registration) { r.IDTokenSignedResponseAlg = "none" }, []string{"id_token_signed_response_alg"}},
+		{"symmetric", func(r *Registration) { r.IDTokenSignedResponseAlg = "HS256" }, []string{"id_token_signed_response_alg"}},
+		{"negative age", func(r *Registration) { age := int64(-1); r.DefaultMaxAge = &age }, []string{"default_max_age"}},
+		{"name", func(r *Registration) { r.Name = "Shop\u202e" }, []string{"client_name"}},
+		{"long owner", func(r *Registration) { r.Owner = strings.Repeat("é", 101) }, []string{"owner"}},
+		{"contact", func(r *Registration) { r.Contacts = []string{"a\nb"} }, []string{"contacts"}},
+		{"much", func(r *Registration) {
+			r.Name, r.TokenEndpointAuthMethod, r.RedirectURIs, r.Scope, r.TosURI = "\x00", "x", []string{"x"}, "x", "x"
+		}, []string{"client_name", "token_endpoint_auth_method", "redirect_uris", "scope", "tos_uri"}},
+	} {
+		r := web("")
+		tc.change(&r)
+		_, _, err := h.Create(t.Context(), r, events.ActorOperator)
+		wantFaults(t, tc.what, err, tc.fields...)
+		if len(tc.fields) == 0 && err != nil {
+			t.Errorf("%s: %v", tc.what, err)
+		}
+	}
+	h.create(t, web("taken"))
+	_, _, err := h.Create(t.Context(), web("taken"), events.ActorOperator)
+	if f := (*fault.Error)(nil); !errors.As(err, &f) || f.Kind != fault.KindConflict || f.Field != "client_id" {
+		t.Errorf("a taken id: %v", err)
+	}
+	_, _, err = h.Create(t.Context(), func() Registration { r := web(""); r.Scope = "cars:sell"; return r }(), events.ActorOperator)
+	if err == nil || !strings.Contains(err.Error(), `"cars:sell"`) {
+		t.Errorf("the fault does not name the scope: %v", err)
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	h := start(t)
+	c, secret := h.create(t, web("shop"))
+	for what, given := range map[string]string{
+		"nothing": "", "another": "dsk_" + strings.Repeat("A", 43), "cut": secret[:46], "longer": secret + "A", "line break": secret + "\n",
+		"case": strings.ToUpper(secret), "its hash": string(c.Secrets.V[0].SHA256), "much": strings.Repeat(secret, 2), // attack case 41
+	} {
+		if h.Authenticate(c, given) {
+			t.Errorf("%s: right", what)
+		}
+	}
+	if !h.Authenticate(c, secret) {
+		t.Error("the secret: wrong")
+	}
+	two := *c
+	sum := sha256.Sum256([]byte("imported"))
+	two.Secrets = storage.Document([]storage.ClientSecret{
+		{SHA256: sum[:], ExpiresAt: h.now().Add(time.Minute).Unix()}, c.Secrets.V[0],
+	})
+	if !h.Authenticate(&two, secret) || !h.Authenticate(&two, "imported") {
+		t.Error("of two living secrets one is wrong")
+	}
+	h.pass(time.Minute)
+	if h.Authenticate(&two, "imported") || !h.Authenticate(&two, secret) {
+		t.Error("a secret that expired is right, or its neighbour wrong")
+	}
+	none := two
+	none.Metadata.V.TokenEndpointAuthMethod = "none"
+	if h.Authenticate(&none, secret) || h.Authenticate(&storage.Client{}, "") {
+		t.Error("a client without a secret has proved who it is")
+	}
+	empty := sha256.Sum256(nil)
+	two.Secrets = storage.Document([]storage.ClientSecret{{SHA256: empty[:]}, {}})
+	if h.Authenticate(&two, "") {
+		t.Error("the empty secret is right")
+	}
+}
+
+// A change by another process counts within 5 s, and a new client at once.
+func TestTheCacheIsYoung(t *testing.T) {
+	h := start(t)
+	other := New(Config{Issuer: "https://id.example"}, h.store, h.events, h.now)
+	if _, err := h.Get(t.Context(), "shop"); !errors.Is(err, storage.ErrNotFound) {
+		t.Fatalf("before: %v", err)
+	}
+	if _, _, err := other.Create(t.Context(), web("shop"), events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	first, err := h.Get(t.Context(), "shop")
+	if err != nil {
+		t.Fatalf("an unknown client was remembered as unknown: %v", err)
+	}
+	if again, _ := h.Get(t.Context(), "shop"); again != first {
+		t.Error("two reads at the same moment")
+	}
+	if _, err := other.Update(t.Context(), "shop", []byte(`{"client_name":"Shop"}`), events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(3 * time.Second)
+	if c, err := h.Get(t.Context(), "shop"); err != nil || c.Name != "Shop" {
+		t.Errorf("after 3 s: %+v, %v", c, err)
+	}
+	if err := other.Delete(t.Context(), "shop", events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(3 * time.Second)
+	if _, err := h.Get(t.Context(), "shop"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("3 s after it was deleted: %v", err)
+	}
+}
+
+func TestADisabledClientIsNotFound(t *testing.T) {
+	h := start(t)
+	c, _ := h.create(t, web("shop"))
+	c.DisabledAt = storage.At(h.now())
+	if err := h.store.UpdateClient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Get(t.Context(), "shop"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%v, want ErrNotFound", err)
+	}
+	if c, err := h.Show(t.Context(), "shop"); err != nil || c.DisabledAt.IsZero() {
+		t.Errorf("an operator sees %+v, %v", c, err)
+	}
+	if ok, err := h.AllowsOrigin(t.Context(), "https://shop.example"); ok || err != nil {
+		t.Errorf("its origin is allowed: %v, %v", ok, err)
+	}
+}
+
+// A store that fails is neither a yes nor a no.
+func TestAFailingStoreIsNotUnknown(t *testing.T) {
+	h := start(t)
+	h.create(t, web("shop"))
+	if _, err := h.Get(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Get(t.Context(), "shop"); err != nil {
+		t.Errorf("from memory: %v", err)
+	}
+	h.pass(3 * time.Second)
+	if _, err := h.Get(t.Context(), "shop"); err == nil || errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%v, want the store's error", err)
+	}
+	if _, err := h.Entries(t.Context(), &storage.Client{}); err == nil {
+		t.Error("entries without a store")
+	}
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	h := start(t)
+	for i := range maxHeld {
+		h.held[strings.Repeat("x", i)] = held{at: h.now()}
+	}
+	h.create(t, web("shop"))
+	if _, err := h.Get(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.held) > maxHeld {
+		t.Errorf("%d clients in memory", len(h.held))
+	}
+}
+
+func TestUpdateIsAMergePatch(t *testing.T) { // RFC 7396
+	h := start(t)
+	r := web("shop")
+	r.Name, r.Owner, r.Scope = "Shop", "cars", "openid email"
+	_, secret := h.create(t, r)
+	c, err := h.Update(t.Context(), "shop", []byte(`{"client_name":"New","owner":null,"redirect_uris":["https://new.example/cb"],"first_party":true}`), events.ActorOperator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _ := h.Show(t.Context(), "shop")
+	for _, c := range []*storage.Client{c, kept} {
+		m := c.Metadata.V
+		if c.Name != "New" || c.Owner != "" || !slices.Equal(m.RedirectURIs, []string{"https://new.example/cb"}) || !m.FirstParty ||
+			m.Scope != "openid email" || c.Version != 2 || !h.Authenticate(c, secret) {
+			t.Errorf("updated to %+v", c)
+		}
+	}
+	if _, err := h.Update(t.Context(), "shop", []byte(`{"scope":null}`), events.ActorOperator); err != nil {
+		t.Error(err)
+	}
+	if kept, _ = h.Show(t.Context(), "shop"); kept.Metadata.V.Scope != defaultScope {
+		t.Errorf("null leaves the scope %q, want the default", kept.Metadata.V.Scope)
+	}
+	for patch, field := range map[string]string{
+		`{"client_id":"other"}`:                  "client_id",
+		`{"client_id":null}`:                     "client_id",
+		`{"token_endpoint_auth_method":"none"}`:  "token_endpoint_auth_method",
+		`{"redirect_uris":["http://x.example"]}`: "redirect_uris",
+		`{"redirect_uris":"https://x.example"}`:  "redirect_uris",
+		`{"redirect_uri":"https://x.example"}`:   "redirect_uri",
+		`{"owner":"a","owner":"b"}`:              "owner",
+		`[]`:                                     "",
+		`{`:                                      "",
+	} {
+		_, err := h.Update(t.Context(), "shop", []byte(patch), events.ActorOperator)
+		wantFaults(t, patch, err, field)
+	}
+	if _, err := h.Update(t.Context(), "none", []byte(`{}`), events.ActorOperator); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("an unknown client: %v", err)
+	}
+}
+
+func TestDeleteEndsEverything(t *testing.T) {
+	h := start(t)
+	h.create(t, web("shop"))
+	if _, err := h.Get(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Delete(t.Context(), "shop", events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Get(t.Context(), "shop"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("in this process at once: %v, want ErrNotFound", err)
+	}
+	rows, err := h.store.Revocations(t.Context(), map[string]string{storage.RevokedClient: "shop"})
+	if err != nil || len(rows) != 1 || !rows[0].ExpiresAt.Equal(h.now().Add(MaxLifetime)) {
+		t.Errorf("revocations %+v, %v", rows, err)
+	}
+	if rows, _ := h.store.Events(t.Context(), 5); len(rows) != 2 || !slices.ContainsFunc(rows, func(e storage.Event) bool { return e.Kind == "client.deleted" }) {
+		t.Errorf("events %+v", rows)
+	}
+	if err := h.Delete(t.Context(), "shop", events.ActorOperator); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("again: %v, want ErrNotFound", err)
+	}
+	if rows, _ := h.store.Events(t.Context(), 5); len(rows) != 2 {
+		t.Error("what was not deleted has an event")
+	}
+}
+
+func TestListHasEveryClient(t *testing.T) {
+	h := start(t)
+	for _, id := range []string{"b", "a", "c"} {
+		h.create(t, web(id))
+	}
+	all, err := h.List(t.Context())
+	if err != nil || len(all) != 3 || all[0].ID != "a" || all[2].ID != "c" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+func TestOriginsOfRedirectsAreAllowed(t *testing.T) {
+	h := start(t)
+	r := web("shop")
+	r.ApplicationType = "native"
+	r.RedirectURIs = []string{"https://shop.example:443/cb", "https://other.example:8443/cb", "http://localhost:8081/cb", "com.example.app:/cb"}
+	h.create(t, r)
+	for origin, want := range map[string]bool{
+		"https://shop.example": true, "https://other.example:8443": true, "http://localhost:8081": true,
+		"https://other.example": false, "http://shop.example": false, "https://shop.example/": false, "https://evil.example": false,
+		"null": false, "": false, "com.example.app://": false, "*": false,
+	} {
+		if got, err := h.AllowsOrigin(t.Context(), origin); got != want || err != nil {
+			t.Errorf("%q: %v, %v, want %v", origin, got, err, want)
+		}
+	}
+}
+
+// The hot path allocates nothing: these run once in every request.
+func TestHotReadsDoNotAllocate(t *testing.T) {
+	h := start(t)
+	c, secret := h.create(t, web("shop"))
+	ctx := context.Background()
+	for what, run := range map[string]func(){
+		"Get": func() {
+			if _, err := h.Get(ctx, "shop"); err != nil {
+				t.Error(err)
+			}
+		},
+		"Authenticate": func() {
+			if !h.Authenticate(c, secret) {
+				t.Error("wrong")
+			}
+		},
+		"MatchRedirect": func() {
+			if !h.MatchRedirect(c, "https://shop.example/cb") {
+				t.Error("no match")
+			}
+		},
+	} {
+		run()
+		if n := testing.AllocsPerRun(100, run); n > 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
+	}
+}

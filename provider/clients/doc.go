@@ -1,0 +1,17 @@
+// Package clients keeps the applications that ask for tokens and the resources
+// that tokens are made for: their registration, which every way in shares, and
+// the cached reads that every request makes.
+//
+//	registration.go   what is said of a client, in and out; its defaults
+//	validate.go       what is wrong with it: all faults at once, each with its field
+//	redirect.go       which redirects may be registered, and which match
+//	resources.go      resources, and which of them a client may use
+//	document.go       strict decoding of JSON from outside
+//
+// What is read here is at most 3 s old, so that a change by another process
+// counts within 5 s; an unknown client is never remembered as unknown.
+//
+// It must never keep a client's secret but as SHA-256, register a redirect that a
+// stranger could receive, compare a redirect other than by its characters, or let
+// a cache decide what may happen once.
+package clients

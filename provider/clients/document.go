@@ -1,0 +1,163 @@
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+)
+
+// Limits of a JSON document from outside.
+const (
+	maxDocument = 64 << 10 // bytes
+	maxDepth    = 8
+)
+
+// readDocument reads one JSON document, up to its limit.
+func readDocument(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("read document: %w", err)
+	}
+	if len(text) > maxDocument {
+		return nil, fault.TooLarge("", fmt.Sprintf("the document is longer than %d KiB", maxDocument>>10))
+	}
+	return text, nil
+}
+
+// decodeDocument decodes one JSON object into the struct that into points to.
+// Unlike encoding/json by itself it refuses what two readers could read in two
+// ways: unknown members, two members of one name, names in another case, text
+// that is not UTF-8, and anything after the object.
+func decodeDocument(text []byte, into any) error {
+	names, err := memberNames(text)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(into).Elem()) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+			known[name] = true
+		}
+	}
+	var faults []*fault.Error
+	for _, name := range names {
+		if !known[name] {
+			faults = append(faults, fault.Invalid(name, "is not a member that is known here"))
+		}
+	}
+	if len(faults) > 0 {
+		return fault.Join(faults...)
+	}
+	err = json.Unmarshal(text, into)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		path := strings.Split(wrong.Field, ".")
+		return fault.Invalid(path[len(path)-1], "must be "+inWords(wrong.Type))
+	}
+	if err != nil {
+		return notJSON(err)
+	}
+	return nil
+}
+
+// inWords says what a member of this type looks like in JSON.
+func inWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int64:
+		return "a whole number"
+	case reflect.Slice:
+		return "a list of strings"
+	case reflect.String:
+		return "a string"
+	}
+	return "an object"
+}
+
+func notJSON(err error) *fault.Error {
+	f := fault.Invalid("", "the document is not valid JSON")
+	f.Err = err
+	return f
+}
+
+// memberNames returns the names of an object's own members, after a look at all
+// that is in it.
+func memberNames(text []byte) ([]string, error) {
+	if !utf8.Valid(text) {
+		return nil, notJSON(errors.New("not valid UTF-8"))
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	first, err := dec.Token()
+	if err != nil {
+		return nil, notJSON(err)
+	}
+	if first != json.Delim('{') {
+		return nil, fault.Invalid("", "the document must be a JSON object")
+	}
+	names, err := walkObject(dec, 1)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fault.Invalid("", "there is something after the JSON object")
+	}
+	return names, nil
+}
+
+// walkObject reads an object whose brace was read.
+func walkObject(dec *json.Decoder, depth int) ([]string, error) {
+	var names []string
+	seen := map[string]bool{}
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		name, ok := token.(string)
+		if !ok { // the closing brace: the decoder lets nothing else stand here
+			return names, nil
+		}
+		if seen[name] {
+			return nil, fault.Invalid(name, "is there twice")
+		}
+		seen[name] = true
+		names = append(names, name)
+		if err := walkValue(dec, depth); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func walkValue(dec *json.Decoder, depth int) error {
+	token, err := dec.Token()
+	if err != nil {
+		return notJSON(err)
+	}
+	if depth++; depth > maxDepth {
+		return fault.Invalid("", fmt.Sprintf("the document is nested deeper than %d levels", maxDepth))
+	}
+	switch token {
+	case json.Delim('{'):
+		_, err = walkObject(dec, depth)
+		return err
+	case json.Delim('['):
+		for dec.More() {
+			if err := walkValue(dec, depth); err != nil {
+				return err
+			}
+		}
+		if _, err = dec.Token(); err != nil {
+			return notJSON(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package clients
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Defaults and limits of a resource's access tokens.
+const (
+	formatJWT       = "jwt"
+	defaultAlg      = "ES256"
+	defaultLifetime = 10 * time.Minute
+	minLifetime     = 30 * time.Second
+)
+
+// Entry is one resource that a client may use, with the scopes that it may use
+// there.
+type Entry struct {
+	Resource *storage.Resource
+	Scopes   []string
+}
+
+// resourceSet is every resource at one moment; it is never changed.
+type resourceSet struct {
+	at      time.Time
+	all     map[string]*storage.Resource // by audience
+	byScope map[string][]*storage.Resource
+}
+
+// resourcesNow returns the resources, at most 3 s old.
+func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
+	if set := s.resources.Load(); set != nil && s.fresh(set.at) {
+		return set, nil
+	}
+	return shared(ctx, &s.reads, "resources", func(ctx context.Context) (*resourceSet, error) {
+		set := &resourceSet{at: s.now(), all: map[string]*storage.Resource{}, byScope: map[string][]*storage.Resource{}}
+		rows, err := s.store.Resources(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("resources: %w", err)
+		}
+		for i := range rows {
+			r := &rows[i]
+			set.all[r.Audience] = r
+			for _, scope := range r.Scopes {
+				set.byScope[scope] = append(set.byScope[scope], r)
+			}
+		}
+		s.resources.Store(set)
+		return set, nil
+	})
+}
+
+// Resource returns the resource of this audience, which the caller must not
+// change, or storage.ErrNotFound. It may have been removed up to 3 s ago.
+func (s *Service) Resource(ctx context.Context, audience string) (*storage.Resource, error) {
+	set, err := s.resourcesNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := set.all[audience]
+	if !ok {
+		return nil, storage.ErrNotFound
+	}
+	return r, nil
+}
+
+// Entries returns the resources that a client may use: those that a scope of its
+// registration belongs to, each with these scopes. A client with one entry has it
+// as its default.
+func (s *Service) Entries(ctx context.Context, c *storage.Client) ([]Entry, error) {
+	set, err := s.resourcesNow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for scope := range strings.SplitSeq(c.Metadata.V.Scope, " ") {
+		for _, r := range set.byScope[scope] {
+			i := slices.IndexFunc(entries, func(e Entry) bool { return e.Resource == r })
+			if i < 0 {
+				i = len(entries)
+				entries = append(entries, Entry{Resource: r})
+			}
+			entries[i].Scopes = append(entries[i].Scopes, scope)
+		}
+	}
+	return entries, nil
+}
+
+// ResourceView is a resource in JSON, in and out.
+type ResourceView struct {
+	Audience    string   `json:"audience"` // an absolute URI without fragment (RFC 8707 section 2)
+	Name        string   `json:"name,omitempty"`
+	Owner       string   `json:"owner,omitempty"` // a group's name
+	Scopes      []string `json:"scopes"`
+	Introspects []string `json:"introspects,omitempty"` // ids of the clients that introspect for it
+	Format      string   `json:"format,omitempty"`      // "jwt"
+	Algorithm   string   `json:"algorithm,omitempty"`
+	Lifetime    int64    `json:"lifetime,omitempty"` // seconds that an access token lives
+}
+
+// NewResourceView shows a resource.
+func NewResourceView(r *storage.Resource) ResourceView {
+	return ResourceView{
+		Audience: r.Audience, Name: r.Name, Owner: r.Owner, Scopes: r.Scopes, Introspects: r.Introspects,
+		Format: r.Format, Algorithm: r.Alg, Lifetime: r.Lifetime,
+	}
+}
+
+// DecodeResource reads a resource in JSON, as strictly as [DecodeRegistration].
+func DecodeResource(r io.Reader) (*storage.Resource, error) {
+	var in ResourceView
+	text, err := readDocument(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := decodeDocument(text, &in); err != nil {
+		return nil, err
+	}
+	return &storage.Resource{
+		Audience: in.Audience, Name: in.Name, Owner: in.Owner, Scopes: in.Scopes, Introspects: in.Introspects,
+		Format: in.Format, Alg: in.Algorithm, Lifetime: in.Lifetime,
+	}, nil
+}
+
+// CreateResource registers a resource, with its event: of in everything counts
+// but the times and the version; format, algorithm, lifetime and name have
+// defaults. What is wrong is one fault that names every field; a taken audience
+// is a fault of kind Conflict.
+func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by events.Actor) (*storage.Resource, error) {
+	r := *in
+	r.Version, r.CreatedAt = 1, storage.At(s.now())
+	r.UpdatedAt = r.CreatedAt
+	if r.Name == "" {
+		r.Name = r.Audience
+	}
+	if r.Format == "" {
+		r.Format = formatJWT
+	}
+	if r.Alg == "" {
+		r.Alg = defaultAlg
+	}
+	if r.Lifetime == 0 {
+		r.Lifetime = int64(defaultLifetime.Seconds())
+	}
+	if err := s.checkResource(ctx, &r); err != nil {
+		return nil, err
+	}
+	unit := storage.WithUnit(ctx)
+	if err := s.store.CreateResource(unit, &r); err != nil {
+		return nil, fmt.Errorf("create resource %s: %w", r.Audience, err)
+	}
+	err := s.flush(unit, events.Event{Kind: events.ResourceCreated, Actor: by, Data: NewResourceView(&r)})
+	if errors.Is(err, storage.ErrConflict) {
+		return nil, fault.Conflict("audience", "is taken")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create resource %s: %w", r.Audience, err)
+	}
+	s.resources.Store(nil)
+	return &r, nil
+}
+
+func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error {
+	var f faults
+	if problem := s.audienceProblem(r.Audience); problem != "" {
+		f.add("audience", "%s", problem)
+	}
+	f.text("owner", r.Owner)
+	if r.Name != r.Audience {
+		f.text("name", r.Name)
+	}
+	if len(r.Scopes) == 0 {
+		f.add("scopes", "must have at least one name: it is by a scope that a client is given the resource")
+	}
+	if len(r.Scopes) > maxList {
+		f.add("scopes", "has more than %d entries", maxList)
+	}
+	for i, name := range r.Scopes {
+		switch {
+		case !isScopeToken(name) || len(name) > maxText:
+			f.add("scopes", "%q is not a scope name: it must be printable ASCII without space, \" and \\", shortened(name))
+		case IsOIDCScope(name):
+			f.add("scopes", "%q belongs to OpenID Connect, so to the issuer", name)
+		case slices.Contains(r.Scopes[:i], name):
+			f.add("scopes", "%q is there twice", name)
+		}
+	}
+	f.oneOf("format", r.Format, formatJWT)
+	f.oneOf("algorithm", r.Alg, s.cfg.Algorithms...)
+	if ttl := r.TTL(); r.Lifetime > maxSeconds || ttl < minLifetime || ttl > MaxLifetime {
+		f.add("lifetime", "must be between %d and %d seconds", int64(minLifetime.Seconds()), int64(MaxLifetime.Seconds()))
+	}
+	if len(r.Introspects) > maxList {
+		f.add("introspects", "has more than %d entries", maxList)
+		return fault.Join(f...)
+	}
+	for _, id := range r.Introspects {
+		switch c, err := s.store.Client(ctx, id); {
+		case errors.Is(err, storage.ErrNotFound):
+			f.add("introspects", "there is no client %q", shortened(id))
+		case err != nil:
+			return fmt.Errorf("client %s: %w", id, err)
+		case c.Metadata.V.TokenEndpointAuthMethod == methodNone:
+			f.add("introspects", "the client %q is public: it cannot prove who it is", id)
+		}
+	}
+	return fault.Join(f...)
+}
+
+// audienceProblem says what is wrong with an audience, "" if nothing is.
+func (s *Service) audienceProblem(audience string) string {
+	u, problem := parseURI(audience)
+	switch {
+	case problem != "":
+		return problem
+	case u.Host == "" && u.Opaque == "" && u.Path == "":
+		return "is not an absolute URI"
+	case strings.TrimSuffix(audience, "/") == strings.TrimSuffix(s.cfg.Issuer, "/"):
+		return "is the issuer's own: tokens for it are for userinfo"
+	}
+	return ""
+}
+
+// ShowResource returns a resource as it is in the database, or storage.ErrNotFound.
+func (s *Service) ShowResource(ctx context.Context, audience string) (*storage.Resource, error) {
+	r, err := s.store.Resource(ctx, audience)
+	if err != nil {
+		return nil, fmt.Errorf("resource %s: %w", audience, err)
+	}
+	return r, nil
+}
+
+// ListResources returns every resource, by audience.
+func (s *Service) ListResources(ctx context.Context) ([]storage.Resource, error) {
+	all, err := s.store.Resources(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("resources: %w", err)
+	}
+	return all, nil
+}
+
+// DeleteResource removes a resource, with its event: no more tokens are made for
+// it, and those that live do so until they end. storage.ErrNotFound: there is none.
+func (s *Service) DeleteResource(ctx context.Context, audience string, by events.Actor) error {
+	unit := storage.WithUnit(ctx)
+	err := s.store.DeleteResource(unit, audience)
+	if err == nil {
+		err = s.flush(unit, events.Event{Kind: events.ResourceDeleted, Actor: by, Data: map[string]string{"audience": audience}})
+	}
+	if err != nil {
+		return fmt.Errorf("delete resource %s: %w", audience, err)
+	}
+	s.resources.Store(nil)
+	return nil
+}
+
+// originSet is the origins of every client's redirects at one moment.
+type originSet struct {
+	at  time.Time
+	all map[string]bool
+}
+
+// AllowsOrigin reports whether origin, as a browser writes it (RFC 6454 section
+// 6.2), is that of a redirect of an enabled client: its pages may read what the
+// token-style endpoints answer. It may have been changed up to 3 s ago.
+func (s *Service) AllowsOrigin(ctx context.Context, origin string) (bool, error) {
+	set := s.origins.Load()
+	if set == nil || !s.fresh(set.at) {
+		var err error
+		set, err = shared(ctx, &s.reads, "origins", func(ctx context.Context) (*originSet, error) {
+			set := &originSet{at: s.now(), all: map[string]bool{}}
+			all, err := s.List(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for i := range all {
+				if all[i].DisabledAt.IsZero() {
+					set.add(all[i].Metadata.V.RedirectURIs)
+				}
+			}
+			s.origins.Store(set)
+			return set, nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return set.all[origin], nil
+}
+
+func (set *originSet) add(uris []string) {
+	for _, uri := range uris {
+		u, err := url.Parse(uri)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			continue
+		}
+		host := strings.ToLower(u.Host)
+		host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+		set.all[u.Scheme+"://"+host] = true
+	}
+}

@@ -1,0 +1,206 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Limits of a registration.
+const (
+	maxText    = 100  // characters of a name
+	maxList    = 100  // entries of a list
+	maxScope   = 4000 // bytes
+	maxSeconds = 366 * 24 * 3600
+)
+
+// faults gathers what is wrong, so that it is mended in one go.
+type faults []*fault.Error
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, fault.Invalid(field, fmt.Sprintf(format, args...)))
+}
+
+// accept fills in the defaults of r and returns the metadata to keep, or one
+// fault that names everything that is wrong.
+func (s *Service) accept(ctx context.Context, r *Registration) (storage.ClientMetadata, error) {
+	r.setDefaults()
+	known, err := s.store.Resources(ctx)
+	if err != nil {
+		return storage.ClientMetadata{}, fmt.Errorf("resources: %w", err)
+	}
+	var f faults
+	if !isClientID(r.ClientID) {
+		f.add("client_id", "must be 1 to 64 letters, digits or . _ - that begin with a letter or digit, and not with %s", ident.SubPrefix)
+	}
+	if r.Name != r.ClientID {
+		f.text("client_name", r.Name)
+	}
+	f.text("owner", r.Owner)
+	f.grants(r)
+	f.redirects("redirect_uris", r.RedirectURIs, r.ApplicationType)
+	f.redirects("post_logout_redirect_uris", r.PostLogoutRedirectURIs, r.ApplicationType)
+	f.scope(r.Scope, known)
+	f.pages(r)
+	f.oneOf("id_token_signed_response_alg", r.IDTokenSignedResponseAlg, s.cfg.Algorithms...)
+	if age := r.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSeconds) {
+		f.add("default_max_age", "must be between 0 and %d seconds", maxSeconds)
+	}
+	if err := fault.Join(f...); err != nil {
+		return storage.ClientMetadata{}, err
+	}
+	metadata := r.ClientMetadata
+	metadata.RequirePKCE = *r.RequirePKCE
+	return metadata, nil
+}
+
+// isClientID reports whether id has the form of a client's id. A person's sub
+// never has it, see ident.SubPrefix (attack case 92 of our own list, RFC 9700
+// section 4.15): its random part could be a client id, its beginning cannot.
+func isClientID(id string) bool {
+	if id == "" || len(id) > 64 || strings.HasPrefix(id, ident.SubPrefix) {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// text checks a name that people will read on one line.
+func (f *faults) text(field, value string) {
+	if utf8.RuneCountInString(value) > maxText {
+		f.add(field, "is longer than %d characters", maxText)
+	}
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		f.add(field, "has characters that cannot be seen")
+	}
+}
+
+// oneOf checks one word.
+func (f *faults) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(field, "%q is not supported: use %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+// someOf checks a list of words.
+func (f *faults) someOf(field string, values []string, allowed ...string) {
+	for i, v := range values {
+		f.oneOf(field, v, allowed...)
+		if slices.Contains(values[:i], v) {
+			f.add(field, "%q is there twice", v)
+		}
+	}
+}
+
+// grants checks how the client gets tokens (RFC 7591 section 2.1).
+func (f *faults) grants(r *Registration) {
+	f.oneOf("token_endpoint_auth_method", r.TokenEndpointAuthMethod, methodBasic, methodPost, methodNone)
+	f.oneOf("application_type", r.ApplicationType, typeWeb, typeNative)
+	f.someOf("grant_types", r.GrantTypes, grantCode, grantRefresh, grantClientCredentials)
+	f.someOf("response_types", r.ResponseTypes, "code")
+	f.someOf("response_modes", r.ResponseModes, modeQuery, modeFormPost)
+	has := func(grant string) bool { return slices.Contains(r.GrantTypes, grant) }
+	if has(grantCode) && len(r.RedirectURIs) == 0 {
+		f.add("redirect_uris", "must have at least one entry for the grant %s", grantCode)
+	}
+	if !has(grantCode) && len(r.ResponseTypes) > 0 {
+		f.add("response_types", "must be empty without the grant %s", grantCode)
+	}
+	if has(grantRefresh) && !has(grantCode) {
+		f.add("grant_types", "%s comes of %s only: register both", grantRefresh, grantCode)
+	}
+	if has(grantClientCredentials) && r.TokenEndpointAuthMethod == methodNone {
+		f.add("grant_types", "%s needs a client that has a secret, not token_endpoint_auth_method none", grantClientCredentials)
+	}
+}
+
+// redirects checks a list of places that a browser is sent to.
+func (f *faults) redirects(field string, uris []string, applicationType string) {
+	if len(uris) > maxList {
+		f.add(field, "has more than %d entries", maxList)
+		return
+	}
+	for i, uri := range uris {
+		if problem := redirectProblem(uri, applicationType == typeNative); problem != "" {
+			f.add(field, "%q %s", shortened(uri), problem)
+		}
+		if slices.Contains(uris[:i], uri) {
+			f.add(field, "%q is there twice", shortened(uri))
+		}
+	}
+}
+
+func shortened(uri string) string {
+	if len(uri) <= 200 {
+		return uri
+	}
+	return uri[:200] + "..."
+}
+
+// pages checks what people are shown of the client.
+func (f *faults) pages(r *Registration) {
+	for _, page := range []struct{ field, uri string }{
+		{"client_uri", r.ClientURI}, {"logo_uri", r.LogoURI}, {"policy_uri", r.PolicyURI}, {"tos_uri", r.TosURI},
+	} {
+		if page.uri == "" {
+			continue
+		}
+		if problem := pageProblem(page.uri); problem != "" {
+			f.add(page.field, "%q %s", shortened(page.uri), problem)
+		}
+	}
+	if len(r.Contacts) > maxList {
+		f.add("contacts", "has more than %d entries", maxList)
+		return
+	}
+	for _, contact := range r.Contacts {
+		f.text("contacts", contact)
+	}
+}
+
+// scope checks the scopes that a client may ask for: each is OpenID Connect's, or
+// belongs to a resource, which is how a client is given that resource.
+func (f *faults) scope(scope string, known []storage.Resource) {
+	if len(scope) > maxScope {
+		f.add("scope", "is longer than %d characters", maxScope)
+		return
+	}
+	if scope == "" {
+		return
+	}
+	seen := map[string]bool{}
+	for name := range strings.SplitSeq(scope, " ") {
+		belongs := func(r storage.Resource) bool { return r.Scopes.Has(name) }
+		switch {
+		case !isScopeToken(name):
+			f.add("scope", "%q is not a scope name: names are printable ASCII without \" and \\, with one space between them", name)
+		case seen[name]:
+			f.add("scope", "%q is there twice", name)
+		case !IsOIDCScope(name) && !slices.ContainsFunc(known, belongs):
+			f.add("scope", "%q is neither a scope of OpenID Connect (%s) nor of a registered resource: register the resource first",
+				name, strings.Join(OIDCScopes(), ", "))
+		}
+		seen[name] = true
+	}
+}
+
+// isScopeToken reports whether name is a scope-token of RFC 6749 section 3.3.
+func isScopeToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '"' || r == '\\'
+	})
+}
