@@ -24,10 +24,6 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// SubPrefix begins every subject. No client id may begin with it, so that a
-// client is never taken for a person (RFC 9700 section 4.15).
-const SubPrefix = "p_"
-
 // Service is the directory.
 type Service struct {
 	store  *storage.Store
@@ -117,11 +113,13 @@ func (in NewPerson) check() (canonical string, faults []*fault.Error) {
 	return canonical, append(faults, in.Claims.check()...)
 }
 
-// newSub returns 128 random bits: no two people ever share a subject.
+// newSub returns 128 random bits: no two people ever share a subject. Its prefix
+// is no client id's, so that a client is never taken for a person (RFC 9700
+// section 4.15).
 func newSub() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
-	return SubPrefix + base64.RawURLEncoding.EncodeToString(b)
+	return ident.SubPrefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
 // ByEmail returns whom an address belongs to, disabled or not, in any spelling

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -86,7 +87,7 @@ func TestSubjectIsRandomAndNobodyElses(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		sub := newSub()
-		if seen[sub] || !strings.HasPrefix(sub, SubPrefix) || len(sub) != len(SubPrefix)+22 {
+		if seen[sub] || !strings.HasPrefix(sub, ident.SubPrefix) || len(sub) != len(ident.SubPrefix)+22 {
 			t.Fatalf("subject %q", sub)
 		}
 		seen[sub] = true
