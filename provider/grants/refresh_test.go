@@ -1,55 +1,116 @@
 package grants
 
 import (
+	"encoding/base64"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-func newCodec() *Service { return New(nil, nil, [32]byte{1, 2, 3}, nil) }
+// coder needs no store: a token is read before any statement.
+func coder(key byte) *Service { return &Service{refreshKey: [32]byte{key}} }
 
-func TestRefreshTokenSaysWhatWasPutIn(t *testing.T) {
-	s := newCodec()
-	in := Refresh{Grant: storage.NewID(), Generation: 41, Secret: [16]byte{7, 8}}
-	out, err := s.Decode(s.Encode(in))
-	if err != nil || out != in {
-		t.Fatalf("decoded %+v (%v), want %+v", out, err, in)
+func TestARefreshTokenReadsBack(t *testing.T) {
+	s := coder(1)
+	r := NewRefresh(storage.NewID())
+	if r.Generation != 1 || r.Secret == [16]byte{} || NewRefresh(r.Grant).Secret == r.Secret {
+		t.Errorf("new: %+v", r)
 	}
-	if next := out.Next(); next.Generation != 42 || next.Secret != in.Secret || next.Grant != in.Grant {
-		t.Errorf("successor %+v, want the same grant and secret, generation 42", next)
-	}
-}
-
-// RFC 9700 section 4.14: a token that is not exactly ours must be refused before
-// it can revoke anything. Every character counts, and so does its last bit.
-func TestRefreshTokenHasOneSpelling(t *testing.T) {
-	s := newCodec()
-	token := s.Encode(Refresh{Grant: storage.NewID(), Generation: 1})
-	other := New(nil, nil, [32]byte{9}, nil).Encode(Refresh{Grant: storage.NewID(), Generation: 1})
-	bad := []string{"", "dsr_", other, token + "=", token + "A", token[:len(token)-1], " " + token, token[:20] + "\n" + token[20:], strings.ToUpper(token)}
-	for i := range token {
-		for _, c := range []byte{'A', 'B', '_', '+'} {
-			if token[i] != c {
-				bad = append(bad, token[:i]+string(c)+token[i+1:])
-			}
+	for _, generation := range []int64{1, 2, 1 << 40, math.MaxInt64} {
+		r.Generation = generation
+		text := s.Encode(r)
+		if len(text) != 80 || !strings.HasPrefix(text, "dsr_") {
+			t.Errorf("text %q", text)
 		}
-	}
-	for _, b := range bad {
-		if _, err := s.Decode(b); !errors.Is(err, ErrRefresh) {
-			t.Errorf("%q was accepted (%v)", b, err)
+		if back, err := s.Decode(text); err != nil || back != r {
+			t.Errorf("%+v reads back as %+v, %v", r, back, err)
 		}
 	}
 }
 
-func FuzzDecodeRefreshToken(f *testing.F) {
-	s := newCodec()
-	f.Add(s.Encode(Refresh{Grant: storage.NewID(), Generation: 3}))
-	f.Add("dsr_AAAA")
-	f.Fuzz(func(t *testing.T, token string) {
-		if r, err := s.Decode(token); err == nil && s.Encode(r) != token {
-			t.Errorf("%q is a second spelling of %q", token, s.Encode(r))
+// The same successor every time: a lost response can be given again.
+func TestTheSuccessorIsAlwaysTheSame(t *testing.T) {
+	s, r := coder(1), NewRefresh(storage.NewID())
+	next := SuccessorOf(r)
+	if next.Generation != 2 || next.Secret != r.Secret || next.Grant != r.Grant || r.Generation != 1 {
+		t.Errorf("%+v after %+v", next, r)
+	}
+	if s.Encode(next) != s.Encode(SuccessorOf(r)) || s.Encode(next) == s.Encode(r) {
+		t.Error("the successor's text differs, or is its predecessor's")
+	}
+	if !next.Matches(r.Hash()) || len(r.Hash()) != 32 {
+		t.Error("the row of the predecessor does not match the successor")
+	}
+	if NewRefresh(r.Grant).Matches(r.Hash()) || r.Matches(nil) || (Refresh{}).Matches(nil) {
+		t.Error("another secret matches")
+	}
+}
+
+// Attack cases 27 and 33: what is not exactly a token that was made here is
+// refused before anything is looked up.
+func TestForgedRefreshTokensAreRefused(t *testing.T) {
+	s := coder(1)
+	r := NewRefresh(storage.NewID())
+	good := s.Encode(r)
+	refused := func(what, text string) {
+		t.Helper()
+		if got, err := s.Decode(text); !errors.Is(err, ErrRefresh) || got != (Refresh{}) {
+			t.Errorf("%s: %+v, %v, want ErrRefresh: %q", what, got, err, text)
+		}
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for i := range good {
+		refused("cut", good[:i])
+		refused("cut in front", good[i+1:])
+		refused("line break", good[:i]+"\n"+good[i:])
+		refused("line break in place of a character", good[:i]+"\r"+good[i+1:])
+		at := strings.IndexByte(alphabet, good[i])
+		for bit := 1; bit < 64; bit <<= 1 {
+			refused("bit flipped", good[:i]+string(alphabet[at^bit])+good[i+1:])
+		}
+	}
+	raw, _ := base64.RawURLEncoding.DecodeString(good[4:])
+	for what, text := range map[string]string{
+		"nothing":               "",
+		"prefix only":           "dsr_",
+		"no prefix":             good[4:],
+		"another prefix":        "dsk_" + good[4:],
+		"prefix in upper case":  "DSR_" + good[4:],
+		"padded":                good + "==",
+		"longer":                good + "A",
+		"trailing line break":   good + "\n",
+		"line break instead":    good[:79] + "\n",
+		"two line breaks":       good[:78] + "\n\n",
+		"standard base64":       "dsr_" + base64.RawStdEncoding.EncodeToString(append(raw[:40:40], []byte("\xff\xef\xbe\xff\xef\xbe\xff\xef\xbe\xff\xef\xbe\xff\xef\xbe\xff\xef")...)),
+		"nothing but zeros":     "dsr_" + strings.Repeat("A", 76),
+		"another key":           coder(2).Encode(r),
+		"generation 0":          s.Encode(Refresh{Grant: r.Grant, Secret: r.Secret}),
+		"generation below zero": s.Encode(Refresh{Grant: r.Grant, Secret: r.Secret, Generation: -1}),
+	} {
+		refused(what, text)
+	}
+	other := raw
+	other[0] = 2
+	copy(other[macAt:], s.refreshMAC(other[:macAt]))
+	refused("another key id, with a right MAC", "dsr_"+base64.RawURLEncoding.EncodeToString(other))
+}
+
+func FuzzDecodeRefresh(f *testing.F) {
+	s := coder(1)
+	good := s.Encode(Refresh{Grant: "01234567-89ab-7cde-8f01-23456789abcd", Generation: 7, Secret: [16]byte{1, 2, 3}})
+	for _, seed := range []string{good, good[:79], good + "\n", good[:40] + "\n" + good[40:], "dsr_", "", strings.Repeat("A", 80), coder(2).Encode(NewRefresh(storage.NewID()))} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := s.Decode(text)
+		if (err == nil) != (text == good) {
+			t.Errorf("%q: %+v, %v", text, r, err)
+		}
+		if err == nil && s.Encode(r) != text {
+			t.Errorf("%q has another text: %q", text, s.Encode(r))
 		}
 	})
 }

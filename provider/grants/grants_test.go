@@ -1,0 +1,178 @@
+package grants
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func start(t testing.TB) (*Service, *storage.Store) {
+	t.Helper()
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "grants.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return noon }
+	return New(store, events.New(store, nil, now), [32]byte{1}, now), store
+}
+
+func person(t *testing.T, store *storage.Store) storage.ID {
+	t.Helper()
+	at := storage.At(noon)
+	p := &storage.Person{ID: storage.NewID(), Sub: string(storage.NewID()), Claims: storage.Document(storage.Raw("{}")), CreatedAt: at, UpdatedAt: at}
+	if err := store.CreatePerson(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+func TestCovers(t *testing.T) {
+	given := &storage.Consent{Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{"https://api.example"}, CreatedAt: storage.At(noon)}
+	for _, tc := range []struct {
+		what              string
+		consent           *storage.Consent
+		scopes, resources []string
+		want              bool
+	}{
+		{"all of it", given, []string{"email", "openid"}, []string{"https://api.example"}, true},
+		{"less", given, []string{"openid"}, nil, true},
+		{"nothing", given, nil, nil, true},
+		{"one scope more", given, []string{"openid", "email", "phone"}, nil, false},
+		{"a scope in another case", given, []string{"OpenID"}, nil, false},
+		{"one resource more", given, []string{"openid"}, []string{"https://api.example", "https://other.example"}, false},
+		{"no consent", nil, []string{"openid"}, nil, false},
+		{"no consent, and nothing wanted", nil, nil, nil, false},
+		{"none was found", &storage.Consent{}, nil, nil, false},
+	} {
+		if got := Covers(tc.consent, tc.scopes, tc.resources); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.what, got, tc.want)
+		}
+	}
+}
+
+func TestConsentGrows(t *testing.T) {
+	s, store := start(t)
+	ada := person(t, store)
+	give := func(had *storage.Consent, scopes, resources []string) *storage.Consent {
+		t.Helper()
+		unit := storage.WithUnit(t.Context())
+		if err := s.Give(unit, ada, "shop", had, scopes, resources); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := store.ConsentOf(t.Context(), ada, "shop"); had == nil && !errors.Is(err, storage.ErrNotFound) {
+			t.Fatalf("before the unit was flushed: %+v, %v", c, err)
+		}
+		if err := store.Flush(unit); err != nil {
+			t.Fatal(err)
+		}
+		c, err := store.ConsentOf(t.Context(), ada, "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := give(nil, []string{"openid", "email", "openid"}, nil)
+	if !slices.Equal(first.Scopes, storage.Strings{"email", "openid"}) || len(first.Resources) != 0 || !Covers(first, []string{"openid"}, nil) {
+		t.Errorf("the first: %+v", first)
+	}
+	second := give(first, []string{"cars:read", "openid"}, []string{"https://api.example"})
+	if !Covers(second, []string{"openid", "email", "cars:read"}, []string{"https://api.example"}) || len(second.Scopes) != 3 {
+		t.Errorf("the second: %+v", second)
+	}
+	rows, err := store.Events(t.Context(), 5)
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d events, %v, want 2", len(rows), err)
+	}
+	for _, e := range rows {
+		if e.Kind != "consent.given" || e.Actor != "person" || e.PersonID != ada || e.ClientID != "shop" {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
+func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
+	s, store := start(t)
+	at := storage.At(noon.Add(-time.Hour))
+	g := &storage.Grant{
+		ID: storage.NewID(), ClientID: "shop", PersonID: person(t, store), Sub: "p_1", RefreshGen: 1,
+		ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: at,
+	}
+	if err := store.CreateGrant(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{storage.RevokedGrant: string(g.ID), storage.RevokedJTI: "x", storage.RevokedSession: ""}
+	if dead, err := s.Revoked(t.Context(), ids, noon); dead || err != nil {
+		t.Fatalf("before: %v, %v", dead, err)
+	}
+	for range 2 { // again is no error
+		unit := storage.WithUnit(t.Context())
+		if err := s.Revoke(unit, g.ID, "refresh token used twice"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Flush(unit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dead, err := s.Revoked(t.Context(), ids, noon); !dead || err != nil {
+		t.Errorf("after: %v, %v", dead, err)
+	}
+	state, err := store.GrantByID(t.Context(), g.ID)
+	if err != nil || state.Alive(noon) || state.Grant.RevokedWhy != "refresh token used twice" {
+		t.Errorf("the grant: %+v, %v", state, err)
+	}
+	rows, _ := store.Events(t.Context(), 5)
+	if len(rows) != 2 || rows[0].Kind != "grant.revoked" || string(rows[0].Document.V) != `{"grant":"`+string(g.ID)+`","why":"refresh token used twice"}` {
+		t.Errorf("events %+v", rows)
+	}
+	revoked, _ := store.Revocations(t.Context(), ids)
+	if len(revoked) != 1 || !revoked[0].ExpiresAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("revocations %+v", revoked)
+	}
+}
+
+// A revocation kills what was issued at or before it, and nothing later.
+func TestWhatIsIssuedLaterLives(t *testing.T) {
+	s, store := start(t)
+	if err := store.Revoke(t.Context(), &storage.Revocation{
+		Kind: storage.RevokedClient, ID: "shop", NotBefore: storage.At(noon), ExpiresAt: storage.At(noon.Add(time.Hour)),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		kind, id string
+		issued   time.Time
+		want     bool
+	}{
+		{storage.RevokedClient, "shop", noon.Add(-time.Hour), true},
+		{storage.RevokedClient, "shop", noon, true},
+		{storage.RevokedClient, "shop", noon.Add(time.Second), false},
+		{storage.RevokedClient, "other", noon, false},
+		{storage.RevokedPerson, "shop", noon, false},
+	} {
+		if got, err := s.Revoked(t.Context(), map[string]string{tc.kind: tc.id}, tc.issued); got != tc.want || err != nil {
+			t.Errorf("%s %s at %v: %v, %v, want %v", tc.kind, tc.id, tc.issued, got, err, tc.want)
+		}
+	}
+	for _, ids := range []map[string]string{nil, {}, {storage.RevokedClient: ""}} {
+		if got, err := s.Revoked(t.Context(), ids, noon); got || err != nil {
+			t.Errorf("a token without ids: %v, %v", got, err)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Revoked(t.Context(), map[string]string{storage.RevokedClient: "shop"}, noon); err == nil {
+		t.Error("a store that does not answer is a verdict")
+	}
+}
