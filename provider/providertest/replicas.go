@@ -1,0 +1,174 @@
+package providertest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// replicaVariable makes a test binary a replica: what it serves, as JSON.
+const replicaVariable = "DOORSTEP_TEST_REPLICA"
+
+type replica struct {
+	Database, Issuer string
+}
+
+// mainRan says that the binary would become a replica if it were told to.
+var mainRan bool
+
+// Main runs a package's tests, or makes the process the replica that it was
+// started as. A package that uses [Replicas] calls it from TestMain.
+func Main(m *testing.M) {
+	mainRan = true
+	if told := os.Getenv(replicaVariable); told != "" {
+		if err := serveReplica(told); err != nil {
+			fmt.Fprintln(os.Stderr, "replica:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// Replicas starts n providers, each a process of its own, on one Postgres
+// database and one key-encryption key, behind one issuer. Requests go to them in
+// turn, each over a connection of its own. They go by the machine's clock.
+//
+// The services of the P that it returns are those of the test's process: what
+// they change, the replicas see in the database alone.
+func Replicas(t testing.TB, n int) *P {
+	t.Helper()
+	if !mainRan || os.Getenv(replicaVariable) != "" {
+		t.Fatal("a package that uses Replicas needs: func TestMain(m *testing.M) { providertest.Main(m) }")
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // it only finds the issuer a port that nobody serves
+	issuer, database := issuerAt(listener), Postgres(t)
+
+	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t)}
+	store, err := storage.Open(t.Context(), database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	spareRSA.lend(t, store, time.Now())
+	if p.Services, err = provider.Open(t.Context(), config(issuer), store, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	spareRSA.keep(t, store)
+
+	var addresses []string
+	for range n {
+		addresses = append(addresses, startReplica(t, replica{Database: database, Issuer: p.Issuer}, p.logs))
+	}
+	var turn atomic.Uint64
+	p.http = client(&http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, addresses[turn.Add(1)%uint64(n)])
+		},
+	})
+	return p
+}
+
+// startReplica starts one and returns where it listens. It ends with its
+// standard input, which this process closes, at the latest when it is gone.
+func startReplica(t testing.TB, r replica, logs *logs) string {
+	t.Helper()
+	told, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, kill := context.WithCancel(context.Background()) // the test's own ends before its cleanups
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), replicaVariable+"="+string(told))
+	cmd.Stderr = logs
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer time.AfterFunc(within, kill).Stop()
+		if err := stdin.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("replica: %v", err)
+		}
+	})
+	address, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("replica: %v", err)
+	}
+	return strings.TrimSpace(address)
+}
+
+// serveReplica serves until standard input ends.
+func serveReplica(told string) error {
+	var r replica
+	if err := json.Unmarshal([]byte(told), &r); err != nil {
+		return err
+	}
+	issuer, err := url.Parse(r.Issuer)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	store, err := storage.Open(ctx, r.Database)
+	if err != nil {
+		return err
+	}
+	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), time.Now)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	fmt.Println(listener.Addr())
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	if err := server.Close(); err != nil {
+		return err
+	}
+	<-ended // http.ErrServerClosed
+	return store.Close()
+}
