@@ -73,6 +73,11 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, fmt.Errorf("password hashing: %w", err)
 	}
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
+	prefix := cfg.Issuer.EscapedPath()
+	cfg.Flow.Paths = flow.Paths{
+		Password: prefix + web.PathSignIn, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut,
+	}
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Risk, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)

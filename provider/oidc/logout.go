@@ -113,7 +113,7 @@ func afterLogout(uri string, req flow.Request) string {
 // hint verifies an id_token_hint. Any other JWT of ours, such as an access
 // token, is none.
 func (h *Handler) hint(r *http.Request, raw string) (*hint, error) {
-	payload, _, err := h.Keys.VerifyHint(r.Context(), raw, "")
+	payload, _, err := h.Keys.VerifyHint(r.Context(), raw, "", h.Keys.Algorithms()...)
 	if err != nil && !errors.Is(err, keys.ErrToken) {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ const leeway = 10 * time.Second
 // accessToken verifies a token that was made for this issuer itself: signature,
 // type, issuer, audience and lifetime (RFC 9068 section 4).
 func (h *Handler) accessToken(r *http.Request, token string) (*engine.AccessClaims, error) {
-	payload, _, err := h.Keys.Verify(r.Context(), token, engine.TypAccessToken)
+	payload, _, err := h.Keys.Verify(r.Context(), token, engine.TypAccessToken, engine.AlgDefault)
 	if err != nil {
 		if errors.Is(err, keys.ErrToken) {
 			return nil, invalidToken(err)
