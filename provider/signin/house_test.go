@@ -1,36 +1,19 @@
 package signin_test
 
 import (
-	"bytes"
-	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/gorilla/mux"
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/doorstep-id/doorstep/policy/rules"
-	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
-	"github.com/doorstep-id/doorstep/provider/flow"
-	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/providertest"
-	"github.com/doorstep-id/doorstep/provider/risk"
-	"github.com/doorstep-id/doorstep/provider/session"
-	"github.com/doorstep-id/doorstep/provider/signin"
-	"github.com/doorstep-id/doorstep/provider/throttle"
-	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
-	"github.com/doorstep-id/doorstep/templates"
 )
 
 // The client of these tests, and where its answers go.
@@ -44,113 +27,35 @@ const (
 	rightPassword = "four horses on a hill"
 )
 
-// house is the steps on real services, below an issuer with a path.
+// house is a provider below an issuer with a path, with one client and ada.
 type house struct {
-	t         *testing.T
-	base      string // the issuer
-	clock     *providertest.Clock
-	store     *storage.Store
-	web       *web.Web
-	flow      *flow.Service
-	directory *directory.Service
-	passwords *proof.Password
-	log       *bytes.Buffer
+	*providertest.P
+	t    *testing.T
+	base string // the issuer
 }
 
-func open(t *testing.T, databaseURL string, opts ...storage.Option) *house {
+func open(t *testing.T, databaseURL string) *house {
 	t.Helper()
-	ctx := t.Context()
-	store, err := storage.Open(ctx, databaseURL, opts...)
-	must(t, err)
-	t.Cleanup(func() { must(t, store.Close()) })
-	h := &house{t: t, clock: providertest.NewClock(), store: store, log: &bytes.Buffer{}}
-	now := h.clock.Now
-	k, err := keys.New(ctx, keys.Config{KEK: bytes.Repeat([]byte{7}, 32), Algorithms: []string{keys.ES256}}, store, now)
-	must(t, err)
-
-	server := httptest.NewUnstartedServer(nil)
-	h.base = "http://" + server.Listener.Addr().String() + "/auth"
-	issuer, err := url.Parse(h.base)
-	must(t, err)
-	pages, err := templates.New()
-	must(t, err)
-	h.web, err = web.New(web.Config{Issuer: issuer, Context: func(ctx context.Context) context.Context {
-		return events.WithOrigin(ctx, web.RequestID(ctx), web.Address(ctx).String())
-	}}, web.Deps{
-		Pages: pages, Key: k.Derive("web"), Log: slog.New(slog.NewJSONHandler(h.log, nil)), Now: now, Registry: prometheus.NewRegistry(),
-	})
-	must(t, err)
-
-	ev := events.New(store, k, now)
-	cs := clients.New(clients.Config{Issuer: h.base}, store, ev, now)
-	ss := session.New(session.Config{}, store, ev, now)
-	h.directory = directory.New(store, ev, now)
-	h.passwords, err = proof.NewPassword(proof.PasswordConfig{Memory: 64, Time: 1}, store, ev, now)
-	must(t, err)
-	rs := risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
-	at := h.web.Path
-	h.flow = flow.New(flow.Config{Paths: flow.Paths{
-		Password: at(web.PathSignIn), Account: at(web.PathAccount), Consent: at(web.PathConsent), SignOut: at(web.PathSignOut), Finish: at(web.PathAuthorize),
-	}}, store, cs, ss, rs, ev, now)
-	steps := signin.New(signin.Config{}, signin.Deps{
-		Web: h.web, Store: store, Flow: h.flow, Directory: h.directory, Passwords: h.passwords,
-		Throttle: throttle.New(store, k.Derive("throttle"), now), Clients: cs, Now: now,
-	})
-	router := mux.NewRouter()
-	for _, route := range append(steps.Routes(), h.begin(), h.beginSignOut()) {
-		router.Handle(at(route.Path), h.web.Handle(route)).Methods(route.Methods()...)
-	}
-	server.Config.Handler = router
-	server.Start()
-	t.Cleanup(server.Close)
-
-	must(t, store.CreateClient(ctx, &storage.Client{
+	p := providertest.Start(t, providertest.On(databaseURL), providertest.Configure(func(c *provider.Config) { c.Issuer.Path = "/auth" }))
+	h := &house{p, t, p.Issuer + "/auth"}
+	now := storage.At(p.Clock.Now())
+	must(t, h.Store.CreateClient(t.Context(), &storage.Client{
 		ID: clientID, Name: "The <b>Shop</b>", RegisteredBy: storage.RegisteredByOperator,
 		Metadata: storage.Document(storage.ClientMetadata{
-			RedirectURIs: []string{redirect}, TokenEndpointAuthMethod: "client_secret_basic", Scope: "openid email",
+			RedirectURIs: []string{redirect}, PostLogoutRedirectURIs: []string{leftTo}, TokenEndpointAuthMethod: "client_secret_basic",
+			GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"}, Scope: "openid email",
 		}),
-		CreatedAt: storage.At(now()), UpdatedAt: storage.At(now()),
+		CreatedAt: now, UpdatedAt: now,
 	}))
 	h.person(ada, rightPassword)
 	return h
 }
 
-// begin stands in for the authorization endpoint: prompt, ui_locales and
-// login_hint are the client's.
-func (h *house) begin() web.Route {
-	return web.Route{Method: "GET", Path: "/begin", Dialect: web.HTML, Handler: func(w http.ResponseWriter, r *http.Request) error {
-		req := flow.Request{ClientID: clientID, RedirectURI: redirect, ResponseType: "code", Scopes: []string{"openid", "email"},
-			UILocales: r.URL.Query().Get("ui_locales"), LoginHint: r.URL.Query().Get("login_hint")}
-		req.Prompt = strings.Fields(r.URL.Query().Get("prompt"))
-		visitor := h.web.Visitor(r)
-		visitor.Secret = h.web.Browser(w, r)
-		a, err := h.flow.Begin(r.Context(), req, flow.Browser(visitor))
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Location", a.Path)
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
-	}}
-}
-
-func (h *house) beginSignOut() web.Route {
-	return web.Route{Method: "GET", Path: "/begin-signout", Dialect: web.HTML, Handler: func(w http.ResponseWriter, r *http.Request) error {
-		to, err := h.flow.BeginSignOut(r.Context(), flow.Request{ClientID: clientID, RedirectURI: leftTo}, flow.Browser(h.web.Visitor(r)))
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Location", to)
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
-	}}
-}
-
 func (h *house) person(email, password string) *storage.Person {
 	h.t.Helper()
-	p, err := h.directory.Create(h.t.Context(), directory.NewPerson{Email: email, Name: strings.ToUpper(email[:1]) + "da Lovelace", Verified: true}, events.ActorOperator)
+	p, err := h.Directory.Create(h.t.Context(), directory.NewPerson{Email: email, Name: strings.ToUpper(email[:1]) + "da Lovelace", Verified: true}, events.ActorOperator)
 	must(h.t, err)
-	must(h.t, h.passwords.Set(h.t.Context(), p, password, events.ActorOperator))
+	must(h.t, h.Passwords.Set(h.t.Context(), p, password, events.ActorOperator))
 	return p
 }
 
@@ -226,10 +131,32 @@ func (b *browser) send(path string, fields ...string) *reply {
 	return b.post(path, form)
 }
 
-// start begins a request of the client and returns where it leads.
-func (b *browser) start(query string) string {
+// start begins a request of the client, with more parameters than it needs, and
+// returns where it leads.
+func (b *browser) start(more string) string {
 	b.t.Helper()
-	return b.get("/begin?" + query).to()
+	q := url.Values{
+		"client_id": {clientID}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid email"}, "state": {"s"},
+		"code_challenge": {strings.Repeat("A", 43)}, "code_challenge_method": {"S256"},
+	}
+	res := b.get("/oauth2/authorize?" + q.Encode() + "&" + more)
+	if res.to() == "" {
+		b.t.Fatalf("authorize: %d %s", res.StatusCode, res.body)
+	}
+	return res.to()
+}
+
+// finish goes where the last step pointed, and returns what the client gets.
+func (b *browser) finish(r *reply) url.Values {
+	b.t.Helper()
+	b.wantStep(r, "/oauth2/authorize")
+	back := b.get(r.to())
+	to, err := url.Parse(back.Header.Get("Location"))
+	must(b.t, err)
+	if !strings.HasPrefix(to.String(), redirect+"?") {
+		b.t.Fatalf("%d to %s, want the client\n%s", back.StatusCode, to, back.body)
+	}
+	return to.Query()
 }
 
 func (b *browser) signIn(path, email, password string) *reply {
@@ -263,7 +190,7 @@ func (b *browser) cookie(name string) string {
 	return ""
 }
 
-// forget removes a cookie.
+// setCookie plants one of our cookies; "" removes it.
 func (b *browser) setCookie(name, value string) {
 	u, err := url.Parse(b.base)
 	must(b.t, err)

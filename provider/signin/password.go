@@ -54,6 +54,7 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 	if err != nil {
 		return err
 	}
+	web.Log(r.Context()).Set("person", string(person.ID))
 	h.Web.SetSessions(w, sessions)
 	h.Web.SetDevice(w, device)
 	return seeOther(w, next.Path)

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -25,23 +24,13 @@ func TestAPersonSignsInAgreesAndGoesBack(t *testing.T) {
 		}
 		signedIn := b.signIn(path, " ADA@example.org", rightPassword)
 		b.wantStep(signedIn, "/signin/consent")
-		agreed := b.send(signedIn.to(), "decision", "allow")
-		b.wantStep(agreed, "/oauth2/authorize")
-		_, id, _ := strings.Cut(agreed.to(), "i=")
-		a, err := b.flow.Resume(t.Context(), id, flow.Browser{Secret: b.cookie("browser"), Sessions: []string{b.cookie("session")}, Device: deviceOf(b)})
-		must(t, err)
-		if a.Step != flow.StepDone || a.SignIn.Identifier != ada {
-			t.Errorf("step %s of %v", a.Step, a.SignIn)
+		if answer := b.finish(b.send(signedIn.to(), "decision", "allow")); answer.Get("code") == "" || answer.Get("state") != "s" {
+			t.Errorf("the client got %v", answer)
 		}
-		if strings.Contains(b.log.String(), rightPassword) || strings.Contains(b.log.String(), ada) { // attack case 90
-			t.Errorf("the log knows too much: %s", b.log)
+		if logs := b.Logs(); strings.Contains(logs, rightPassword) || strings.Contains(logs, ada) { // attack case 90
+			t.Errorf("the log knows too much: %s", logs)
 		}
 	})
-}
-
-func deviceOf(b *browser) storage.ID {
-	id, _, _ := strings.Cut(b.cookie("device"), ".")
-	return storage.ID(id)
 }
 
 func TestPagesEscapeAndNameTheClientsOrigin(t *testing.T) { // attack cases 20, 54
@@ -64,11 +53,10 @@ var oneTime = regexp.MustCompile(`nonce="[^"]*"|name="form_token" value="[^"]*"|
 // TestNobodyAndSomebodyGetTheSameAnswer: same page, status, headers, hashes and
 // statements (attack case 57).
 func TestNobodyAndSomebodyGetTheSameAnswer(t *testing.T) {
-	var statements providertest.Statements
-	h := open(t, providertest.Postgres(t), storage.WithTracer(&statements))
+	h := open(t, providertest.Postgres(t))
 	known := h.browser().signedIn() // its device is known to one account
 	disabled := h.person("cyd@example.org", rightPassword)
-	must(t, h.store.DisablePerson(t.Context(), disabled.ID, storage.At(h.clock.Now())))
+	must(t, h.Store.DisablePerson(t.Context(), disabled.ID, storage.At(h.Clock.Now())))
 	type answer struct {
 		status  int
 		headers []string
@@ -82,13 +70,13 @@ func TestNobodyAndSomebodyGetTheSameAnswer(t *testing.T) {
 		path := b.start("")
 		b.signIn(path, email, "warm up the statements")
 		var res *reply
-		before := h.passwords.Hashes()
-		sent := statements.During(func() { res = b.signIn(path, email, password) })
+		before := h.Passwords.Hashes()
+		sent := h.Statements.During(func() { res = b.signIn(path, email, password) })
 		policy := regexp.MustCompile(`nonce-[^']*`).ReplaceAllString(res.Header.Get("Content-Security-Policy"), "")
 		headers := append(slices.Sorted(maps.Keys(res.Header)), policy, res.Header.Get("Cache-Control"))
 		body := strings.ReplaceAll(oneTime.ReplaceAllString(res.body, ""), path, "")
 		_, id, _ := strings.Cut(path, "i=")
-		return answer{res.StatusCode, headers, strings.ReplaceAll(body, id, ""), h.passwords.Hashes() - before, len(sent)}
+		return answer{res.StatusCode, headers, strings.ReplaceAll(body, id, ""), h.Passwords.Hashes() - before, len(sent)}
 	}
 	want := try(ada, "not her password at all")
 	if want.status != http.StatusUnprocessableEntity || want.hashes != 1 || !strings.Contains(want.body, `id="problem"`) {
@@ -132,7 +120,7 @@ func TestGuessingIsSlowedDownForEverybodyAlike(t *testing.T) { // attack cases 5
 			continue
 		}
 		owner.wantStep(owner.signIn(owner.start("prompt=login"), ada, rightPassword), "/signin/consent") // a known device
-		h.clock.Advance(time.Hour)
+		h.Clock.Advance(time.Hour)
 		b.wantStep(b.signIn(b.start(""), ada, rightPassword), "/signin/consent") // not locked out for good
 	}
 }
@@ -168,11 +156,7 @@ func TestPasswordsAreExactBytes(t *testing.T) { // attack cases 63, 64
 		"too long":        {strings.Repeat("x", 2000), 413},
 		"a megabyte":      {strings.Repeat("x", 1<<20), 413},
 		"nothing":         {"", 422},
-		"as it was set":   {long, 303},
 	} {
-		if tc.status == 303 {
-			continue // last: it ends the step
-		}
 		if res := b.signIn(path, bob, tc.password); res.StatusCode != tc.status {
 			t.Errorf("%s: %d, want %d", name, res.StatusCode, tc.status)
 		}
@@ -202,7 +186,7 @@ func TestAStepOfAnotherBrowserIsRefused(t *testing.T) { // attack case 19
 			t.Errorf("%q: %d", id, res.StatusCode)
 		}
 	}
-	h.clock.Advance(31 * time.Minute)
+	h.Clock.Advance(31 * time.Minute)
 	if res := stranger.get(own); res.StatusCode != http.StatusNotFound {
 		t.Errorf("lapsed: %d", res.StatusCode)
 	}
@@ -268,20 +252,10 @@ func TestNoStepCanBeSkippedOrRepeated(t *testing.T) {
 	if res := b.send(consent, "decision", "perhaps"); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a decision that is none: %d", res.StatusCode)
 	}
-	b.wantStep(b.send(consent, "decision", "deny"), "/oauth2/authorize")
-	if got := refusal(b, query); got != flow.AccessDenied {
-		t.Errorf("refusal %q", got)
+	if got := b.finish(b.send(consent, "decision", "deny")).Get("error"); got != "access_denied" {
+		t.Errorf("error %q", got)
 	}
 	b.wantStep(b.get("/signin/password"), "/") // a bookmark
-}
-
-func refusal(b *browser, query string) string {
-	b.t.Helper()
-	a, err := b.flow.Resume(b.t.Context(), strings.TrimPrefix(query, "i="), flow.Browser{
-		Secret: b.cookie("browser"), Sessions: strings.Split(b.cookie("session"), "."), Device: deviceOf(b),
-	})
-	must(b.t, err)
-	return a.Refusal
 }
 
 func TestOneCanGoBackToTheApp(t *testing.T) {
@@ -294,9 +268,8 @@ func TestOneCanGoBackToTheApp(t *testing.T) {
 	if res := b.house.browser().get("/signin/cancel?" + query); res.StatusCode != http.StatusForbidden {
 		t.Errorf("from another browser: %d", res.StatusCode)
 	}
-	b.wantStep(b.get("/signin/cancel?"+query), "/oauth2/authorize")
-	if got := refusal(b, query); got != flow.AccessDenied {
-		t.Errorf("refusal %q", got)
+	if got := b.finish(b.get("/signin/cancel?" + query)).Get("error"); got != "access_denied" {
+		t.Errorf("error %q", got)
 	}
 }
 
@@ -345,7 +318,9 @@ func TestALinkAloneSignsNobodyOut(t *testing.T) { // attack case 52
 		t.Errorf("no decision: %d", res.StatusCode)
 	}
 	secret := b.cookie("session")
+	otherTab := url.Values{"form_token": {tokenField.FindStringSubmatch(b.get("/signout").body)[1]}, "decision": {"signout"}}
 	b.wantStep(b.send("/signout", "decision", "signout"), "/signed-out")
+	b.wantStep(b.post("/signout", otherTab), "/signed-out")
 	if b.cookie("session") != "" {
 		t.Error("the cookie stays")
 	}
@@ -362,7 +337,7 @@ func TestALinkAloneSignsNobodyOut(t *testing.T) { // attack case 52
 func TestAClientsSignOutEndsAtItsProvenAddress(t *testing.T) {
 	h := open(t, providertest.Database(t))
 	b := h.browser().signedIn()
-	path := b.get("/begin-signout").to()
+	path := b.get("/oauth2/end_session?client_id=" + clientID + "&post_logout_redirect_uri=" + url.QueryEscape(leftTo)).to()
 	page := b.get(path)
 	if !strings.Contains(page.Header.Get("Content-Security-Policy"), "form-action 'self' https://shop.example;") {
 		t.Errorf("policy %q", page.Header.Get("Content-Security-Policy"))
