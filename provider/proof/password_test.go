@@ -374,6 +374,11 @@ func TestWhoLeavesTheQueueIsNotHashedFor(t *testing.T) {
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
+	for range 50 { // a worker is free: which of the two is ready first is chance
+		if err := p.do(ctx, func() { t.Error("ran for nobody") }); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want the context's error", err)
+		}
+	}
 	if len(p.places) != 0 || len(p.workers) != 0 {
 		t.Errorf("%d places and %d workers are still taken", len(p.places), len(p.workers))
 	}

@@ -87,6 +87,9 @@ func TestEveryDecisionCanBeDerivedAgain(t *testing.T) {
 	if diff := cmp.Diff(record.Decision, again); diff != "" {
 		t.Error(diff)
 	}
+	if got := record.Decision.Reasons[0].Bits; got != policy.Bits(1.0/3) {
+		t.Errorf("a scorer's bits were not rounded: %v", got)
+	}
 	if sum := policy.Sum(record.Decision.Reasons); sum != record.Decision.Score || sum == 0 || record.Decision.RulesVersion != "house@7" {
 		t.Errorf("sum %v, score %v, rules %s", sum, record.Decision.Score, record.Decision.RulesVersion)
 	}
