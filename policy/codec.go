@@ -14,7 +14,7 @@ const (
 	historyVersion  = 1
 )
 
-// ErrVersion: a document was written by a newer program than this one.
+// ErrVersion says that a document was written by a newer program than this one.
 var ErrVersion = errors.New("policy: document of an unknown version")
 
 // Standing is what a session stands on: the evidence given in it, and the last

@@ -317,6 +317,8 @@ func TestEveryRequestComesToAnEnd(t *testing.T) {
 				}
 			case StepConsent:
 				in.Progress.Consent = ConsentAllow
+			default:
+				t.Fatalf("%s%s is no page", name, next.Step)
 			}
 		}
 	})

@@ -16,8 +16,8 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// ErrWrong: the proof does not fit, or there is nobody whom it could fit. The
-// caller says the same for both.
+// ErrWrong says that the proof does not fit, or that there is nobody whom it
+// could fit. The caller says the same for both.
 var ErrWrong = errors.New("proof: wrong")
 
 const (
