@@ -33,7 +33,7 @@ func sent(t testing.TB, c *http.Client, r *http.Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // of what was only read
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Browser struct {
 	http *http.Client
 	who  *Person
 	deny bool
+	stop string // the path that Walk stops at
 }
 
 // Browser returns a browser that has no cookies and in front of which nobody
@@ -54,6 +55,13 @@ func (b *Browser) SignIn(name string) *Browser {
 // Deny makes the person refuse to consent.
 func (b *Browser) Deny() *Browser {
 	b.deny = true
+	return b
+}
+
+// StopAt makes the browser stop where it would be sent to this path, to go
+// there in another way: see [Browser.Request].
+func (b *Browser) StopAt(path string) *Browser {
+	b.stop = path
 	return b
 }
 
@@ -125,6 +133,9 @@ func (b *Browser) Walk(rp *RP, to string) *Arrival {
 			if rp != nil && strings.HasPrefix(next.String(), rp.RedirectURI) {
 				return &Arrival{Answer: answer, URL: next, Params: next.Query(), rp: rp, issuer: b.p.Issuer}
 			}
+			if b.stop != "" && next.Path == b.stop {
+				return &Arrival{Answer: answer, URL: next, rp: rp, issuer: b.p.Issuer}
+			}
 			r = b.get(next.String())
 			continue
 		}
@@ -142,6 +153,16 @@ func (b *Browser) Walk(rp *RP, to string) *Arrival {
 func (b *Browser) Get(to string) *Answer {
 	b.t.Helper()
 	return send(b.t, b.http, b.get(to))
+}
+
+// Request is a request for a page with the browser's cookies, for [P.AtOnce].
+func (b *Browser) Request(to string) *http.Request {
+	b.t.Helper()
+	r := b.get(to)
+	for _, c := range b.http.Jar.Cookies(r.URL) {
+		r.AddCookie(c)
+	}
+	return r
 }
 
 // Post sends a form without going on, from no page at all: it has the cookies

@@ -96,6 +96,29 @@ func TestRequestsAtOnce(t *testing.T) {
 	})
 }
 
+// Ten tabs end one interaction at the same moment: one of them gets a code.
+func TestTabsAtOnce(t *testing.T) {
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		browser := p.Browser().SignIn("ada").StopAt(web.PathAuthorize)
+		last := browser.Ask(p.Client("web"), "openid").URL.String()
+		var tabs []*http.Request
+		for range 10 {
+			tabs = append(tabs, browser.Request(last))
+		}
+		codes := 0
+		for _, a := range p.AtOnce(tabs...) {
+			if strings.Contains(a.Header.Get("Location"), "code=") {
+				codes++
+			} else if a.Status < 400 || a.Status > 499 {
+				t.Errorf("another tab got %s", a)
+			}
+		}
+		if codes != 1 {
+			t.Errorf("%d codes of one interaction", codes)
+		}
+	})
+}
+
 func TestProviderCountsStatements(t *testing.T) {
 	p := providertest.Start(t, providertest.On(providertest.Postgres(t)))
 	rp := p.Client("job")

@@ -247,7 +247,7 @@ func (p *P) Verify(token string) JWT {
 	if err := json.Unmarshal(p.Get(web.PathJWKS).WantStatus(http.StatusOK).Body, &set); err != nil {
 		p.t.Fatal(err)
 	}
-	parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA, jose.PS256})
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA, jose.PS256})
 	if err != nil {
 		p.t.Fatalf("%v in %s", err, token)
 	}
