@@ -25,9 +25,10 @@ import (
 type P struct {
 	*provider.Services
 
-	Issuer     string      // http://localhost:PORT
-	Clock      *Clock      // stands still; nil with Replicas, which have the machine's
-	Statements *Statements // what reached Postgres; nothing on SQLite
+	Issuer     string       // http://localhost:PORT
+	Handler    http.Handler // what the issuer serves, without a network; nil with Replicas
+	Clock      *Clock       // stands still; nil with Replicas, which have the machine's
+	Statements *Statements  // what reached Postgres; nothing on SQLite
 
 	t    testing.TB
 	http *http.Client // keeps no cookies and follows no redirect
@@ -85,7 +86,7 @@ func Start(t testing.TB, options ...Option) *P {
 		t.Fatal(err)
 	}
 	spareRSA.keep(t, store)
-	p.Services = served.Services
+	p.Services, p.Handler = served.Services, served.Handler()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(func() {

@@ -55,7 +55,7 @@ func Nonce(ctx context.Context) string {
 func (w *Web) Handle(route Route) http.Handler {
 	var h http.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.answer(route, rw, r) })
 	if route.CORS != None {
-		h = w.cors(route).Handler(h)
+		h = w.crossOrigin(route, h)
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, rw, r) })
 }
@@ -127,6 +127,20 @@ func (w *Web) check(route Route, r *http.Request) error {
 		return w.checkForm(r)
 	}
 	return nil
+}
+
+// crossOrigin lets pages of other origins read the answers, as the route's policy
+// says. A request without Origin is no page's.
+func (w *Web) crossOrigin(route Route, h http.Handler) http.Handler {
+	shared := w.cors(route).Handler(h)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") == "" {
+			rw.Header().Add("Vary", "Origin")
+			h.ServeHTTP(rw, r)
+			return
+		}
+		shared.ServeHTTP(rw, r)
+	})
 }
 
 func (w *Web) cors(route Route) *cors.Cors {

@@ -1,0 +1,129 @@
+package provider_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/providertest"
+)
+
+// A request costs so many statements on Postgres, BEGIN and COMMIT included. A
+// higher number here is a slower provider for everybody.
+func TestStatementBudget(t *testing.T) {
+	p := providertest.Start(t, providertest.On(providertest.Postgres(t)))
+	p.Resource("https://api.example", "read")
+	rp := p.Client("web", providertest.FirstParty, providertest.Scope("read"))
+	browser := p.Browser().SignIn("ada")
+	resource := providertest.With("resource", "https://api.example")
+	authorize := func() string { return browser.Authorize(rp, "openid profile offline_access") }
+
+	// Once before: statements are prepared, caches filled, the session is new.
+	tokens := rp.Exchange(authorize()).OK()
+	tokens = rp.Refresh(tokens.Refresh).OK()
+	p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
+	rp.ClientCredentials(resource).OK()
+
+	var code string
+	for _, b := range []struct {
+		name string
+		most int
+		do   func()
+	}{
+		{"client credentials", 0, func() { rp.ClientCredentials(resource).OK() }},
+		{"authorize with a live session", 4, func() { code = authorize() }},
+		{"code", 2, func() { tokens = rp.Exchange(code).OK() }},
+		{"refresh", 2, func() { tokens = rp.Refresh(tokens.Refresh).OK() }},
+		{"userinfo", 2, func() { p.Userinfo(tokens.Access).WantStatus(http.StatusOK) }},
+		{"metadata", 0, func() { p.Get("/.well-known/openid-configuration").WantStatus(http.StatusOK) }},
+		{"jwks", 0, func() { p.Get("/.well-known/jwks.json").WantStatus(http.StatusOK) }},
+	} {
+		if sent := p.Statements.During(b.do); len(sent) > b.most {
+			t.Errorf("%s: %d statements, at most %d:\n%s", b.name, len(sent), b.most, strings.Join(sent, "\n"))
+		}
+	}
+}
+
+// The database grows with grants, not with traffic.
+func TestOneRowPerGrantWhateverIsRefreshed(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		rp := p.Client("web")
+		tokens := rp.Exchange(p.Browser().SignIn("ada").Authorize(rp, "openid offline_access")).OK()
+		before := providertest.CountRows(t, url)
+		for range 100 {
+			tokens = rp.Refresh(tokens.Refresh).OK()
+			p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
+			rp.ClientCredentials().OK()
+		}
+		if after := providertest.CountRows(t, url); !maps.Equal(before, after) {
+			t.Errorf("rows before %v, after 100 refreshes %v", before, after)
+		}
+		if before["grants"] != 1 {
+			t.Errorf("%d grants, want 1", before["grants"])
+		}
+	})
+}
+
+// maxAllocations is what one client-credentials request may allocate between the
+// router and the answer. It was 220 on 2026-11-22.
+const maxAllocations = 240
+
+func TestClientCredentialsAllocations(t *testing.T) {
+	p := providertest.Start(t)
+	p.Resource("https://api.example", "read")
+	rp := p.Client("service", providertest.Scope("read"))
+	ask := func() {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, p.Issuer+"/oauth2/token", strings.NewReader("grant_type=client_credentials&scope=read"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(rp.ID, rp.Secret)
+		w := httptest.NewRecorder()
+		p.Handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Fatalf("%d: %s", w.Code, w.Body)
+		}
+	}
+	if got := testing.AllocsPerRun(100, ask); got > maxAllocations {
+		t.Errorf("%.0f allocations, at most %d", got, maxAllocations)
+	} else {
+		t.Logf("%.0f allocations", got)
+	}
+}
+
+// fosite asks the machine for the time; nothing that a client sees may come of it.
+func TestTimeIsTheInjectedClocks(t *testing.T) {
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web")
+		browser := p.Browser().SignIn("ada")
+		tokens := rp.Exchange(browser.Authorize(rp, "openid offline_access")).OK()
+		p.Clock.Advance(10 * 24 * time.Hour)
+		rp.Refresh(tokens.Refresh).OK()
+
+		p.Clock.Advance(365 * 24 * time.Hour)
+		now := p.Clock.Now()
+		browser = p.Browser().SignIn("ada")
+		code := browser.Authorize(rp, "openid offline_access")
+		p.Clock.Advance(59 * time.Second)
+		tokens = rp.Exchange(code).OK()
+		now = now.Add(59 * time.Second)
+		for name, token := range map[string]string{"access token": tokens.Access, "ID token": tokens.ID} {
+			claims := p.Verify(token).Claims
+			if got, want := fmt.Sprint(claims["iat"]), fmt.Sprint(float64(now.Unix())); got != want {
+				t.Errorf("%s: iat %s, want %s", name, got, want)
+			}
+			if got, want := fmt.Sprint(claims["exp"]), fmt.Sprint(float64(now.Add(10*time.Minute).Unix())); got != want {
+				t.Errorf("%s: exp %s, want %s", name, got, want)
+			}
+		}
+		if tokens.ExpiresIn != 600 {
+			t.Errorf("expires_in %d, want 600", tokens.ExpiresIn)
+		}
+		p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
+		p.Clock.Advance(10 * time.Minute)
+		p.Userinfo(tokens.Access).WantStatus(http.StatusUnauthorized)
+	})
+}
