@@ -97,23 +97,23 @@ var table = []row{
 	{"somebody else is signed in", "OIDC Core section 3.1.2.1, id_token_hint",
 		(*view).isSomebodyElse, Next{Step: StepPassword}, LoginRequired},
 
-	{"the rules deny", "risk.md, rules",
+	{"the rules deny", "the set of rules, policy/rules",
 		func(v *view) bool { return v.Decision.Outcome != policy.Allow && v.Decision.Outcome != policy.Require }, refuse(AccessDenied), ""},
 
 	{"every proof has lapsed", "NIST SP 800-63B-4 section 2.1.3",
 		func(v *view) bool { return v.best.ACR == "" }, again(StepPassword), LoginRequired},
 	{"prompt=login", "OIDC Core section 3.1.2.1",
 		func(v *view) bool { return v.prompts("login") && !v.provenHere() }, again(StepPassword), LoginRequired},
-	{"max_age", "OIDC Core section 3.1.2.1, rules.md",
+	{"max_age", "OIDC Core section 3.1.2.1",
 		func(v *view) bool { return v.Request.MaxAge != nil && !v.isFresh(*v.Request.MaxAge) }, again(StepPassword), LoginRequired},
 
-	{"no acr asked for can be reached", "unmet_authentication_requirements 1.0, rules.md",
+	{"no acr asked for can be reached", "Core Error Code unmet_authentication_requirements 1.0",
 		func(v *view) bool { return !v.acrMet && v.wayToAny(v.Request.ACRValues) == "" }, refuse(UnmetRequirements), ""},
 	{"an acr asked for is not reached yet", "OIDC Core section 3.1.2.1, RFC 9470 section 5",
 		func(v *view) bool { return !v.acrMet }, Next{Reauth: true}, InteractionRequired},
-	{"the rules require what cannot be reached", "risk.md, rules",
+	{"the rules require what cannot be reached", "the set of rules, policy/rules",
 		func(v *view) bool { return !v.decisionMet && v.wayTo(v.Decision.ACR, v.Decision.Methods) == "" }, refuse(UnmetRequirements), InteractionRequired},
-	{"the rules require more", "risk.md, rules",
+	{"the rules require more", "the set of rules, policy/rules",
 		func(v *view) bool { return !v.decisionMet }, Next{Reauth: true}, InteractionRequired},
 
 	{"consent", "OIDC Core section 3.1.2.4",

@@ -196,7 +196,7 @@ func TestFirstSignIn(t *testing.T) {
 }
 
 // TestSilentReturnPointsToTheLastDecision and writes nothing at all: no
-// interaction, no decision (rules.md, statement budget).
+// interaction, no decision.
 func TestSilentReturnPointsToTheLastDecision(t *testing.T) {
 	h := newHouse(t, rules.Allow())
 	b := h.signedIn()
@@ -273,7 +273,7 @@ func TestNobodyNeedsNoDatabase(t *testing.T) {
 	}
 }
 
-// TestInteractionIsBoundToItsBrowser: attack case 50 and rules.md, Interaction.
+// TestInteractionIsBoundToItsBrowser: attack case 50.
 func TestInteractionIsBoundToItsBrowser(t *testing.T) {
 	h := newHouse(t, rules.Allow())
 	a := h.begin(request(), firefox())

@@ -156,7 +156,7 @@ func TestSessionEndsByAgeAndByIdleness(t *testing.T) {
 	}
 }
 
-// TestSessionIsTouchedOnceAMinute (rules.md, statement budget).
+// TestSessionIsTouchedOnceAMinute.
 func TestSessionIsTouchedOnceAMinute(t *testing.T) {
 	h := newHouse(t)
 	se, _ := h.start(t)
