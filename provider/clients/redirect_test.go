@@ -156,6 +156,23 @@ func TestRedirectsMatch(t *testing.T) {
 	}
 }
 
+// What follows a loopback literal must not make it another host.
+func TestCutLoopbackPort(t *testing.T) {
+	for uri, want := range map[string]string{
+		"http://127.0.0.1": "http://127.0.0.1 + ", "http://127.0.0.1:80": "http://127.0.0.1 + ", "http://[::1]:80?x": "http://[::1] + ?x",
+		"http://127.0.0.1.evil.example/cb": "", "http://127.0.0.1@evil.example/cb": "", "http://[::1]evil": "", "http://127.0.0.11/": "",
+		"http://127.0.0.1:80@evil.example/": "", "http://127.0.0.1:80:80/": "", "https://127.0.0.1/": "", "HTTP://127.0.0.1/": "",
+	} {
+		got := ""
+		if before, after, ok := cutLoopbackPort(uri); ok {
+			got = before + " + " + after
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", uri, got, want)
+		}
+	}
+}
+
 // Whatever matches and is not registered itself differs in its port only, and
 // could have been registered.
 func FuzzMatchRedirect(f *testing.F) {

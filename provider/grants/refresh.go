@@ -84,7 +84,7 @@ func (s *Service) Decode(text string) (Refresh, error) {
 		return Refresh{}, ErrRefresh
 	}
 	var buf [refreshSize]byte
-	n, err := base64.RawURLEncoding.Strict().Decode(buf[:], []byte(body))
+	n, err := base64.RawURLEncoding.Decode(buf[:], []byte(body))
 	if err != nil || n != refreshSize || buf[0] != refreshKeyID {
 		return Refresh{}, ErrRefresh // a line break inside makes n too small
 	}

@@ -98,6 +98,23 @@ func TestForgedRefreshTokensAreRefused(t *testing.T) {
 	refused("another key id, with a right MAC", "dsr_"+base64.RawURLEncoding.EncodeToString(other))
 }
 
+// Go's decoder skips line breaks: a token that ends in a zero byte must not be
+// read from a text that leaves it out.
+func TestAShortRefreshTokenIsNotFilledUp(t *testing.T) {
+	s, r := coder(1), NewRefresh(storage.NewID())
+	text := s.Encode(r)
+	for !strings.HasSuffix(text, "AA") {
+		r = SuccessorOf(r)
+		text = s.Encode(r)
+	}
+	if _, err := s.Decode(text); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Decode(text[:79] + "\n"); !errors.Is(err, ErrRefresh) {
+		t.Errorf("%+v, %v, want ErrRefresh", got, err)
+	}
+}
+
 func FuzzDecodeRefresh(f *testing.F) {
 	s := coder(1)
 	good := s.Encode(Refresh{Grant: "01234567-89ab-7cde-8f01-23456789abcd", Generation: 7, Secret: [16]byte{1, 2, 3}})

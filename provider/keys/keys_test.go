@@ -142,6 +142,7 @@ func TestTypeIsPartOfTheToken(t *testing.T) { // RFC 8725 section 3.11
 		{"at+jwt", "logout+jwt", false},
 		{"", "", true},
 		{"JWT", "", true},
+		{"JWT", "at+jwt", false},
 		{"", "JWT", false},
 		{"", "at+jwt", false},
 	} {
@@ -201,6 +202,11 @@ func TestReplicasAgreeOnTheirFirstKeys(t *testing.T) {
 	}
 	first, _, _ := services[0].JWKS(t.Context())
 	for i, s := range services {
+		for _, alg := range []string{ES256, EdDSA} { // one key at most can have this id
+			if kid := s.firstKID(alg); !strings.Contains(string(first), `"`+kid+`"`) {
+				t.Errorf("replica %d would add a first %s key of its own", i, alg)
+			}
+		}
 		body, _, err := s.JWKS(t.Context())
 		if err != nil || string(body) != string(first) || strings.Count(string(body), `"kid"`) != 2 {
 			t.Errorf("replica %d publishes %s, the first %s", i, body, first)

@@ -113,8 +113,16 @@ func (s *Service) secret(ctx context.Context, name string, plain []byte) ([]byte
 	return s.Open(purposeSecret, name, row.Sealed)
 }
 
-// makeFirstKeys makes a key for each algorithm that has none. Its kid comes from
-// the root secret, so that of several replicas one can add it.
+// firstKID returns the id of the first key of alg. It comes from the root secret,
+// so that of several replicas one can add that key; of another database it is
+// another one, as caches of the published set need.
+func (s *Service) firstKID(alg string) string {
+	mac := hmac.New(sha256.New, s.root)
+	mac.Write([]byte("first key " + alg))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:kidSize])
+}
+
+// makeFirstKeys makes a key for each algorithm that has none.
 func (s *Service) makeFirstKeys(ctx context.Context) error {
 	rows, err := s.store.Keys(ctx)
 	if err != nil {
@@ -125,9 +133,7 @@ func (s *Service) makeFirstKeys(ctx context.Context) error {
 		if slices.ContainsFunc(rows, func(k storage.Key) bool { return k.Alg == alg }) {
 			continue
 		}
-		mac := hmac.New(sha256.New, s.root)
-		mac.Write([]byte("first key " + alg))
-		row, err := s.newKey(alg, base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:kidSize]))
+		row, err := s.newKey(alg, s.firstKID(alg))
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,7 +103,7 @@ func TestABucketEmptiesAndFillsUp(t *testing.T) {
 func TestKeysNeverMeet(t *testing.T) {
 	b := start(t)
 	seen := map[string][]string{}
-	for _, parts := range [][]string{{}, {""}, {"", ""}, {"ab"}, {"a", "b"}, {"", "ab"}, {"ab", ""}, {"a\x00b"}, {"a|b"}, {"\x00\x00\x00\x00\x00\x00\x00\x01a"}} {
+	for _, parts := range [][]string{{}, {""}, {"", ""}, {"ab"}, {"a", "b"}, {"", "ab"}, {"ab", ""}, {"a\x00b"}, {"a|b"}, {"a" + strings.Repeat("\x00", 8) + "b"}, {"\x00\x00\x00\x00\x00\x00\x00\x01a"}} {
 		key := string(b.Key(parts...))
 		if other, ok := seen[key]; ok || len(key) != 32 {
 			t.Errorf("%q and %q have the key %x", parts, other, key)
