@@ -27,6 +27,7 @@ type P struct {
 
 	Issuer     string       // http://localhost:PORT
 	Handler    http.Handler // what the issuer serves, without a network; nil with Replicas
+	Ops        http.Handler // health and metrics; nil with Replicas
 	Clock      *Clock       // stands still; nil with Replicas, which have the machine's
 	Statements *Statements  // what reached Postgres; nothing on SQLite
 
@@ -86,7 +87,7 @@ func Start(t testing.TB, options ...Option) *P {
 		t.Fatal(err)
 	}
 	spareRSA.keep(t, store)
-	p.Services, p.Handler = served.Services, served.Handler()
+	p.Services, p.Handler, p.Ops = served.Services, served.Handler(), served.OpsHandler()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(func() {

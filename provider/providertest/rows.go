@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"database/sql"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +13,59 @@ import (
 
 // CountRows returns how many rows each table of a database has.
 func CountRows(t testing.TB, databaseURL string) map[string]int64 {
+	t.Helper()
+	counts := map[string]int64{}
+	eachTable(t, databaseURL, func(db *sql.DB, table string) {
+		var n int64
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM "`+table+`"`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		counts[table] = n
+	})
+	return counts
+}
+
+// ReadRows returns all that each table of a database holds, as text: what
+// somebody sees who steals it.
+func ReadRows(t testing.TB, databaseURL string) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	eachTable(t, databaseURL, func(db *sql.DB, table string) {
+		rows, err := db.QueryContext(t.Context(), `SELECT * FROM "`+table+`"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close() //nolint:errcheck // rows.Err tells
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for rows.Next() {
+			cells, into := make([]any, len(columns)), make([]any, len(columns))
+			for i := range cells {
+				into[i] = &cells[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				t.Fatal(err)
+			}
+			for i, cell := range cells {
+				if raw, ok := cell.([]byte); ok {
+					cell = string(raw)
+				}
+				fmt.Fprintf(&text, "%s=%v\n", columns[i], cell)
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		texts[table] = text.String()
+	})
+	return texts
+}
+
+// eachTable goes around the store: what it does not know of counts too.
+func eachTable(t testing.TB, databaseURL string, do func(db *sql.DB, table string)) {
 	t.Helper()
 	driver, dsn, list := "pgx", databaseURL, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 	if strings.HasPrefix(databaseURL, "sqlite:") {
@@ -30,15 +84,9 @@ func CountRows(t testing.TB, databaseURL string) map[string]int64 {
 			t.Error(err)
 		}
 	}()
-	counts := map[string]int64{}
 	for _, table := range column(t, db, list) {
-		var n int64
-		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM "`+table+`"`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		counts[table] = n
+		do(db, table)
 	}
-	return counts
 }
 
 func column(t testing.TB, db *sql.DB, query string) []string {
