@@ -117,13 +117,12 @@ func problem(w http.ResponseWriter, err error) (name string, seconds int) {
 		return "wrong", 0
 	}
 	var f *fault.Error
-	if !errors.As(err, &f) {
+	switch {
+	case !errors.As(err, &f):
 		return "", 0
-	}
-	switch f.Kind {
-	case fault.KindTooMany:
+	case f.Kind == fault.KindTooMany:
 		return "throttled", web.SetRetryAfter(w, f.RetryAfter)
-	case fault.KindUnavailable:
+	case f.Kind == fault.KindUnavailable:
 		return "busy", web.SetRetryAfter(w, f.RetryAfter)
 	}
 	return "", 0

@@ -212,7 +212,7 @@ func TestEveryProofChangesTheSessionsSecret(t *testing.T) { // attack case 50
 	if second == first || strings.Contains(second, ".") {
 		t.Errorf("secret %q became %q, want one new", first, second)
 	}
-	thief := b.house.browser()
+	thief := b.browser()
 	thief.setCookie("session", first)
 	if page := thief.get("/"); strings.Contains(page.body, "Hello") {
 		t.Error("the old secret still opens the session")
@@ -265,7 +265,7 @@ func TestOneCanGoBackToTheApp(t *testing.T) {
 	if page := b.get(path); !strings.Contains(page.body, `href="/auth/signin/cancel?`+query+`"`) {
 		t.Errorf("no way back on %s", page.body)
 	}
-	if res := b.house.browser().get("/signin/cancel?" + query); res.StatusCode != http.StatusForbidden {
+	if res := b.browser().get("/signin/cancel?" + query); res.StatusCode != http.StatusForbidden {
 		t.Errorf("from another browser: %d", res.StatusCode)
 	}
 	if got := b.finish(b.get("/signin/cancel?" + query)).Get("error"); got != "access_denied" {

@@ -113,7 +113,7 @@ func TestATokenInTheQueryIsNone(t *testing.T) {
 	secret, cookies := browserOf(t, e)
 	r := post("/x?"+fieldToken+"="+e.FormToken(secret), "a=b")
 	r.AddCookie(cookies[0])
-	if res := e.do(Route{Method: "POST", Path: "/x", Dialect: HTML, CSRF: true, Handler: says("")}, r); res.StatusCode != 403 {
+	if res := e.do(Route{Method: "POST", Path: "/x", Dialect: HTML, CSRF: true, Handler: says("")}, r); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a token that stands in URLs was taken: %d", res.StatusCode)
 	}
 }
@@ -209,12 +209,12 @@ func TestAFooterLinkIsKeptUntilTheBrowserCloses(t *testing.T) {
 	page := Route{Method: "GET", Path: "/x", Dialect: HTML, Handler: func(w http.ResponseWriter, r *http.Request) error {
 		return e.Page(w, r, 200, templates.SignedOut{Base: e.Base(r, "", "")})
 	}}
-	first := body(t, e.do(page, get("/x?i=7")))
+	first := e.do(page, get("/x?i=7")).Body
 	if !strings.Contains(first, `href="?i=7&amp;lang=sv"`) || strings.Contains(first, "lang=en") {
 		t.Errorf("no link to the other languages in %s", first)
 	}
 	res := e.do(page, get("/x?i=7&lang=sv"))
-	if got := body(t, res); !strings.Contains(got, `<html lang="sv">`) {
+	if got := res.Body; !strings.Contains(got, `<html lang="sv">`) {
 		t.Error("the link does not change the language")
 	}
 	cookies := res.Cookies()
@@ -235,14 +235,14 @@ func TestAssetsMayBeKeptForeverByTheirHash(t *testing.T) {
 			t.Errorf("%q: %d, %s", name, res.StatusCode, res.Header.Get("Cache-Control"))
 		}
 	}
-	page := body(t, e.do(Route{Path: "/x", Dialect: HTML, Handler: func(w http.ResponseWriter, r *http.Request) error {
+	page := e.do(Route{Path: "/x", Dialect: HTML, Handler: func(w http.ResponseWriter, r *http.Request) error {
 		return e.Page(w, r, 200, templates.SignedOut{Base: e.Base(r, "", "")})
-	}}, get("/x")))
+	}}, get("/x")).Body
 	_, rest, _ := strings.Cut(page, `rel="stylesheet" href="`)
 	href, _, _ := strings.Cut(rest, `"`)
 	for target, age := range map[string]string{href: "public, max-age=31536000, immutable", "/assets/figtree-LICENSE.txt": "public, max-age=3600"} {
 		res := e.do(e.Assets(), get(target))
-		if res.StatusCode != 200 || res.Header.Get("Cache-Control") != age || len(body(t, res)) < 1000 {
+		if res.StatusCode != http.StatusOK || res.Header.Get("Cache-Control") != age || len(res.Body) < 1000 {
 			t.Errorf("%s: %d, %q", target, res.StatusCode, res.Header.Get("Cache-Control"))
 		}
 	}

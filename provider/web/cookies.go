@@ -138,7 +138,7 @@ func (w *Web) FormToken(browser string) string {
 
 func newSecret() string {
 	b := make([]byte, secretBytes)
-	rand.Read(b) //nolint:errcheck // never fails: it ends the program instead
+	_, _ = rand.Read(b) // never fails: it ends the program instead
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -37,9 +37,9 @@ func TestCORSAnswersOnlyWhomTheRouteNames(t *testing.T) { // attack case 55
 	} {
 		e := newEdge(t, allow)
 		route := Route{Method: "POST", Path: "/x", Dialect: OAuth, CORS: tc.cors, Handler: says("")}
-		real := post("/x", "a=b")
-		real.Header.Set("Origin", tc.origin)
-		for name, r := range map[string]*http.Request{"preflight": preflight(tc.origin), "request": real} {
+		request := post("/x", "a=b")
+		request.Header.Set("Origin", tc.origin)
+		for name, r := range map[string]*http.Request{"preflight": preflight(tc.origin), "request": request} {
 			res := e.do(route, r)
 			if got := res.Header.Get("Access-Control-Allow-Origin"); got != tc.want {
 				t.Errorf("%s, %s from %s: allowed %q, want %q", tc.cors, name, tc.origin, got, tc.want)
@@ -112,13 +112,13 @@ func TestAJSONRouteKeepsItsBodyAndItsLimit(t *testing.T) {
 		_, err = w.Write(b)
 		return err
 	}}
-	if res := e.do(echo, post("/x", "a=%00")); res.StatusCode != 200 || body(t, res) != "a=%00" {
+	if res := e.do(echo, post("/x", "a=%00")); res.StatusCode != http.StatusOK || res.Body != "a=%00" {
 		t.Errorf("the body was read: %d", res.StatusCode)
 	}
-	if res := e.do(echo, post("/x", "12345678901")); res.StatusCode != 413 {
+	if res := e.do(echo, post("/x", "12345678901")); res.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("too large: %d", res.StatusCode)
 	}
-	if res := e.do(echo, post("/x?a=%00", "")); res.StatusCode != 400 {
+	if res := e.do(echo, post("/x?a=%00", "")); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("NUL in the query: %d", res.StatusCode)
 	}
 }

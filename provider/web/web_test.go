@@ -55,11 +55,23 @@ func newEdge(t *testing.T, change ...func(*Config)) *edge {
 
 func onHTTP(c *Config) { c.Issuer = &url.URL{Scheme: "http", Host: "localhost:8080", Path: "/auth"} }
 
+// reply is an answer that was read.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	Body       string
+	cookies    []*http.Cookie
+}
+
+func (r *reply) Cookies() []*http.Cookie { return r.cookies }
+
 // do sends a request through one route.
-func (e *edge) do(route Route, r *http.Request) *http.Response {
+func (e *edge) do(route Route, r *http.Request) *reply {
 	rec := httptest.NewRecorder()
 	e.Handle(route).ServeHTTP(rec, r)
-	return rec.Result()
+	res := rec.Result()
+	defer res.Body.Close()
+	return &reply{res.StatusCode, res.Header, rec.Body.String(), res.Cookies()}
 }
 
 func get(target string) *http.Request { return httptest.NewRequest(http.MethodGet, target, nil) }
@@ -68,15 +80,6 @@ func post(target, form string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
-}
-
-func body(t *testing.T, res *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // event returns the one event that was logged.
@@ -115,7 +118,7 @@ func TestEveryAnswerCarriesTheStandingHeaders(t *testing.T) { // attack cases 53
 		"Content-Security-Policy":   sealedPolicy,
 	}
 	e := newEdge(t)
-	for name, res := range map[string]*http.Response{
+	for name, res := range map[string]*reply{
 		"answer":    e.do(Route{Method: "GET", Path: "/x", Handler: says("hello")}, get("/x")),
 		"json":      e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, Handler: failing(storage.ErrNotFound)}, get("/x")),
 		"preflight": e.do(Route{Method: "POST", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, preflight("https://a.example")),
@@ -145,7 +148,7 @@ func TestAPageOpensThePolicyForItselfOnly(t *testing.T) {
 	}
 	_, rest, _ := strings.Cut(policy, "script-src 'nonce-")
 	nonce, _, _ := strings.Cut(rest, "'")
-	if len(nonce) < 20 || !strings.Contains(body(t, res), `nonce="`+nonce+`"`) {
+	if len(nonce) < 20 || !strings.Contains(res.Body, `nonce="`+nonce+`"`) {
 		t.Errorf("the page's script does not carry the policy's nonce %q", nonce)
 	}
 	again := e.do(Route{Method: "GET", Path: "/x", Dialect: HTML, Handler: page}, get("/x")).Header.Get("Content-Security-Policy")
@@ -210,7 +213,7 @@ func TestTheCauseIsLoggedAndNeverShown(t *testing.T) {
 	for _, dialect := range []Dialect{HTML, JSON, OAuth} {
 		e := newEdge(t)
 		res := e.do(Route{Method: "GET", Path: "/x", Dialect: dialect, Handler: failing(errors.New("canary in the cause"))}, get("/x"))
-		text := body(t, res)
+		text := res.Body
 		id := res.Header.Get("X-Request-ID")
 		if strings.Contains(text, "canary") {
 			t.Errorf("%s: shows the cause: %s", dialect, text)
@@ -245,7 +248,7 @@ func TestAPanicIsAnAnswerAndKeepsItsSecret(t *testing.T) { // attack case 90
 	res := e.do(Route{Method: "GET", Path: "/x", Dialect: HTML, Handler: func(http.ResponseWriter, *http.Request) error {
 		panic("canary-password")
 	}}, get("/x"))
-	if res.StatusCode != 500 || !strings.Contains(body(t, res), "Something went wrong on our side") {
+	if res.StatusCode != http.StatusInternalServerError || !strings.Contains(res.Body, "Something went wrong on our side") {
 		t.Errorf("status %d", res.StatusCode)
 	}
 	if strings.Contains(e.log.String(), "canary") || !strings.Contains(e.log.String(), "web_test.go") {
@@ -265,7 +268,7 @@ func TestDiagnosisIsShownToADeveloperOnly(t *testing.T) {
 		e := newEdge(t, func(c *Config) { c.Developer = developer })
 		err := WithDiagnosis(fault.Invalid("redirect_uri", "is not registered"), d)
 		res := e.do(Route{Method: "GET", Path: "/x", Dialect: HTML, Handler: failing(err)}, get("/x"))
-		if got := strings.Contains(body(t, res), "doorstep client update"); got != developer || res.StatusCode != 400 {
+		if got := strings.Contains(res.Body, "doorstep client update"); got != developer || res.StatusCode != http.StatusBadRequest {
 			t.Errorf("developer %v: shown %v, status %d", developer, got, res.StatusCode)
 		}
 		logged, _ := e.event(t)["diagnosis"].(map[string]any)
@@ -278,10 +281,10 @@ func TestDiagnosisIsShownToADeveloperOnly(t *testing.T) {
 func TestMethodsThatARouteDoesNotKnowAreRefused(t *testing.T) {
 	e := newEdge(t)
 	res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, post("/x", ""))
-	if res.StatusCode != 405 || res.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("%d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
 	}
-	if res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, httptest.NewRequest("OPTIONS", "/x", nil)); res.StatusCode == 200 {
+	if res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, httptest.NewRequest(http.MethodOptions, "/x", nil)); res.StatusCode == http.StatusOK {
 		t.Error("OPTIONS without a preflight ran the handler")
 	}
 	rec := httptest.NewRecorder()
