@@ -55,7 +55,7 @@ func (c *config) keyEncryptionKey(ctx context.Context, store *storage.Store) ([]
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		// A fresh key opens nothing that an older one sealed: say what is missing instead.
 		sealed, storeErr := store.Keys(ctx)
@@ -94,7 +94,7 @@ func makeKEK(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(temp.Name())
+	defer func() { _ = os.Remove(temp.Name()) }() // under its real name it stays
 	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(keys.NewKEK()) + "\n")
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return nil, err
@@ -102,5 +102,5 @@ func makeKEK(path string) ([]byte, error) {
 	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	return readFile(path)
 }

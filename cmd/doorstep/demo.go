@@ -79,7 +79,7 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	return d.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
-		pc.Server.Listen = addresses(cfg.Listen)
+		pc.Server.Listen = addresses(ctx, cfg.Listen)
 		pc.Web.Developer = true
 		pc.Demo = &templates.DemoAccount{Identifier: demoEmail, Password: demoPassword}
 		p, err := provider.New(ctx, pc, store, d.log, d.now)
@@ -124,14 +124,9 @@ func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Con
 	if err != nil {
 		return err
 	}
-	var listeners []net.Listener
-	for _, addr := range addresses(fmt.Sprintf("localhost:%d", d.shopPort)) {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return taken(d.shopPort, "--shop-port", err)
-		}
-		defer l.Close()
-		listeners = append(listeners, l)
+	listeners, err := d.listen(ctx)
+	if err != nil {
+		return err
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -162,6 +157,21 @@ func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Con
 	return group.Wait()
 }
 
+// listen opens the shop's listeners; its server closes them.
+func (d *demo) listen(ctx context.Context) (all []net.Listener, err error) {
+	for _, addr := range addresses(ctx, fmt.Sprintf("localhost:%d", d.shopPort)) {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err != nil {
+			for _, l := range all {
+				_ = l.Close() // nothing was served on it
+			}
+			return nil, taken(d.shopPort, "--shop-port", err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
 func taken(port int, flag string, err error) error {
 	return fmt.Errorf("port %d cannot be had: choose another with %s (%w)", port, flag, err)
 }
@@ -182,12 +192,10 @@ func (d *demo) welcome(cfg *config, shopConfig shop.Config) error {
   Sign in as   %s
   Password     %s
 
-  The shop is a client of the provider at %s.
-  All that happens is kept in %s; delete it to start afresh.
-  Look behind the scenes: doorstep client list --database-url %s
-
-  Ctrl-C stops both.
-
-`, out.Shop, out.Email, out.Password, out.Issuer, out.Data, out.Database)
+The shop is a client of the provider at %s.
+What happens is kept in %s; delete it to start afresh.
+For operators' commands in another terminal: export %s=%s
+Ctrl-C stops both.
+`, out.Shop, out.Email, out.Password, out.Issuer, out.Data, envName("database.url"), out.Database)
 	})
 }

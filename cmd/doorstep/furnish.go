@@ -83,7 +83,7 @@ func ensureResource(ctx context.Context, s *provider.Services, audience string) 
 // ensureClient makes the shop known where it is now and returns its secret, which
 // is kept in a file of the data directory.
 func ensureClient(ctx context.Context, s *provider.Services, cfg shop.Config, secretFile string) (string, error) {
-	kept, err := os.ReadFile(secretFile)
+	kept, err := readFile(secretFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
@@ -59,10 +58,8 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	pc.Issuer = issuer
 	pc.Web.Name, pc.Web.TrustedProxies = c.Brand, c.TrustedProxies
 	pc.Keys = keys.Config{KEK: kek, JWKSMaxAge: c.JWKSMaxAge}
-	pc.Engine = engine.Config{
-		Code: c.Code, AccessToken: c.AccessToken, IDToken: c.IDToken,
-		RefreshIdle: c.RefreshIdle, RefreshAbsolute: c.RefreshAbsolute,
-	}
+	pc.Engine.Code, pc.Engine.AccessToken, pc.Engine.IDToken = c.Code, c.AccessToken, c.IDToken
+	pc.Engine.RefreshIdle, pc.Engine.RefreshAbsolute = c.RefreshIdle, c.RefreshAbsolute
 	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}
 	pc.Password = proof.PasswordConfig{
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -79,7 +78,7 @@ func (l *layers) add(src layer) {
 		case !ok || path == "":
 			l.fault(key, name, "must be the path of a file")
 		default:
-			content, err := os.ReadFile(path)
+			content, err := readFile(path)
 			if err != nil {
 				l.fault(key, name, "%v", err)
 				continue

@@ -87,14 +87,14 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 func occupy(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
 	ts.Check(err)
-	ts.Defer(func() { l.Close() })
+	ts.Defer(func() { ts.Check(l.Close()) })
 }
 
 // dangle PORT sends there half a request, which no drain can wait for in vain.
 func dangle(ts *testscript.TestScript, _ bool, args []string) {
 	c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
 	ts.Check(err)
-	ts.Defer(func() { c.Close() })
+	ts.Defer(func() { ts.Check(c.Close()) })
 	_, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n"))
 	ts.Check(err)
 }
@@ -115,12 +115,11 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
 		return 0, fmt.Errorf("listening on %v", l.Addr())
 	}
-	return addr.Port, nil
+	return addr.Port, l.Close()
 }
 
 // TestEveryCommandHasAnExample: nobody should have to guess how a command is written.

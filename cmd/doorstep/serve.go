@@ -38,7 +38,7 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		return err
 	}
 	return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
-		pc.Server = provider.ServerConfig{Listen: addresses(cfg.Listen), OpsListen: cfg.OpsListen, TLS: certificate}
+		pc.Server = provider.ServerConfig{Listen: addresses(ctx, cfg.Listen), OpsListen: cfg.OpsListen, TLS: certificate}
 		p, err := provider.New(ctx, pc, store, log, a.now)
 		if err != nil {
 			return cfg.explain(err)
@@ -52,13 +52,13 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 
 // addresses is where to listen for a host:port. A listener has one address, but
 // localhost has two, and a browser may try either first.
-func addresses(listen string) []string {
+func addresses(ctx context.Context, listen string) []string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil || host != "localhost" {
 		return []string{listen}
 	}
 	both := []string{net.JoinHostPort("127.0.0.1", port)}
-	if probe, err := net.Listen("tcp", "[::1]:0"); err == nil {
+	if probe, err := new(net.ListenConfig).Listen(ctx, "tcp", "[::1]:0"); err == nil {
 		_ = probe.Close() // it was never used
 		both = append(both, net.JoinHostPort("::1", port))
 	}
