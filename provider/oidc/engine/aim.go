@@ -21,7 +21,7 @@ func (e *Engine) aim(ctx context.Context, c *call, in *TokenRequest) (target, er
 	if err != nil {
 		return target{}, fmt.Errorf("resources of client: %w", err)
 	}
-	scopes, asked := strings.Fields(in.Form.Get("scope")), in.Form.Has("scope")
+	scopes := scopesOf(in.Form.Get("scope"))
 	if c.grantType == GrantClientCredentials {
 		return e.aimAlone(entries, scopes, in.Resource)
 	}
@@ -31,7 +31,7 @@ func (e *Engine) aim(ctx context.Context, c *call, in *TokenRequest) (target, er
 			return target{}, Refusef("invalid_scope", "The scope %q was not granted.", s)
 		}
 	}
-	if c.grantType == GrantCode || !asked {
+	if c.grantType == GrantCode || len(scopes) == 0 {
 		scopes = g.Scopes
 	}
 	audience, err := e.audienceOf(g, entries, in.Resource)
@@ -119,6 +119,11 @@ func (e *Engine) ResourcesFor(ctx context.Context, c *storage.Client, scopes, as
 		out = append(out, e.cfg.Issuer)
 	}
 	return out, nil
+}
+
+// scopesOf splits a scope parameter: at spaces, and at nothing else (RFC 6749 section 3.3).
+func scopesOf(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' })
 }
 
 func entryFor(entries []clients.Entry, audience string) (clients.Entry, bool) {

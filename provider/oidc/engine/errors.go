@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/ory/fosite"
 )
@@ -29,13 +30,25 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Refuse returns an error that a client sees, with status 400, or 401 for
-// invalid_client.
+// invalid_client. The description may repeat what came from outside.
 func Refuse(code, description string) *Error {
 	status := http.StatusBadRequest
 	if code == "invalid_client" {
 		status = http.StatusUnauthorized
 	}
-	return &Error{Code: code, Description: description, Status: status}
+	return &Error{Code: code, Description: strings.Map(describing, description), Status: status}
+}
+
+// describing maps to what an error_description may have (RFC 6749 section 5.2):
+// ASCII that can be seen, no double quote and no backslash.
+func describing(r rune) rune {
+	switch {
+	case r == '"' || r == '\\':
+		return '\''
+	case r < ' ' || r > '~':
+		return '?'
+	}
+	return r
 }
 
 // Refusef is Refuse with a format.
