@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Password: prefix + web.PathSignIn, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut,
 	}
-	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Risk, s.Events, now)
+	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)
 	return s, nil

@@ -20,7 +20,9 @@ func testSessions(t *testing.T, f fixture) {
 	}
 	f.want(storage.ErrConflict, f.CreateSession(f.ctx, &storage.Session{ID: storage.NewID(), SecretHash: hash("secret"), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: now}))
 
-	f.must(f.TouchSession(f.ctx, se.ID, after(time.Minute)))
+	kept := *se
+	kept.SeenAt, kept.ExpiresAt = after(time.Minute), after(2*time.Hour)
+	f.must(f.KeepSession(f.ctx, &kept))
 	renewed := *se
 	renewed.SecretHash, renewed.Evidence, renewed.DecisionID = hash("new"), doc(`[{"method":"hwk"}]`), storage.NewID()
 	renewed.SeenAt, renewed.ExpiresAt = after(2*time.Minute), after(2*time.Hour)

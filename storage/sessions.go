@@ -38,11 +38,6 @@ func (s *Store) Session(ctx context.Context, id ID) (*Session, error) {
 	return &se, nil
 }
 
-// TouchSession notes that a session was used.
-func (s *Store) TouchSession(ctx context.Context, id ID, now Time) error {
-	return s.do(ctx, write{text: "UPDATE sessions SET seen_at = ? WHERE id = ?", args: []any{now, id}})
-}
-
 // KeepSession notes that a session was used, until when it lives by that, and
 // the last decision about it. One that ended, or whose secret was replaced
 // meanwhile, stays as it is: newer evidence is never written over.

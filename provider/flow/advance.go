@@ -203,32 +203,8 @@ func (s *Service) Consent(ctx context.Context, a Answer, allow bool) (Answer, er
 	}
 	progress.Consent = ConsentAllow
 	return s.advance(ctx, a, progress, func(ctx context.Context) error {
-		now := storage.At(s.now())
-		before := a.SignIn.Consent
-		err := s.store.SetConsent(ctx, &storage.Consent{
-			PersonID: a.SignIn.Person.ID, ClientID: a.Request.ClientID,
-			Scopes: union(before.Scopes, a.Request.Scopes), Resources: union(before.Resources, a.Request.Resources),
-			CreatedAt: now, UpdatedAt: now,
-		})
-		if err != nil {
-			return err
-		}
-		return s.events.Record(ctx, events.Event{
-			Kind: events.ConsentGiven, Actor: events.ActorPerson, Person: a.SignIn.Person.ID, Client: a.Request.ClientID,
-			Data: consentData{a.Request.Scopes, a.Request.Resources},
-		})
+		return s.grants.Give(ctx, a.SignIn.Person.ID, a.Request.ClientID, &a.SignIn.Consent, a.Request.Scopes, a.Request.Resources)
 	})
-}
-
-type consentData struct {
-	Scopes    []string `json:"scopes"`
-	Resources []string `json:"resources"`
-}
-
-func union(a, b []string) []string {
-	out := slices.Concat(a, b)
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // Cancel ends the request with a no: "back to the app".

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -227,8 +228,7 @@ func (v *view) wantsConsent() bool {
 	case v.Client.FirstParty:
 		return false
 	}
-	return v.Consent.CreatedAt.IsZero() ||
-		!containsAll(v.Consent.Scopes, v.Request.Scopes) || !containsAll(v.Consent.Resources, v.Request.Resources)
+	return !grants.Covers(&v.Consent, v.Request.Scopes, v.Request.Resources)
 }
 
 func (v *view) isRecognised() bool {
@@ -237,8 +237,4 @@ func (v *view) isRecognised() bool {
 	}
 	u, err := url.Parse(v.Request.RedirectURI)
 	return err == nil && u.Scheme == "https"
-}
-
-func containsAll(set, of []string) bool {
-	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(set, s) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
@@ -38,20 +39,21 @@ type Service struct {
 	store    *storage.Store
 	clients  *clients.Service
 	sessions *session.Service
+	grants   *grants.Service
 	risk     *risk.Service
 	events   *events.Service
 	now      func() time.Time
 }
 
 // New returns the service.
-func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Service, rs *risk.Service, ev *events.Service, now func() time.Time) *Service {
+func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Service, gs *grants.Service, rs *risk.Service, ev *events.Service, now func() time.Time) *Service {
 	if cfg.Lifetime == 0 {
 		cfg.Lifetime = 30 * time.Minute
 	}
 	if cfg.Device == 0 {
 		cfg.Device = 400 * 24 * time.Hour
 	}
-	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, risk: rs, events: ev, now: now}
+	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, grants: gs, risk: rs, events: ev, now: now}
 }
 
 // ways are those in which anybody can prove more: with a password.

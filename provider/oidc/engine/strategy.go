@@ -12,6 +12,8 @@ import (
 	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/token/jwt"
+
+	"github.com/doorstep-id/doorstep/provider/grants"
 )
 
 type timeValue = time.Time
@@ -52,15 +54,11 @@ func (strategy) RefreshTokenSignature(context.Context, string) string { return "
 // for a repeated refresh.
 func (s strategy) GenerateRefreshToken(ctx context.Context, _ fosite.Requester) (token, signature string, err error) {
 	c := callIn(ctx)
-	next := c.refresh
-	next.Generation++
 	if c.grantType == GrantCode {
-		c.refresh.Grant = c.grant.Grant.ID
-		c.refresh.Generation = 1
-		_, _ = rand.Read(c.refresh.Secret[:]) // never fails, crypto/rand
-		next = c.refresh
+		c.refresh = grants.NewRefresh(c.grant.Grant.ID)
+		return s.grants.Encode(c.refresh), "", nil
 	}
-	return s.grants.Encode(next), "", nil
+	return s.grants.Encode(grants.SuccessorOf(c.refresh)), "", nil
 }
 
 // ValidateRefreshToken refuses a token past its idle or absolute life.

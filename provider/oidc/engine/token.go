@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,8 +112,7 @@ func (e *Engine) spend(ctx context.Context, c *call, out *TokenResponse) error {
 		g := c.grant.Grant
 		g.CodeUsedAt = now
 		if out.RefreshToken != "" {
-			sum := sha256.Sum256(c.refresh.Secret[:])
-			g.RefreshHash, g.RefreshGen, g.RotatedAt = sum[:], 1, now
+			g.RefreshHash, g.RefreshGen, g.RotatedAt = c.refresh.Hash(), c.refresh.Generation, now
 			g.IdleExpiresAt = storage.At(c.now.Add(e.cfg.RefreshIdle))
 			g.ExpiresAt = storage.At(c.now.Add(e.cfg.RefreshAbsolute))
 		}
