@@ -114,6 +114,13 @@ func (s *Service) Current(ctx context.Context, b Browser) (*storage.SignIn, erro
 	return s.current(ctx, b, "")
 }
 
+// Agreed reports whether whoever is signed in with this browser ever agreed to
+// anything for the client.
+func (s *Service) Agreed(ctx context.Context, b Browser, client string) (bool, error) {
+	signIn, err := s.current(ctx, b, client)
+	return signIn != nil && !signIn.Consent.CreatedAt.IsZero(), err
+}
+
 func (s *Service) current(ctx context.Context, b Browser, client string) (*storage.SignIn, error) {
 	secrets := session.Secrets(b.Sessions)
 	if len(secrets) == 0 {

@@ -125,8 +125,9 @@ var refusals = map[string]string{
 }
 
 // refuse tells the client no at its redirect. A client that no operator
-// registered gets an error only through a page of ours: its redirect may be an
-// attacker's (RFC 9700 section 4.11.2); prompt=none is always answered.
+// registered, and this person never agreed to, gets an error only through a page
+// of ours: its redirect may be an attacker's (RFC 9700 section 4.11.2).
+// prompt=none is always answered; access_denied is what the person said.
 func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, r *http.Request, c *storage.Client, req flow.Request, err error) error {
 	var refused *engine.Error
 	if !errors.As(err, &refused) {
@@ -135,10 +136,16 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, r *http.Req
 	noteDiagnosis(ctx, err)
 	web.Log(ctx).Set("oauth_error", refused.Code)
 	web.Log(ctx).Set("oauth_error_description", refused.Description)
-	h.refused.WithLabelValues("authorize", refused.Code).Inc()
-	if c.RegisteredBy != storage.RegisteredByOperator && !req.Silent && refused.Code != "access_denied" {
-		return h.onOwnPage(err)
+	if c.RegisteredBy != storage.RegisteredByOperator && !req.Silent && refused.Code != flow.AccessDenied {
+		agreed, failed := h.Flow.Agreed(ctx, flow.Browser(h.Web.Visitor(r)), c.ID)
+		if failed != nil {
+			return failed
+		}
+		if !agreed {
+			return h.onOwnPage(err)
+		}
 	}
+	h.refused.WithLabelValues("authorize", refused.Code).Inc()
 	return h.respond(w, r, req, answer{{"error", refused.Code}, {"error_description", refused.Description}})
 }
 

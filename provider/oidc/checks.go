@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -80,7 +81,9 @@ func checkRedirectURI(_ context.Context, a *asked) error {
 	default:
 		return diagnosed(engine.Refuse("invalid_request", "The parameter redirect_uri is missing."), redirectMismatch(a.client, "(none)"))
 	}
+	// What every answer needs from here on, a refusal by the next check too.
 	a.State, a.StateSent = a.params.Get("state"), a.params.Has("state")
+	a.Silent = slices.Contains(words(a.params.Get("prompt")), "none")
 	return nil
 }
 
@@ -158,7 +161,7 @@ func checkPKCE(_ context.Context, a *asked) error {
 		return engine.Refuse("invalid_request", "The code_challenge_method must be S256.")
 	}
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	if err != nil || len(sum) != 32 {
+	if err != nil || len(sum) != 32 || strings.ContainsAny(challenge, "\r\n") { // which the decoder skips
 		return engine.Refuse("invalid_request", "The code_challenge is not the base64url of a SHA-256.")
 	}
 	a.Challenge = challenge
@@ -187,7 +190,6 @@ func checkPrompt(_ context.Context, a *asked) error {
 			return engine.Refusef("invalid_request", "The prompt %s is not known.", printable(p))
 		}
 	}
-	a.Silent = slices.Contains(a.Prompt, "none")
 	if a.Silent && len(a.Prompt) > 1 {
 		return engine.Refuse("invalid_request", "The prompt none goes with no other.")
 	}
