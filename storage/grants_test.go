@@ -21,17 +21,29 @@ func testSessions(t *testing.T, f fixture) {
 	f.want(storage.ErrConflict, f.CreateSession(f.ctx, &storage.Session{ID: storage.NewID(), SecretHash: hash("secret"), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: now}))
 
 	kept := *se
-	kept.SeenAt, kept.ExpiresAt = after(time.Minute), after(2*time.Hour)
+	kept.Evidence, kept.DecisionID, kept.SeenAt, kept.ExpiresAt = doc(`[{"method":"swk"}]`), storage.NewID(), after(time.Minute), after(90*time.Minute)
 	f.must(f.KeepSession(f.ctx, &kept))
+	got, err := f.Session(f.ctx, se.ID)
+	f.must(err)
+	same(t, &kept, got)
+
 	renewed := *se
 	renewed.SecretHash, renewed.Evidence, renewed.DecisionID = hash("new"), doc(`[{"method":"hwk"}]`), storage.NewID()
 	renewed.SeenAt, renewed.ExpiresAt = after(2*time.Minute), after(2*time.Hour)
 	f.must(f.RenewSession(f.ctx, &renewed, hash("secret")))
 	f.want(storage.ErrStale, f.RenewSession(f.ctx, &renewed, hash("secret"))) // the secret was replaced
-	got, err := f.Session(f.ctx, se.ID)
+	f.must(f.KeepSession(f.ctx, &kept))                                       // changes nothing, for the same reason
+	got, err = f.Session(f.ctx, se.ID)
 	f.must(err)
 	same(t, &renewed, got)
 	f.must(f.EndSession(f.ctx, se.ID, now))
+	ended := renewed
+	ended.Evidence = doc(`[]`)
+	f.must(f.KeepSession(f.ctx, &ended)) // nor here
+	got, err = f.Session(f.ctx, se.ID)
+	f.must(err)
+	renewed.EndedAt = now
+	same(t, &renewed, got)
 	f.want(storage.ErrStale, f.RenewSession(f.ctx, &renewed, hash("new"))) // it ended
 }
 
@@ -81,11 +93,18 @@ func testInteractions(t *testing.T, f fixture) {
 	f.must(err)
 	same(t, i, got)
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, after(time.Hour))) // it lapsed
+	i.Progress = doc(`{"consent":"allow"}`)
+	f.must(f.NoteProgress(f.ctx, i))
 	f.must(f.SpendInteraction(f.ctx, i.ID, now))
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, now))
+	late := *i
+	late.Progress = doc(`{}`)
+	f.must(f.NoteProgress(f.ctx, &late)) // changes nothing: it was answered
 	f.want(storage.ErrSpent, f.AdvanceInteraction(f.ctx, i))
-	_, err = f.Interaction(f.ctx, i.ID, hash("browser"), now)
+	got, err = f.Interaction(f.ctx, i.ID, hash("browser"), now)
 	f.want(storage.ErrSpent, err)
+	i.SpentAt = now
+	same(t, i, got)
 }
 
 func testGrants(t *testing.T, f fixture) {

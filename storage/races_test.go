@@ -160,6 +160,10 @@ func testThrottle(t *testing.T, f fixture) {
 	if wait := take(24 * time.Hour); wait == 0 {
 		t.Error("a day filled the bucket beyond its burst")
 	}
+	f.must(f.ReturnThrottle(f.ctx, key, time.Minute))
+	if first, second := take(24*time.Hour), take(24*time.Hour); first != 0 || second == 0 {
+		t.Errorf("one token put back: waits %v and %v, want none and some", first, second)
+	}
 	f.must(f.GiveThrottle(f.ctx, key))
 	if wait := take(24 * time.Hour); wait != 0 {
 		t.Errorf("an emptied bucket makes wait %v", wait)

@@ -15,6 +15,7 @@ import (
 var unitTests = map[string]func(*testing.T, fixture){
 	"a unit writes all its kinds of rows":    testUnitWritesAll,
 	"a unit waits for its flush":             testUnitWaits,
+	"units within a unit join it":            testTogether,
 	"a failed guard undoes the unit":         testUnitGuard,
 	"a failed write undoes the unit":         testUnitConflict,
 	"a unit holds one guard":                 testUnitGuards,
@@ -80,6 +81,31 @@ func testUnitWaits(t *testing.T, f fixture) {
 		t.Errorf("events %v after the flush, want one", kinds)
 	}
 	f.must(f.Flush(f.ctx)) // without a unit
+}
+
+// Whoever opened the unit flushes it; who comes later joins.
+func testTogether(t *testing.T, f fixture) {
+	g := f.grant(f.person("ada"), "code")
+	g.CodeUsedAt = now
+	both := func() error {
+		return f.Together(f.ctx, func(ctx context.Context) error {
+			err := f.Together(ctx, func(ctx context.Context) error { return f.CreateEvent(ctx, event("inner")) })
+			if kinds := f.eventKinds(); len(kinds) > 1 {
+				t.Errorf("events %v before the outer unit's end", kinds)
+			}
+			return errors.Join(err, f.SpendCode(ctx, g))
+		})
+	}
+	f.must(both())
+	f.want(storage.ErrSpent, both())
+	mine := errors.New("mine")
+	f.want(mine, f.Together(f.ctx, func(ctx context.Context) error {
+		f.must(f.CreateEvent(ctx, event("undone")))
+		return mine
+	}))
+	if kinds := f.eventKinds(); len(kinds) != 1 {
+		t.Errorf("events %v, want that of the unit that held", kinds)
+	}
 }
 
 // The guard comes last here: it holds for what was appended before it too.

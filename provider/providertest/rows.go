@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/glebarez/go-sqlite"  // the driver "sqlite"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"; storage brings "sqlite"
 )
 
 // CountRows returns how many rows each table of a database has.
