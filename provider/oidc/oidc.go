@@ -54,6 +54,7 @@ type Handler struct {
 	issuer   string
 	sidKey   [32]byte
 	metadata []byte
+	verified verified
 	issued   *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
-	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -75,37 +74,6 @@ var errNoToken = &engine.Error{Status: http.StatusUnauthorized}
 
 func invalidToken(cause error) *engine.Error {
 	return &engine.Error{Code: "invalid_token", Description: "The access token is not valid here, or no longer.", Status: http.StatusUnauthorized, Err: cause}
-}
-
-// leeway is how far the clocks of two machines may be apart.
-const leeway = 10 * time.Second
-
-// accessToken verifies a token that was made for this issuer itself: signature,
-// type, issuer, audience and lifetime (RFC 9068 section 4).
-func (h *Handler) accessToken(r *http.Request, token string) (*engine.AccessClaims, error) {
-	payload, _, err := h.Keys.Verify(r.Context(), token, engine.TypAccessToken, engine.AlgDefault)
-	if err != nil {
-		if errors.Is(err, keys.ErrToken) {
-			return nil, invalidToken(err)
-		}
-		return nil, err
-	}
-	var c engine.AccessClaims
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return nil, invalidToken(err)
-	}
-	now := h.Now()
-	switch {
-	case c.Issuer != h.issuer:
-		return nil, invalidToken(errors.New("another issuer"))
-	case c.Audience != h.issuer:
-		return nil, invalidToken(errors.New("another audience"))
-	case !now.Before(time.Unix(c.Expiry, 0)):
-		return nil, invalidToken(errors.New("expired"))
-	case time.Unix(c.IssuedAt, 0).After(now.Add(leeway)):
-		return nil, invalidToken(errors.New("issued in the future"))
-	}
-	return &c, nil
 }
 
 // grantOf returns the living grant that a token came of; a token of client
