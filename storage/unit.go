@@ -12,7 +12,8 @@ import (
 )
 
 // Unit gathers the writes of one request until Flush carries them out
-// together. It travels in ctx and belongs to one goroutine.
+// together. It travels in ctx and belongs to one goroutine. No two of its writes
+// may touch the same row: within one statement Postgres carries out one of them.
 type Unit struct {
 	writes []write
 }
