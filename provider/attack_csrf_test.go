@@ -1,0 +1,128 @@
+package provider_test
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+)
+
+// OWASP ASVS 5.0 3.5.1: a form is taken from a page of ours in this browser and
+// from nowhere else; and what was refused changed nothing.
+func TestAttack51ForeignFormsAreRefused(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web")
+		p.Person("ada")
+		stranger := p.Browser()
+		foreign := providertest.ReadForm(stranger.Ask(rp, "openid").Body).Fields.Get("form_token")
+
+		for step, reach := range map[string]func(*testing.T, *providertest.Browser) *http.Request{
+			"sign-in": func(t *testing.T, b *providertest.Browser) *http.Request {
+				at := b.Ask(rp, "openid").URL.String()
+				return b.Filled(at, providertest.With("identifier", "ada@example.com"), providertest.With("password", providertest.Password))
+			},
+			"consent": func(t *testing.T, b *providertest.Browser) *http.Request {
+				at := b.SignIn("ada").StopAt(web.PathConsent).Ask(rp, "openid", providertest.With("prompt", "consent")).URL.String()
+				return b.Filled(at, providertest.With("decision", "allow"))
+			},
+			"account": func(t *testing.T, b *providertest.Browser) *http.Request {
+				b.SignIn("ada").Authorize(rp, "openid")
+				at := b.StopAt(web.PathAccount).Ask(rp, "openid", providertest.With("prompt", "select_account")).URL.String()
+				return b.Filled(at, providertest.With("account", "other"))
+			},
+			"sign-out": func(t *testing.T, b *providertest.Browser) *http.Request {
+				b.SignIn("ada").Authorize(rp, "openid")
+				return b.Filled(p.URL(web.PathSignOut), providertest.With("decision", "signout"))
+			},
+		} {
+			t.Run(step, func(t *testing.T) {
+				b := p.In(t).Browser()
+				good := reach(t, b)
+				refuseForeign(t, p, b, good, foreign)
+				if step == "sign-out" {
+					b.Authorize(rp.In(t), "openid", silently) // nobody was signed out
+				}
+				b.Send(good).WantStatus(http.StatusSeeOther)
+			})
+		}
+	})
+}
+
+// A forged form is one that another site sends, or has somebody's browser send.
+type forged struct {
+	form   url.Values
+	header http.Header
+	to     *url.URL
+}
+
+var forgeries = map[string]func(f forged){
+	"no token":       func(f forged) { f.form.Del("form_token") },
+	"an empty token": func(f forged) { f.form.Set("form_token", "") },
+	"the token in the URL": func(f forged) {
+		f.to.RawQuery += "&form_token=" + url.QueryEscape(f.form.Get("form_token"))
+		f.form.Del("form_token")
+	},
+	"an origin that is null":      func(f forged) { f.from("null", "") },
+	"null from another site":      func(f forged) { f.from("null", "cross-site") },
+	"another origin":              func(f forged) { f.from("https://evil.example", "cross-site") },
+	"another origin, unsaid site": func(f forged) { f.from("https://evil.example", "") },
+	"another origin, lying site":  func(f forged) { f.from("https://evil.example", "same-origin") },
+	"our host, another scheme":    func(f forged) { f.from("https://"+f.to.Host, "") },
+	"our host, another port":      func(f forged) { f.from("http://"+f.to.Hostname()+":1", "") },
+	"our origin, and it goes on":  func(f forged) { f.from("http://"+f.to.Host+".evil.example", "") },
+	"another site":                func(f forged) { f.from("", "cross-site") },
+	"a neighbour":                 func(f forged) { f.from("", "same-site") },
+	"nothing but the cookies": func(f forged) {
+		f.from("", "")
+		f.form.Del("form_token")
+	},
+}
+
+func (f forged) from(origin, site string) {
+	for name, value := range map[string]string{"Origin": origin, "Sec-Fetch-Site": site} {
+		f.header.Del(name)
+		if value != "" {
+			f.header.Set(name, value)
+		}
+	}
+}
+
+// refuseForeign forges a good request in every way there is.
+func refuseForeign(t *testing.T, p *providertest.P, b *providertest.Browser, good *http.Request, foreignToken string) {
+	t.Helper()
+	body, err := good.GetBody()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func(change func(forged)) *http.Request {
+		form, err := url.ParseQuery(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := forged{form: form, header: good.Header.Clone(), to: new(url.URL)}
+		*f.to = *good.URL
+		change(f)
+		r := rawRequest(t, http.MethodPost, f.to.String(), f.form)
+		r.Header = f.header
+		return r
+	}
+	wantForbidden := func(how string, a *providertest.Answer) {
+		t.Helper()
+		if a.Status != http.StatusForbidden || len(a.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s: %s %v, want status 403 and no cookie", how, a, a.Header.Values("Set-Cookie"))
+		}
+	}
+	for how, change := range forgeries {
+		wantForbidden(how, b.Send(again(change)))
+	}
+	wantForbidden("another browser's token", b.Send(again(func(f forged) { f.form.Set("form_token", foreignToken) })))
+	wantForbidden("without its cookies", p.Send(again(func(forged) {})))
+}
