@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ type Provider struct {
 	cfg      ServerConfig
 	log      *slog.Logger
 	now      func() time.Time
+	routes   []web.Route
 	handler  http.Handler
 	registry *prometheus.Registry
 	draining atomic.Bool
@@ -65,12 +67,16 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		Web: w, Store: store, Flow: services.Flow, Directory: services.Directory,
 		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now,
 	})
-	p.handler = join(w, protocol.Routes(), people.Routes(), []web.Route{w.Assets()})
+	p.routes = slices.Concat(protocol.Routes(), people.Routes(), []web.Route{w.Assets()})
+	p.handler = join(w, p.routes)
 	return p, nil
 }
 
 // Handler serves everything that the public sees.
 func (p *Provider) Handler() http.Handler { return p.handler }
+
+// Routes is every surface's table of routes, joined; it must not be changed.
+func (p *Provider) Routes() []web.Route { return p.routes }
 
 // Registry has the metrics.
 func (p *Provider) Registry() *prometheus.Registry { return p.registry }

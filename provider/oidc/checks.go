@@ -79,7 +79,7 @@ func checkRedirectURI(_ context.Context, a *asked) error {
 	case len(registered) == 1 && !slices.Contains(words(a.params.Get("scope")), "openid"):
 		a.RedirectURI = registered[0] // RFC 6749 section 3.1.2.3; OIDC always wants it sent
 	default:
-		return diagnosed(engine.Refuse("invalid_request", "The parameter redirect_uri is missing."), redirectMismatch(a.client, "(none)"))
+		return diagnosed(engine.Refuse("invalid_request", "The parameter redirect_uri is missing."), missingRedirect(a.client))
 	}
 	// What every answer needs from here on, a refusal by the next check too.
 	a.State, a.StateSent = a.params.Get("state"), a.params.Has("state")
@@ -174,7 +174,7 @@ func checkResource(ctx context.Context, a *asked) error {
 	if err != nil {
 		var refused *engine.Error
 		if errors.As(err, &refused) {
-			return diagnosed(refused, resourceMismatch(a.client, a.params["resource"]))
+			return diagnosed(refused, a.h.resourceMismatch(ctx, a.client, a.params["resource"]))
 		}
 		return err
 	}

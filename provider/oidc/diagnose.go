@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,15 +50,19 @@ func patch(c *storage.Client, member, value string) string {
 	return "echo " + shellQuote(`{"`+member+`": `+value+`}`) + " | doorstep client update " + c.ID + " --file -"
 }
 
+// show is the command that tells what is registered, for what no change of the
+// registration mends.
+func show(c *storage.Client) string { return "doorstep client show " + c.ID }
+
 // shellQuote quotes s for a POSIX shell.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // list is a JSON array of what is registered and what is missing.
 func list(registered []string, missing string) string {
-	all := append(append([]string{}, registered...), missing)
+	all := append(slices.Clone(registered), missing)
 	quoted := make([]string, len(all))
 	for i, s := range all {
-		quoted[i] = `"` + printable(s) + `"`
+		quoted[i] = `"` + visible(s) + `"`
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
@@ -75,6 +80,14 @@ func redirectMismatch(c *storage.Client, uri string) web.Diagnosis {
 		Problem: "The redirect_uri is not registered for the client. It is compared character by character: scheme, host, port, path and slash at the end.",
 		Arrived: []string{"redirect_uri=" + uri}, Registered: c.Metadata.V.RedirectURIs,
 		Command: patch(c, "redirect_uris", list(c.Metadata.V.RedirectURIs, uri)),
+	}
+}
+
+func missingRedirect(c *storage.Client) web.Diagnosis {
+	return web.Diagnosis{
+		Problem: "The client must send redirect_uri, one of those that are registered for it.",
+		Arrived: []string{"redirect_uri=(none)"}, Registered: c.Metadata.V.RedirectURIs,
+		Command: show(c),
 	}
 }
 
@@ -97,7 +110,7 @@ func missingPKCE(c *storage.Client) web.Diagnosis {
 		Problem:    "The client must use PKCE: send code_challenge and code_challenge_method=S256, and code_verifier with the code. Every maintained library has a switch for it.",
 		Arrived:    []string{"code_challenge=(none)"},
 		Registered: []string{"require_pkce=true"},
-		Command:    "doorstep client show " + c.ID,
+		Command:    show(c),
 	}
 	if c.Metadata.V.TokenEndpointAuthMethod != authNone {
 		d.Problem += " An old client that cannot, and keeps a secret, can be let off."
@@ -110,24 +123,43 @@ func scopeMismatch(c *storage.Client, scope string) web.Diagnosis {
 	return web.Diagnosis{
 		Problem: "The scope is not registered for the client. A scope of an API must belong to a resource first (doorstep resource list).",
 		Arrived: []string{"scope=" + scope}, Registered: words(c.Metadata.V.Scope),
-		Command: patch(c, "scope", `"`+c.Metadata.V.Scope+" "+printable(scope)+`"`),
+		Command: patchScope(c, scope),
 	}
 }
 
-func resourceMismatch(c *storage.Client, resources []string) web.Diagnosis {
-	return web.Diagnosis{
-		Problem: "The client has no access to the resource. It gets one by registering a scope that belongs to it.",
-		Arrived: resources, Registered: words(c.Metadata.V.Scope),
-		Command: "doorstep resource list; doorstep client show " + c.ID,
+// patchScope is the command that lets the client ask for more scopes.
+func patchScope(c *storage.Client, more ...string) string {
+	return patch(c, "scope", `"`+visible(strings.Join(append(words(c.Metadata.V.Scope), more...), " "))+`"`)
+}
+
+// resourceMismatch explains a resource that the client may not use, or that
+// nobody registered.
+func (h *Handler) resourceMismatch(ctx context.Context, c *storage.Client, asked []string) web.Diagnosis {
+	registered := words(c.Metadata.V.Scope)
+	d := web.Diagnosis{
+		Problem:    "The client has no access to the resource, or the authorization was not for it. Access comes with a registered scope that belongs to the resource.",
+		Registered: registered, Command: "doorstep resource list; " + show(c),
 	}
+	isRegistered := func(scope string) bool { return slices.Contains(registered, scope) }
+	for _, audience := range asked {
+		d.Arrived = append(d.Arrived, "resource="+audience)
+		if r, err := h.Clients.Resource(ctx, audience); err == nil && !slices.ContainsFunc(r.Scopes, isRegistered) {
+			d.Command = patchScope(c, r.Scopes...)
+		}
+	}
+	return d
 }
 
 func responseTypeMismatch(c *storage.Client, responseType string) web.Diagnosis {
-	return web.Diagnosis{
-		Problem: "Only response_type=code is served, to clients that registered it. Implicit and hybrid flows put tokens into URLs.",
+	d := web.Diagnosis{
+		Problem: "Only response_type=code is served, to clients that registered it. Implicit and hybrid flows put tokens into URLs: switch the client to code.",
 		Arrived: []string{"response_type=" + responseType}, Registered: c.Metadata.V.ResponseTypes,
-		Command: patch(c, "response_types", `["code"]`),
+		Command: show(c),
 	}
+	if responseType == "code" {
+		d.Command = patch(c, "response_types", `["code"]`)
+	}
+	return d
 }
 
 func grantTypeMismatch(c *storage.Client, grantType string) web.Diagnosis {
@@ -139,31 +171,71 @@ func grantTypeMismatch(c *storage.Client, grantType string) web.Diagnosis {
 }
 
 func authMethodMismatch(c *storage.Client, method string) web.Diagnosis {
-	return web.Diagnosis{
+	registered := c.Metadata.V.TokenEndpointAuthMethod
+	d := web.Diagnosis{
 		Problem: "The client authenticated in another way than it registered.",
-		Arrived: []string{"token_endpoint_auth_method=" + method}, Registered: []string{"token_endpoint_auth_method=" + c.Metadata.V.TokenEndpointAuthMethod},
+		Arrived: []string{"token_endpoint_auth_method=" + method}, Registered: []string{"token_endpoint_auth_method=" + registered},
 		Command: patch(c, "token_endpoint_auth_method", `"`+method+`"`),
 	}
+	switch {
+	case registered == authNone:
+		d.Problem += " It is a public one: it sends client_id in the body, and no secret. One with a secret is another client."
+		d.Command = show(c)
+	case method == authNone:
+		d.Problem += " It sent no secret, and has one."
+		d.Command = show(c)
+	}
+	return d
 }
 
 func wrongSecret(c *storage.Client) web.Diagnosis {
 	return web.Diagnosis{
-		Problem: "The secret is not one of the client's. It is shown once, when the client is created; in a Basic header both id and secret are form-encoded first.",
+		Problem: "The secret is not one of the client's. It is shown once, when the client is created; in a Basic header both id and secret are form-encoded first. A lost one is replaced by deleting the client and creating it again.",
 		Arrived: []string{"client_secret=(hidden)"}, Registered: []string{strconv.Itoa(len(c.Secrets.V)) + " secret(s)"},
-		Command: "doorstep client show " + c.ID + "; a lost secret is replaced by deleting the client and creating it again",
+		Command: show(c),
 	}
 }
 
-// explainGrant says why a code or refresh token may have been refused.
-func explainGrant(c *storage.Client, in *engine.TokenRequest, err error) error {
+// explain says what a token request was refused for, where the client alone
+// cannot know.
+func (h *Handler) explain(ctx context.Context, in *engine.TokenRequest, err error) error {
 	var refused *engine.Error
-	if !errors.As(err, &refused) || refused.Code != "invalid_grant" {
+	if !errors.As(err, &refused) {
 		return err
 	}
+	switch refused.Code {
+	case "invalid_grant":
+		return diagnosed(err, deadGrant(in.Client, in))
+	case "invalid_scope":
+		return diagnosed(err, scopeRefused(in.Client, words(in.Form.Get("scope"))))
+	case "invalid_target":
+		return diagnosed(err, h.resourceMismatch(ctx, in.Client, in.Form["resource"]))
+	}
+	return err
+}
+
+// scopeRefused says which scope is not registered, or why a registered one may be
+// refused all the same.
+func scopeRefused(c *storage.Client, asked []string) web.Diagnosis {
+	registered := words(c.Metadata.V.Scope)
+	for _, scope := range asked {
+		if !slices.Contains(registered, scope) {
+			return scopeMismatch(c, scope)
+		}
+	}
+	return web.Diagnosis{
+		Problem: "The scope is registered for the client, but not to be had here: a refresh narrows what was granted, and client_credentials has the scopes of one resource and none of OpenID Connect.",
+		Arrived: []string{"scope=" + strings.Join(asked, " ")}, Registered: registered,
+		Command: show(c),
+	}
+}
+
+// deadGrant says why a code or refresh token may have been refused.
+func deadGrant(c *storage.Client, in *engine.TokenRequest) web.Diagnosis {
 	d := web.Diagnosis{
 		Problem: "The refresh token was used before, has expired, was revoked, or belongs to another client.",
 		Arrived: []string{"grant_type=" + in.GrantType}, Registered: []string{"client_id=" + c.ID},
-		Command: "doorstep client show " + c.ID,
+		Command: show(c),
 	}
 	if in.GrantType == engine.GrantCode {
 		d.Problem = "The code was used before, is older than a minute, was made for another client, or redirect_uri or code_verifier differ from the authorization request. " +
@@ -171,7 +243,7 @@ func explainGrant(c *storage.Client, in *engine.TokenRequest, err error) error {
 		d.Arrived = append(d.Arrived, "redirect_uri="+in.Form.Get("redirect_uri"), "code_verifier="+present(in.Form.Has("code_verifier")))
 		d.Registered = append(d.Registered, c.Metadata.V.RedirectURIs...)
 	}
-	return diagnosed(err, d)
+	return d
 }
 
 func present(yes bool) string {
@@ -192,9 +264,9 @@ func (h *Handler) AllowOrigin(r *http.Request, origin string) bool {
 	}
 	if !ok {
 		web.Log(r.Context()).Diagnose(web.Diagnosis{
-			Problem: "A page called from an origin that is no registered redirect's, so the browser kept the answer from it (CORS).",
+			Problem: "A page called from an origin that is no registered redirect's, so the browser kept the answer from it (CORS). Register a redirect_uri of that origin for the page's client.",
 			Arrived: []string{"Origin: " + origin},
-			Command: `doorstep client list; then add a redirect_uri of that origin: echo '{"redirect_uris": ["` + printable(origin) + `/callback"]}' | doorstep client update ID --file -`,
+			Command: "doorstep client list",
 		})
 	}
 	return ok
@@ -204,8 +276,8 @@ func (h *Handler) AllowOrigin(r *http.Request, origin string) bool {
 // issuer's: the client was configured with something else.
 func (h *Handler) wrongIssuer(arrived string) web.Diagnosis {
 	return web.Diagnosis{
-		Problem: "The metadata was asked for at an address that is not the issuer's. Clients compare the issuer character by character: scheme, host, port, path, no slash at the end.",
+		Problem: "The metadata was asked for at an address that is not the issuer's. Clients compare the issuer character by character: scheme, host, port, path, no slash at the end. Give the client exactly this one, or set DOORSTEP_ISSUER to the address that clients use.",
 		Arrived: []string{arrived}, Registered: []string{"issuer=" + h.issuer},
-		Command: "doorstep config print; configure the client with exactly this issuer, or set DOORSTEP_ISSUER to the address that clients use",
+		Command: "doorstep config print",
 	}
 }

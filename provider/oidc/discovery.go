@@ -1,10 +1,12 @@
 package oidc
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -107,13 +109,12 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", etag)
-	if r.Header.Get("If-None-Match") == etag {
-		w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.Keys.MaxAge().Seconds())))
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	return writeDocument(w, body, int(h.Keys.MaxAge().Seconds()))
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.Keys.MaxAge().Seconds())))
+	header.Set("ETag", etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // answers If-None-Match (RFC 9110 section 13.1.2)
+	return nil
 }
 
 // writeDocument writes a public document that caches may keep for age seconds.

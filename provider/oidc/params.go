@@ -47,15 +47,20 @@ func single(in url.Values) (url.Values, error) {
 	return in, nil
 }
 
-// printable cuts a name from outside down to what may stand in an error
-// description (RFC 6749 section 5.2: no quotes, no backslash, ASCII).
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+// visible replaces what may not stand in an error description (RFC 6749 section
+// 5.2: no quotes, no backslash, ASCII), which needs no escape in JSON either.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// printable cuts a name from outside down to what an error description has room for.
+func printable(s string) string {
+	s = visible(s)
 	if len(s) > 60 {
 		s = s[:60] + "..."
 	}

@@ -44,7 +44,7 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	out, err := h.Engine.Token(ctx, in)
 	if err != nil {
-		return explainGrant(client, in, err)
+		return h.explain(ctx, in, err)
 	}
 	web.Log(ctx).Set("grant_id", string(out.GrantID))
 	h.issued.WithLabelValues(in.GrantType).Inc()

@@ -64,8 +64,8 @@ func (w *Web) fail(route Route, rw http.ResponseWriter, r *http.Request, err err
 			return
 		}
 	}
-	if errors.Is(err, errMethod) {
-		rw.Header().Set("Allow", strings.Join(route.Methods(), ", "))
+	if methods := route.Methods(); errors.Is(err, errMethod) && len(methods) > 0 {
+		rw.Header().Set("Allow", strings.Join(methods, ", "))
 	}
 	switch {
 	case route.Error != nil:

@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rs/cors"
 
@@ -67,11 +69,22 @@ func (w *Web) NotFound() http.Handler {
 	}})
 }
 
-// MethodNotAllowed answers requests with a method that the path does not know.
-func (w *Web) MethodNotAllowed() http.Handler {
-	return w.Handle(Route{Path: "none", Dialect: HTML, Handler: func(http.ResponseWriter, *http.Request) error {
+// MethodNotAllowed answers requests with a method that none of these routes
+// knows, all of one path, as the first of them would; the answer names theirs
+// (RFC 9110 section 15.5.6).
+func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
+	var allowed []string
+	for _, route := range routes {
+		allowed = append(allowed, route.Methods()...)
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(slices.Compact(allowed), ", ")
+	refuse := Route{Path: routes[0].Path, Dialect: routes[0].Dialect, Error: routes[0].Error}
+	refuse.Handler = func(rw http.ResponseWriter, _ *http.Request) error {
+		rw.Header().Set("Allow", allow)
 		return errMethod
-	}})
+	}
+	return w.Handle(refuse)
 }
 
 // serve gives the request its state and its standing headers, and tells of it

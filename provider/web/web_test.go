@@ -293,9 +293,10 @@ func TestMethodsThatARouteDoesNotKnowAreRefused(t *testing.T) {
 		t.Errorf("no route: %d", rec.Code)
 	}
 	rec = httptest.NewRecorder()
-	e.MethodNotAllowed().ServeHTTP(rec, post("/", ""))
-	if rec.Code != 405 {
-		t.Errorf("other method: %d", rec.Code)
+	e.MethodNotAllowed(Route{Method: "GET", Path: "/", Dialect: HTML}, Route{Method: "POST", Path: "/", Dialect: HTML}).
+		ServeHTTP(rec, httptest.NewRequest(http.MethodDelete, "/", nil))
+	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("other method: %d, Allow %q", rec.Code, rec.Header().Get("Allow"))
 	}
 }
 
