@@ -40,6 +40,7 @@ func startChromium() (context.Context, error) {
 	profile := filepath.Join(root, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
+		chromedp.Flag("disable-back-forward-cache", true), // chromedp loses sight of a page that comes back as it was
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE ::1"),

@@ -33,6 +33,7 @@ func site(t *testing.T) string {
 	page("/policy", 200, "default-src 'none'; img-src data:", `<script>1</script>`)
 	page("/missing", 200, open, `<img alt="" src=/nowhere.png>`)
 	page("/unlabelled", 200, open, `<input>`)
+	page("/wide", 200, open, `<style>div{width:400px}p{width:50px}button{height:20px}</style><div>wide</div><p>unbreakable</p><button>low</button>`)
 	page("/scheme", 200, open, `<style>p{display:none}@media (prefers-color-scheme: dark){p{display:block}}</style><p id=dark>dark</p>`)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -62,6 +63,10 @@ func TestBrowserWalks(t *testing.T) {
 	if status := p.Open(home + "/error"); status != 418 {
 		t.Errorf("status %d, want that of the page", status)
 	}
+	if status := p.Back(); status != 200 || p.Text("#done") != "done" {
+		t.Errorf("back: status %d at %s", status, p.URL())
+	}
+	p.Open(home + "/good")
 	p.Axe()
 }
 
@@ -85,6 +90,11 @@ func TestBrowserNoticesProblems(t *testing.T) {
 	p.Open(home + "/unlabelled")
 	if violations := p.axe(); len(violations) != 1 || !strings.Contains(violations[0], "label") {
 		t.Errorf("axe found %q, want the missing label", violations)
+	}
+	p.Narrow(320).Open(home + "/wide")
+	if misfits := strings.Join(p.misfits(), "\n"); !strings.Contains(misfits, "sideways") || !strings.Contains(misfits, "window: <div>") ||
+		!strings.Contains(misfits, "long words: <p>") || !strings.Contains(misfits, "20 pixels high: <button>") {
+		t.Errorf("misfits:\n%s", misfits)
 	}
 }
 

@@ -132,14 +132,26 @@ func (p *Page) Open(url string) int {
 // waits for that page and returns its status.
 func (p *Page) Follow(selector string) int {
 	p.t.Helper()
+	return p.arrive("follow "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Back goes back by one page, which is fetched again, and returns its status.
+func (p *Page) Back() int {
+	p.t.Helper()
+	return p.arrive("go back", chromedp.NavigateBack())
+}
+
+// arrive does what leads to another page and returns that page's status.
+func (p *Page) arrive(what string, step chromedp.Action[chromedp.Void]) int {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, within)
 	defer cancel()
-	response, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
+	response, err := chromedp.RunResponse(ctx, step)
 	if err == nil && response == nil {
 		err = errors.New("no response")
 	}
 	if err != nil {
-		p.fail("follow "+selector, err)
+		p.fail(what, err)
 	}
 	return int(response.Status)
 }
@@ -262,6 +274,7 @@ func (p *Page) emulate(set func(ctx context.Context) error) *Page {
 var axeScript string
 
 // Axe fails the test for every rule of WCAG 2.2 A and AA that the page breaks.
+// It is a script: a page without script cannot be asked.
 func (p *Page) Axe() {
 	p.t.Helper()
 	for _, violation := range p.axe() {
@@ -274,4 +287,29 @@ func (p *Page) axe() []string {
 	evaluate[bool](p, axeScript+"; true")
 	return evaluate[[]string](p, `axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}).then(
 		found => found.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')))`)
+}
+
+// Fits fails the test for everything that is wider than the window, for words
+// that are longer than their place, and for controls less than 44 pixels high.
+func (p *Page) Fits() {
+	p.t.Helper()
+	for _, misfit := range p.misfits() {
+		p.t.Errorf("%s\n\tin a window of %s pixels at %s", misfit, p.Eval("innerWidth"), p.URL())
+	}
+}
+
+func (p *Page) misfits() []string {
+	p.t.Helper()
+	return evaluate[[]string](p, `(() => {
+		const found = [], say = (e, what) => found.push(what + ': ' + e.outerHTML.slice(0, 120));
+		if (document.documentElement.scrollWidth > innerWidth) say(document.documentElement, 'scrolls sideways');
+		for (const e of document.querySelectorAll('body *:not(svg *)')) {
+			const r = e.getBoundingClientRect();
+			if (r.width && (r.left < -.5 || r.right > innerWidth + .5)) say(e, 'leaves the window');
+			const text = [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+			if (text && e.clientWidth && e.scrollWidth > e.clientWidth + 1) say(e, 'has too long words');
+			if (r.height && r.height < 43.5 && e.matches('button, .btn, .choice, .input, footer a')) say(e, 'is ' + r.height + ' pixels high');
+		}
+		return found;
+	})()`)
 }
