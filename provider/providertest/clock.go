@@ -18,8 +18,11 @@ type Clock struct {
 func NewClock() *Clock { return &Clock{now: clockStart} }
 
 // NewClockAt returns a clock at the given time. A real browser counts the age
-// of its cookies itself: its tests begin at time.Now().
-func NewClockAt(start time.Time) *Clock { return &Clock{now: start.UTC()} }
+// of its cookies itself: its tests begin at time.Now(). A clock that stands still
+// must not stand between two moments that a database can keep.
+func NewClockAt(start time.Time) *Clock {
+	return &Clock{now: start.UTC().Truncate(time.Microsecond)}
+}
 
 // Now returns the time. It has the shape that every room's constructor takes.
 func (c *Clock) Now() time.Time {

@@ -1,0 +1,207 @@
+package provider_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// A site is the client's own, on another origin than ours.
+type site struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	answers []url.Values // to authorization requests, as they came
+}
+
+// openSite opens a site that shows how it got an answer. It takes an answer at
+// /kept without leaving our page.
+func openSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if r.Form.Has("iss") {
+			s.answers = append(s.answers, r.Form)
+		}
+		if r.URL.Path == "/kept" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Client</title><link rel="icon" href="data:,"><h1>%s, code %v</h1>
+			<form method="post" action="%s"><button>Win a car</button></form>`, r.Method, r.PostForm.Has("code") || r.URL.Query().Has("code"), r.URL.Query().Get("target"))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// codes returns the codes that the client got so far.
+func (s *site) codes() (codes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.answers {
+		codes = append(codes, a["code"]...)
+	}
+	return codes
+}
+
+// at makes the site a client's redirect.
+func (s *site) at(path string) func(*clients.Registration) {
+	return func(r *clients.Registration) {
+		r.RedirectURIs, r.PostLogoutRedirectURIs = []string{s.URL + path}, []string{s.URL + "/bye"}
+		r.ResponseModes = []string{"query", "form_post"}
+	}
+}
+
+// A scene is a page in one of its states.
+type scene struct {
+	name    string
+	status  int
+	heading string // the message that is its h1; "" where it has a name in it
+	has     string // a selector of what no other state has
+	enter   func(*tour) int
+}
+
+// tour goes through all scenes in one browser, in this order.
+type tour struct {
+	*providertest.Page
+	p, dev            *providertest.P // dev is one whose error pages tell developers more
+	site              *site
+	rp, verbose, post *providertest.RP // a client; one with a long name; one that gets its answers in forms
+}
+
+const scopes = "openid profile email address phone offline_access bookings:read bookings:write"
+
+var scenes = []scene{
+	{"home", 200, "welcome.title", "", func(v *tour) int { return v.Open(v.p.URL("/")) }},
+	{"signed-out", 200, "signedout.title", "", func(v *tour) int { return v.Open(v.p.URL(web.PathSignedOut)) }},
+	{"error-other-browser", 403, "error.other_browser.title", "", func(v *tour) int { return v.Open(v.p.URL(web.PathSignIn + "?i=" + string(storage.NewID()))) }},
+	{"error-not-found", 404, "error.not_found.title", "", func(v *tour) int { return v.Open(v.p.URL("/nowhere")) }},
+	{"error-client", 400, "error.client_error.title", "main > :only-child", func(v *tour) int { return v.Open(v.p.URL(web.PathAuthorize + "?client_id=nobody")) }},
+	{"error-unknown-client", 400, "error.client_error.title", ".diagnosis", func(v *tour) int { return v.Open(v.dev.URL(web.PathAuthorize + "?client_id=nobody")) }},
+	{"error-redirect", 400, "error.client_error.title", ".diagnosis", (*tour).mistake},
+	{"error-forbidden", 403, "error.forbidden.title", "", (*tour).lured},
+	{"signin", 200, "signin.title", "#identifier[autofocus]", func(v *tour) int { return v.Open(v.rp.AuthorizationURL(scopes)) }},
+	{"signin-empty", 422, "signin.title", "#problem a[href='#identifier']", func(v *tour) int { return v.Follow(submit) }},
+	{"signin-wrong", 422, "signin.title", "#problem a[href='#password']", func(v *tour) int { return v.prove("ada@example.com", "not hers") }},
+	{"signin-throttled", 429, "signin.title", "#problem :not(a)", func(v *tour) int { return v.prove("eve@example.com", "anything") }},
+	{"error-expired", 404, "error.expired.title", "", func(v *tour) int { return v.Open(v.p.URL(web.PathSignIn + "?i=" + string(storage.NewID()))) }},
+	{"signin-long", 200, "signin.title", "#password[autofocus]", func(v *tour) int {
+		return v.Open(v.verbose.AuthorizationURL(scopes, providertest.With("login_hint", longName+"@example.com")))
+	}},
+	{"consent-long", 200, "", "button[value=allow]", func(v *tour) int { return v.prove(longName+"@example.com", providertest.Password) }},
+	{"choose-one", 200, "choose.title", "button[value=other]", func(v *tour) int { return v.ask("select_account") }},
+	{"consent", 200, "", "button[value=allow]", func(v *tour) int {
+		v.Follow("button[value=other]")
+		return v.prove("ada@example.com", providertest.Password)
+	}},
+	{"choose", 200, "choose.title", "li:nth-child(3) button[value=other]", func(v *tour) int { return v.ask("select_account") }},
+	{"reauth", 200, "signin.again.title", "input[readonly]", func(v *tour) int { return v.ask("login") }},
+	{"reauth-wrong", 422, "signin.again.title", "#problem", func(v *tour) int { v.Fill("#password", "not hers"); return v.Follow(submit) }},
+	{"home-known", 200, "", "a[href='/signout']", func(v *tour) int { return v.Open(v.p.URL("/")) }},
+	{"signout", 200, "signout.title", "button[value=stay]", func(v *tour) int { return v.Follow("a[href='/signout']") }},
+	{"signout-client", 200, "signout.title", "form[action*='?i=']", func(v *tour) int {
+		return v.Open(v.p.URL(web.PathEndSession + "?client_id=verbose&post_logout_redirect_uri=" + v.site.URL + "/bye"))
+	}},
+	{"form-post", 200, "formpost.title", "input[name=code]", func(v *tour) int {
+		return v.Open(v.post.AuthorizationURL("openid", providertest.With("response_mode", "form_post")))
+	}},
+}
+
+const (
+	submit   = "button.primary"
+	longName = "maximiliana-wolfeschlegelsteinhausenbergerdorff-of-the-hill"
+)
+
+func (v *tour) prove(identifier, password string) int {
+	v.Fill("#identifier", identifier)
+	v.Fill("#password", password)
+	return v.Follow(submit)
+}
+
+func (v *tour) ask(prompt string) int {
+	return v.Open(v.rp.AuthorizationURL(scopes, providertest.With("prompt", prompt)))
+}
+
+// mistake is a client's, with an address as long as they are.
+func (v *tour) mistake() int {
+	redirect := v.site.URL + "/callback/" + strings.Repeat("tenant-of-the-shop/", 8) + "?x=" + strings.Repeat("0", 80)
+	return v.Open(v.dev.URL(web.PathAuthorize + "?client_id=web&response_type=code&scope=openid&redirect_uri=" + url.QueryEscape(redirect)))
+}
+
+// lured presses a button on another site that sends one of our forms.
+func (v *tour) lured() int {
+	v.Open(v.site.URL + "/?target=" + url.QueryEscape(v.p.URL(web.PathSignOut)))
+	return v.Follow("button")
+}
+
+// TestBrowserPages looks at every page in every state: axe finds nothing (WCAG 2.2
+// AA), the browser has nothing to complain about (CSP among it), nothing is too
+// wide for a small phone, and the words are those of the person's language.
+func TestBrowserPages(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	dev := providertest.Start(t, providertest.At(time.Now()), providertest.Configure(func(c *provider.Config) { c.Web.Developer = true }))
+	s := openSite(t)
+	p.Resource("https://bookings.example", "bookings:read", "bookings:write")
+	theirs := providertest.Scope("bookings:read", "bookings:write")
+	rp, post := p.Client("web", s.at("/callback"), theirs), p.Client("post", s.at("/kept"), providertest.FirstParty)
+	verbose := p.Client("verbose", s.at("/callback"), theirs, func(r *clients.Registration) {
+		r.Name = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch Bicycle & Perambulator Repairs"
+	})
+	dev.Client("web", s.at("/callback"))
+	for _, name := range []string{"ada", longName} {
+		p.Person(name)
+	}
+	for range throttle.SignInStrangers.Burst {
+		if err := p.Throttle.Take(t.Context(), throttle.SignInStrangers, "eve@example.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words, err := templates.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, look := range map[string]func(*providertest.Page) string{
+		"light":          func(*providertest.Page) string { return "en" },
+		"dark":           func(page *providertest.Page) string { page.Dark(); return "en" },
+		"narrow-swedish": func(page *providertest.Page) string { page.Narrow(320).Language("sv"); return "sv" },
+		"narrow-spanish": func(page *providertest.Page) string { page.Narrow(320).Dark().Language("es"); return "es" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := providertest.Chromium(t)
+			lang := look(page)
+			v := &tour{Page: page, p: p.In(t), dev: dev.In(t), site: s, rp: rp.In(t), verbose: verbose.In(t), post: post.In(t)}
+			for _, scene := range scenes {
+				if status := scene.enter(v); status != scene.status || scene.has != "" && !v.Has(scene.has) {
+					t.Fatalf("%s: status %d at %s, want %d with %s: %s", scene.name, status, v.URL(), scene.status, scene.has, v.Text("body"))
+				}
+				if got := v.Text("h1"); scene.heading != "" && got != words.Text(lang, scene.heading) {
+					t.Errorf("%s: the heading is %q, want %q", scene.name, got, words.Text(lang, scene.heading))
+				}
+				v.Screenshot(scene.name)
+				v.Fits()
+				if lang == "en" { // light and dark
+					v.Axe()
+				}
+			}
+		})
+	}
+}
