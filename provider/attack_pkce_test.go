@@ -63,8 +63,7 @@ func TestAttack11VerifierAndChallengeComeTogether(t *testing.T) {
 			rp.Exchange(code, providertest.Without("code_verifier")).WantStatus(http.StatusBadRequest).WantError("invalid_grant")
 			if rp.ID != "old" {
 				for _, missing := range [][]string{{"code_challenge", "code_challenge_method"}, {"code_challenge"}, {"code_challenge_method"}} {
-					without := func(name string) providertest.Param { return providertest.Without(name) }
-					browser.Ask(rp, "openid", without(missing[0]), without(missing[len(missing)-1])).WantError("invalid_request")
+					browser.Ask(rp, "openid", providertest.Without(missing[0]), providertest.Without(missing[len(missing)-1])).WantError("invalid_request")
 				}
 				continue
 			}
