@@ -82,7 +82,6 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 		"asset":  func(name string) string { return assets().names[name] },
 		"icon":   iconFunc(icons),
 		"href":   safeHref,
-		"known":  func(identifier string) Account { return Account{Identifier: identifier} },
 		"target": formTarget,
 		"scope":  scopeWords,
 		"kind":   errorKind,

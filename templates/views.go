@@ -32,7 +32,8 @@ type SignIn struct {
 	Identifier string       // kept after a problem, or login_hint
 	Problem    string       // "" | "wrong" | "throttled" | "empty" | "busy" | "again" (please confirm that it is you)
 	RetryAfter int          // seconds, for "throttled" and "busy"; 0 reads "in a moment"
-	Reauth     bool         // the person is known and proves again: the identifier is shown, not asked
+	Reauth     bool         // the person is known and proves again: Who is shown, no identifier asked
+	Who        Account      // with Reauth; Identifier is theirs
 	Demo       *DemoAccount // set by `doorstep demo` alone
 	CancelHref string       // back to the app with access_denied; "" shows no link
 }
@@ -98,7 +99,7 @@ type Error struct {
 }
 
 // Diagnosis is for the developer of a client, in the demo only: what arrived, what is registered, and the command that
-// mends it. Its words are the caller's.
+// mends it. Its words are the caller's, in English.
 type Diagnosis struct {
 	Problem             string
 	Arrived, Registered []string

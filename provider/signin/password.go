@@ -132,7 +132,7 @@ func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.An
 	page.Base, page.Form = h.base(r, a), h.form(w, r, web.PathSignIn, a)
 	page.ClientName, page.CancelHref, page.Demo = clientName(a.Client), h.stepPath(pathCancel, a), h.cfg.Demo
 	if a.Reauth && a.SignIn != nil {
-		page.Reauth, page.Identifier = true, a.SignIn.Identifier
+		page.Reauth, page.Who, page.Identifier = true, account(a.SignIn), a.SignIn.Identifier
 	}
 	if len(page.Identifier) > maxIdentifier {
 		page.Identifier = ""
