@@ -40,7 +40,7 @@ var errDraining = errors.New("draining: no new requests, please")
 // nil, is called once every listener is open.
 func (p *Provider) Run(ctx context.Context, ready func()) error {
 	p.cfg.setDefaults()
-	listeners, servers, err := p.listen()
+	listeners, servers, err := p.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,15 +65,17 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	return p.drain(servers)
+	return p.drain(context.WithoutCancel(ctx), servers)
 }
 
 // drain ends what is under way; what takes longer than the limit is cut.
-func (p *Provider) drain(servers []*http.Server) error {
+func (p *Provider) drain(ctx context.Context, servers []*http.Server) error {
 	p.draining.Store(true)
 	p.log.Info("draining", slog.Duration("limit", p.cfg.Drain))
-	time.Sleep(p.cfg.Notice)
-	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Drain)
+	notice := time.NewTimer(p.cfg.Notice)
+	defer notice.Stop()
+	<-notice.C
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Drain)
 	defer cancel()
 	var wait sync.WaitGroup
 	errs := make([]error, len(servers))
@@ -89,13 +91,13 @@ func (p *Provider) drain(servers []*http.Server) error {
 }
 
 // listen opens every listener, or none.
-func (p *Provider) listen() ([]net.Listener, []*http.Server, error) {
+func (p *Provider) listen(ctx context.Context) ([]net.Listener, []*http.Server, error) {
 	var (
 		listeners []net.Listener
 		servers   []*http.Server
 	)
 	open := func(addr string, h http.Handler, tlsConfig *tls.Config) error {
-		l, err := net.Listen("tcp", addr)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
