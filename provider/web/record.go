@@ -3,11 +3,13 @@ package web
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Record gathers what there is to tell of one request. It is safe for
@@ -109,9 +111,27 @@ func (w *Web) hidden(s string) string {
 	return base64.RawURLEncoding.EncodeToString(mac(w.logKey, s)[:9])
 }
 
+// shorten makes text from outside fit for the log: not too long, and with
+// nothing in it that a terminal obeys. JSON escapes the controls below U+0020
+// alone: U+009B begins a sequence like ESC [, U+202E turns the line around.
 func shorten(s string) string {
 	if len(s) > maxLogged {
 		s = s[:maxLogged] + "…"
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if !strings.ContainsFunc(s, unseen) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unseen(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
+
+// unseen spares those that JSON escapes.
+func unseen(r rune) bool { return r >= ' ' && !unicode.IsPrint(r) }
