@@ -77,8 +77,7 @@ func TestAttack63EveryByteOfAPasswordCounts(t *testing.T) {
 
 // RFC 9110 section 15.5.14: too much is not read; and what there is to hash is
 // bounded, the rest is sent away while there is still something to say it with.
-func TestAttack64SigningInCostsOnlySoMuch(t *testing.T) {
-	t.Parallel()
+func TestAttack64SigningInCostsOnlySoMuch(t *testing.T) { // alone: it watches the heap
 	const workers, queue, cost = 1, 3, 16 << 20
 	p := providertest.Start(t, providertest.Configure(func(c *provider.Config) {
 		c.Password = proof.PasswordConfig{Memory: cost >> 10, Time: 5, Threads: 1, Workers: workers, Queue: queue}

@@ -1,0 +1,166 @@
+package provider_test
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// OWASP ASVS 5.0 1.2.4: lists come in an order of ours; where a page begins is a
+// value, never a piece of SQL.
+func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		p.Client("web")
+		for _, name := range []string{"ada", "bob", "eve"} {
+			p.Person(name)
+		}
+		first, err := p.Directory.List(t.Context(), "", 2)
+		if err != nil || len(first) != 2 {
+			t.Fatalf("%d people, %v", len(first), err)
+		}
+		rest, err := p.Directory.List(t.Context(), first[1].ID, 2)
+		if err != nil || len(rest) != 1 || rest[0].ID <= first[1].ID {
+			t.Fatalf("the second page: %v, %v", rest, err)
+		}
+		for _, cursor := range hostileIDs(first[0].ID) {
+			if people, err := p.Directory.List(t.Context(), storage.ID(cursor), 10); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("after %q: %d people, %v", cursor, len(people), err)
+			}
+		}
+		for _, cursor := range []string{"zzz') OR ('1'='1", "zzz' OR '1'='1", "zzz\" OR 1=1 --", "zzz; DROP TABLE clients"} {
+			if some, err := p.Store.Clients(t.Context(), cursor, 10); err != nil || len(some) != 0 {
+				t.Errorf("after %q: %d clients, %v", cursor, len(some), err)
+			}
+		}
+	})
+	for _, at := range madeOrders(t) {
+		t.Errorf("%s: an order that is no literal", at)
+	}
+}
+
+// madeOrders finds calls of gorm's Order whose argument was put together.
+func madeOrders(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "storage", "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var found []string
+	literals := 0
+	for _, name := range files {
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if f, ok := call.Fun.(*ast.SelectorExpr); !ok || f.Sel.Name != "Order" {
+				return true
+			}
+			if _, ok := call.Args[0].(*ast.BasicLit); ok {
+				literals++
+			} else {
+				found = append(found, fset.Position(call.Pos()).String())
+			}
+			return true
+		})
+	}
+	if literals == 0 {
+		t.Error("no order was found at all")
+	}
+	return found
+}
+
+// hostileIDs are ids that are none, some of which a database would read as this one.
+func hostileIDs(id storage.ID) []string {
+	s := string(id)
+	return []string{
+		"1=1) OR (1=1", "1 OR 1=1", "' OR '1'='1", s + "' OR '1'='1", s + "' --", s + ") OR (1=1", "id = id", "0", "-1", "null", "true",
+		strings.ToUpper(s), "{" + s + "}", "urn:uuid:" + s, strings.ReplaceAll(s, "-", ""), " " + s, s + " ", s + "\n", "../" + s, s[:35],
+		strings.Repeat("a", 2000), "%s%s%s", "${jndi:ldap://x}", "{{.}}",
+	}
+}
+
+// OWASP ASVS 5.0 1.2.4, 8.2.2: gorm takes a string for a condition; an id that is
+// not in its one form names nothing, on every database alike.
+func TestAttack86StringIsNoCondition(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web")
+		ada := p.Person("ada")
+		ctx, now := t.Context(), storage.At(p.Clock.Now())
+		b := p.Browser().SignIn("ada")
+		b.Authorize(rp, "openid")
+		b.StopAt(web.PathAccount)
+		pending := b.Ask(rp, "openid", providertest.With("prompt", "select_account"))
+		own := storage.ID(pending.URL.Query().Get("i"))
+		b.Get(pending.URL.String()).WantStatus(http.StatusOK)
+
+		for _, id := range hostileIDs(own) {
+			q := "?" + url.Values{"i": {id}}.Encode()
+			for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathAuthorize, "/signin/cancel"} {
+				if a := b.Get(p.URL(path) + q); a.Status != http.StatusNotFound {
+					t.Errorf("%s?i=%q: %s", path, id, a)
+				}
+			}
+			if a := b.Send(b.Filled(pending.URL.String(), providertest.With("account", id))); a.Status != http.StatusNotFound {
+				t.Errorf("account %q: %s", id, a)
+			}
+			wantOwnPage(t, "client "+id, p.Get(web.PathAuthorize+"?"+url.Values{"client_id": {id}, "redirect_uri": {rp.RedirectURI}}.Encode()))
+			stranger := *rp
+			stranger.ID = id
+			if a := stranger.ClientCredentials(); a.Status != http.StatusUnauthorized && a.Status != http.StatusBadRequest {
+				t.Errorf("client %q: %s", id, a)
+			}
+		}
+		for _, id := range hostileIDs(ada.ID) {
+			if _, err := p.Directory.Show(ctx, id); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("person %q: %v", id, err)
+			}
+			if _, err := p.Clients.Show(ctx, id); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("client %q: %v", id, err)
+			}
+			wantNoRow(t, p.Store, storage.ID(id), now)
+		}
+	})
+}
+
+// wantNoRow asks every reader of the store that takes an id.
+func wantNoRow(t *testing.T, s *storage.Store, id storage.ID, now storage.Time) {
+	t.Helper()
+	ctx := t.Context()
+	_, person := s.Person(ctx, id)
+	_, session := s.Session(ctx, id)
+	_, grant := s.GrantByID(ctx, id)
+	_, interaction := s.Interaction(ctx, id, []byte("x"), now)
+	_, decision := s.DecisionByID(ctx, id)
+	_, history := s.HistoryOf(ctx, id)
+	_, password := s.PasswordOf(ctx, id)
+	_, consent := s.ConsentOf(ctx, id, "web")
+	_, device := s.DeviceKnown(ctx, id, id, now)
+	for what, err := range map[string]error{
+		"Person": person, "Session": session, "GrantByID": grant, "Interaction": interaction, "DecisionByID": decision,
+		"HistoryOf": history, "PasswordOf": password, "ConsentOf": consent, "DeviceKnown": device,
+		"DisablePerson": s.DisablePerson(ctx, id, now), "EndSession": s.EndSession(ctx, id, storage.At(now.Add(time.Second))),
+	} {
+		if !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%s of %q: %v, want not found", what, id, err)
+		}
+	}
+}
