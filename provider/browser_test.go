@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -204,4 +205,85 @@ func TestBrowserPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBrowserFormPost: the answer reaches the client in a form, never in a URL,
+// by itself or by the person's own press (OAuth 2.0 Form Post Response Mode).
+func TestBrowserFormPost(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	s := openSite(t)
+	rp, ada := p.Client("web", s.at("/callback"), providertest.FirstParty), p.Person("ada")
+	for _, script := range []bool{true, false} {
+		t.Run(fmt.Sprintf("script %v", script), func(t *testing.T) {
+			v := &tour{Page: providertest.Chromium(t), p: p.In(t), rp: rp.In(t)}
+			if !script {
+				v.WithoutScript()
+			}
+			v.Open(v.rp.AuthorizationURL("openid", providertest.With("response_mode", "form_post")))
+			before := len(s.codes())
+			v.prove(ada.Email, ada.Password)
+			if !script {
+				v.Follow(submit)
+			}
+			if got := v.Text("h1 + form"); got != "Win a car" || v.Text("h1") != "POST, code true" || v.URL() != s.URL+"/callback" {
+				t.Errorf("the client shows %q at %s", v.Text("h1"), v.URL())
+			}
+			if got := len(s.codes()) - before; got != 1 {
+				t.Errorf("the client got %d codes", got)
+			}
+		})
+	}
+}
+
+// TestBrowserBackButton: who goes back finds the step that is due, and after the
+// last one a calm page; sending its form again gives the client nothing more.
+func TestBrowserBackButton(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	s := openSite(t)
+	rp, ada := p.Client("web", s.at("/callback")), p.Person("ada")
+	v := &tour{Page: providertest.Chromium(t)}
+	v.Open(rp.AuthorizationURL("openid"))
+	v.prove(ada.Email, ada.Password)
+	consent := v.URL()
+	if status := v.Back(); status != http.StatusOK || v.URL() != consent {
+		t.Errorf("back to the sign-in page: status %d at %s, want %s", status, v.URL(), consent)
+	}
+	form := v.Eval("document.forms[0].outerHTML")
+	v.Follow("button[value=allow]")
+	if v.Text("h1") != "GET, code true" {
+		t.Fatalf("the client shows %s", v.Text("h1"))
+	}
+	if status := v.Back(); status != http.StatusGone || v.Text("h1") != "This page has expired" {
+		t.Errorf("back to the consent page: status %d, %s", status, v.Text("h1"))
+	}
+	// A browser that had kept the page as it was shows its form.
+	v.Eval("document.querySelector('main').innerHTML = " + strconv.Quote(form))
+	if status := v.Follow("button[value=allow]"); status != http.StatusGone || v.Text("h1") != "This page has expired" {
+		t.Errorf("allowed again: status %d, %s", status, v.Text("h1"))
+	}
+	if got := len(s.codes()); got != 1 {
+		t.Errorf("the client got %d codes", got)
+	}
+}
+
+// TestBrowserFormActionAllowsTheClient: a browser holds the redirect after a form
+// against the page's form-action, and a form that was answered with a client's
+// address ends there; the sign-in form of a first party is one, consent another.
+func TestBrowserFormActionAllowsTheClient(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	s := openSite(t)
+	ours, theirs, ada := p.Client("ours", s.at("/callback"), providertest.FirstParty), p.Client("theirs", s.at("/callback")), p.Person("ada")
+	v := &tour{Page: providertest.Chromium(t)}
+	arrived := func(from string) {
+		t.Helper()
+		if got := v.Text("h1"); got != "GET, code true" || !strings.HasPrefix(v.URL(), s.URL) {
+			t.Errorf("from the form of %s to %s: %s", from, v.URL(), got)
+		}
+	}
+	v.Open(ours.AuthorizationURL("openid"))
+	v.prove(ada.Email, ada.Password)
+	arrived("sign-in")
+	v.Open(theirs.AuthorizationURL("openid"))
+	v.Follow("button[value=allow]")
+	arrived("consent")
 }
