@@ -232,7 +232,7 @@ func (b *Browser) fill(at *url.URL, page *Answer) *http.Request {
 		return nil
 	}
 	r := b.post(at.ResolveReference(b.parse(form.Action)).String(), form.Fields)
-	r.Header.Set("Origin", b.p.Issuer)
+	r.Header.Set("Origin", at.Scheme+"://"+at.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -27,6 +28,7 @@ type P struct {
 
 	Issuer     string       // http://localhost:PORT
 	Handler    http.Handler // what the issuer serves, without a network; nil with Replicas
+	Routes     []web.Route  // what that is made of; nil with Replicas
 	Ops        http.Handler // health and metrics; nil with Replicas
 	Clock      *Clock       // stands still; nil with Replicas, which have the machine's
 	Statements *Statements  // what reached Postgres; nothing on SQLite
@@ -87,7 +89,7 @@ func Start(t testing.TB, options ...Option) *P {
 		t.Fatal(err)
 	}
 	spareRSA.keep(t, store)
-	p.Services, p.Handler, p.Ops = served.Services, served.Handler(), served.OpsHandler()
+	p.Services, p.Handler, p.Routes, p.Ops = served.Services, served.Handler(), served.Routes(), served.OpsHandler()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(func() {

@@ -22,16 +22,17 @@ func (b *Browser) Send(r *http.Request) *Answer {
 // fields changed, as the browser itself would make it: to be changed and sent.
 func (b *Browser) Filled(at string, change ...Param) *http.Request {
 	b.t.Helper()
-	page := b.Get(at)
-	form := ReadForm(page.Body)
+	shown := b.Get(at)
+	form := ReadForm(shown.Body)
 	if form == nil {
-		b.t.Fatalf("no form: %s", page)
+		b.t.Fatalf("no form: %s", shown)
 	}
 	for _, c := range change {
 		c(form.Fields)
 	}
-	r := b.post(b.parse(at).ResolveReference(b.parse(form.Action)).String(), form.Fields)
-	r.Header.Set("Origin", b.p.Issuer)
+	page := b.parse(at)
+	r := b.post(page.ResolveReference(b.parse(form.Action)).String(), form.Fields)
+	r.Header.Set("Origin", page.Scheme+"://"+page.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
 }
