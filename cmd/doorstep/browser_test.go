@@ -38,9 +38,9 @@ func TestBrowserDemo(t *testing.T) {
 		v.goShopping()
 		v.makeMistake()
 	})
-	t.Run("without script", func(t *testing.T) {
-		v := visit{t: t, page: providertest.Chromium(t).WithoutScript(), at: startDemo(t)}
-		v.look = v.page.Screenshot // axe is a script
+	t.Run("without script, at night, on a small phone", func(t *testing.T) {
+		v := visit{t: t, page: providertest.Chromium(t).WithoutScript().Dark().Narrow(320), at: startDemo(t)}
+		v.look = func(name string) { v.page.Fits(); v.page.Screenshot(name) } // axe is a script
 		v.goShopping()
 		v.makeMistake()
 	})
