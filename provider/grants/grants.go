@@ -76,13 +76,14 @@ func union(a, b []string) storage.Strings {
 
 // Revoke ends a grant and every token that came of it, in the unit in ctx and
 // with its event; why is for the audit. A grant may be revoked again.
-func (s *Service) Revoke(ctx context.Context, id storage.ID, why string) error {
+func (s *Service) Revoke(ctx context.Context, g *storage.Grant, why string) error {
 	now := s.now()
-	if err := s.store.RevokeGrant(ctx, id, why, storage.At(now), storage.At(now.Add(clients.MaxLifetime))); err != nil {
-		return fmt.Errorf("revoke grant %s: %w", id, err)
+	if err := s.store.RevokeGrant(ctx, g.ID, why, storage.At(now), storage.At(now.Add(clients.MaxLifetime))); err != nil {
+		return fmt.Errorf("revoke grant %s: %w", g.ID, err)
 	}
 	return s.events.Record(ctx, events.Event{
-		Kind: events.GrantRevoked, Actor: events.ActorSystem, Data: map[string]any{"grant": id, "why": why},
+		Kind: events.GrantRevoked, Actor: events.ActorSystem, Person: g.PersonID, Client: g.ClientID,
+		Data: map[string]any{"grant": g.ID, "why": why},
 	})
 }
 

@@ -117,7 +117,7 @@ func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
 	}
 	for range 2 { // again is no error
 		unit := storage.WithUnit(t.Context())
-		if err := s.Revoke(unit, g.ID, "refresh token used twice"); err != nil {
+		if err := s.Revoke(unit, g, "refresh token used twice"); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Flush(unit); err != nil {

@@ -25,14 +25,14 @@ func (e *Engine) aim(ctx context.Context, c *call, in *TokenRequest) (target, er
 	if c.grantType == GrantClientCredentials {
 		return e.aimAlone(entries, scopes, in.Resource)
 	}
-	g := &c.grant.Grant
+	g, granted := &c.grant.Grant, c.scopes()
 	for _, s := range scopes {
-		if !g.Scopes.Has(s) {
+		if !granted.Has(s) {
 			return target{}, Refusef("invalid_scope", "The scope %q was not granted.", s)
 		}
 	}
 	if c.grantType == GrantCode || len(scopes) == 0 {
-		scopes = g.Scopes
+		scopes = granted
 	}
 	audience, err := e.audienceOf(g, entries, in.Resource)
 	if err != nil {
@@ -78,7 +78,9 @@ func (e *Engine) aimAlone(entries []clients.Entry, scopes []string, resource str
 	return atResource(entry, scopes), nil
 }
 
-// audienceOf picks the audience among those that the grant may make tokens for.
+// audienceOf picks the audience among those that the grant may make tokens for:
+// the one asked for now, the only one asked for then, the client's default, the
+// issuer.
 func (e *Engine) audienceOf(g *storage.Grant, entries []clients.Entry, resource string) (string, error) {
 	if resource != "" {
 		if !g.Resources.Has(resource) {
@@ -86,18 +88,21 @@ func (e *Engine) audienceOf(g *storage.Grant, entries []clients.Entry, resource 
 		}
 		return resource, nil
 	}
-	if len(entries) == 1 && g.Resources.Has(entries[0].Resource.Audience) {
+	apis := slices.DeleteFunc(slices.Clone(g.Resources), func(r string) bool { return r == e.cfg.Issuer })
+	switch {
+	case len(apis) == 1:
+		return apis[0], nil
+	case len(entries) == 1 && apis.Has(entries[0].Resource.Audience):
 		return entries[0].Resource.Audience, nil
-	}
-	if len(g.Resources) > 0 && !g.Resources.Has(e.cfg.Issuer) {
-		return g.Resources[0], nil
+	case len(apis) > 0 && !g.Resources.Has(e.cfg.Issuer):
+		return apis[0], nil
 	}
 	return e.cfg.Issuer, nil
 }
 
 // ResourcesFor returns the audiences that a grant of these scopes is for: those
-// asked for, else the client's one resource if a scope of it is asked for, and
-// the issuer if openid is. An unknown one is invalid_target.
+// asked for, else the client's one resource if a scope of it is asked for; and
+// the issuer whenever openid is, or userinfo could not be reached. An unknown one is invalid_target.
 func (e *Engine) ResourcesFor(ctx context.Context, c *storage.Client, scopes, asked []string) ([]string, error) {
 	entries, err := e.clients.Entries(ctx, c)
 	if err != nil {
@@ -108,17 +113,15 @@ func (e *Engine) ResourcesFor(ctx context.Context, c *storage.Client, scopes, as
 			return nil, Refusef("invalid_target", "The client has no access to the resource %s.", r)
 		}
 	}
-	if len(asked) > 0 {
-		return slices.Compact(slices.Sorted(slices.Values(asked))), nil
-	}
-	var out []string
-	if len(entries) == 1 && slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(entries[0].Scopes, s) }) {
+	out := slices.Clone(asked)
+	if len(asked) == 0 && len(entries) == 1 && slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(entries[0].Scopes, s) }) {
 		out = append(out, entries[0].Resource.Audience)
 	}
-	if slices.Contains(scopes, "openid") || len(out) == 0 {
+	if len(out) == 0 || slices.Contains(scopes, clients.ScopeOpenID) {
 		out = append(out, e.cfg.Issuer)
 	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 // scopesOf splits a scope parameter: at spaces, and at nothing else (RFC 6749 section 3.3).

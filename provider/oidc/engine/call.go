@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,14 @@ type call struct {
 	grace   bool                // a repeated refresh: yields its successor again and writes nothing
 	target  target              // what the access token is for
 
-	reused   string // why the grant must be revoked, "" if it need not
-	verified bool   // PKCE reached the comparison: from here a failure kills the code
+	reused    string // why the grant must be revoked, "" if it need not
+	comparing bool   // the verifier is being compared: a failure now kills the code
+}
+
+// scopes is what was granted and is still registered for the client.
+func (c *call) scopes() storage.Strings {
+	registered := storage.Strings(strings.Fields(c.client.Metadata.V.Scope))
+	return slices.DeleteFunc(slices.Clone(c.grant.Grant.Scopes), func(s string) bool { return !registered.Has(s) })
 }
 
 // target is the one audience of an access token and what it may do there.

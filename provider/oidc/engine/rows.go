@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/handler/pkce"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -82,9 +83,9 @@ func (rows) GetAuthorizeCodeSession(ctx context.Context, signature string, _ fos
 	switch {
 	case err != nil:
 		return nil, err
-	case !c.grant.Grant.CodeUsedAt.IsZero():
+	case !c.grant.Grant.CodeUsedAt.IsZero() && c.grant.Grant.RevokedAt.IsZero():
 		return c.requester(), fosite.ErrInvalidatedAuthorizeCode
-	case !c.grant.Alive(c.now):
+	case !c.grant.Alive(c.now): // also a replay that was punished before
 		return nil, fosite.ErrNotFound
 	}
 	return c.requester(), nil
@@ -105,14 +106,14 @@ func (rows) GetPKCERequestSession(ctx context.Context, signature string, _ fosit
 // DeletePKCERequestSession deletes nothing: the challenge stays on the row, so
 // that a second attempt cannot go without it.
 func (rows) DeletePKCERequestSession(ctx context.Context, _ string) error {
-	callIn(ctx).verified = true
+	callIn(ctx).comparing = true
 	return nil
 }
 
 // GetOpenIDConnectSession returns the request if it asked for an ID token.
 func (rows) GetOpenIDConnectSession(ctx context.Context, _ string, _ fosite.Requester) (fosite.Requester, error) {
 	c := callIn(ctx)
-	if !c.grant.Grant.Scopes.Has("openid") {
+	if !c.scopes().Has(clients.ScopeOpenID) {
 		return nil, openid.ErrNoSessionFound
 	}
 	return c.requester(), nil
@@ -193,8 +194,8 @@ func (c *call) requester() fosite.Requester {
 	r.ID = string(g.ID)
 	r.RequestedAt = g.CreatedAt.Time
 	r.Client = newClient(c.client, "")
-	r.RequestedScope = fosite.Arguments(g.Scopes)
-	r.GrantedScope = fosite.Arguments(g.Scopes)
+	r.RequestedScope = fosite.Arguments(c.scopes())
+	r.GrantedScope = r.RequestedScope
 	r.Form.Set("redirect_uri", g.RedirectURI)
 	if g.CodeChallenge != "" {
 		r.Form.Set("code_challenge", g.CodeChallenge)

@@ -82,7 +82,7 @@ func (e *Engine) run(ctx context.Context, c *call, in *TokenRequest) (*TokenResp
 	if err != nil {
 		return nil, fromFosite(err)
 	}
-	c.verified = false // the verifier was right
+	c.comparing = false // the verifier was right
 	if c.target, err = e.aim(ctx, c, in); err != nil {
 		return nil, err
 	}
@@ -141,19 +141,24 @@ func (e *Engine) spend(ctx context.Context, c *call, out *TokenResponse) error {
 // punish does what a refused request deserves, and returns the refusal; or the
 // store's error, if that could not be written.
 func (e *Engine) punish(ctx context.Context, c *call, refusal error) error {
-	switch {
-	case c.reused != "":
-		ctx := storage.WithUnit(ctx)
-		if err := e.grants.Revoke(ctx, c.grant.Grant.ID, c.reused); err != nil {
-			return fmt.Errorf("revoke grant: %w", err)
+	if c.grant == nil || c.reused == "" && !c.comparing {
+		return refusal
+	}
+	g := &c.grant.Grant
+	err := e.store.Together(ctx, func(ctx context.Context) error {
+		if c.reused != "" {
+			return e.grants.Revoke(ctx, g, c.reused)
 		}
-		if err := e.store.Flush(ctx); err != nil {
-			return fmt.Errorf("revoke grant: %w", err)
+		if err := e.store.KillCode(ctx, g.ID, storage.At(c.now)); err != nil {
+			return err
 		}
-	case c.verified && c.grant != nil:
-		if err := e.store.KillCode(ctx, c.grant.Grant.ID, storage.At(c.now)); err != nil {
-			return fmt.Errorf("kill code: %w", err)
-		}
+		return e.events.Record(ctx, events.Event{
+			Kind: events.CodeSpent, Actor: events.ActorClient, Person: g.PersonID, Client: g.ClientID,
+			Data: map[string]any{"grant": g.ID, "why": "wrong code_verifier"},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("end grant: %w", err)
 	}
 	return refusal
 }
