@@ -175,7 +175,7 @@ func shoutAt(t *testing.T, address string, write func(io.Writer)) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // unread
+	defer res.Body.Close()
 	return res.StatusCode
 }
 

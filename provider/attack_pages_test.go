@@ -170,36 +170,27 @@ func TestAttack55HeadersKeepToThemselves(t *testing.T) {
 	p := providertest.Start(t, providertest.Configure(func(c *provider.Config) { c.Issuer = &url.URL{Scheme: "https", Host: "id.example"} }))
 	rp := p.Client("web")
 	p.Person("ada")
-	serve := func(r *http.Request) *http.Response {
-		w := httptest.NewRecorder()
-		r.URL.Scheme, r.URL.Host, r.Host = "", "", "id.example"
-		p.Handler.ServeHTTP(w, r)
-		return w.Result()
-	}
 	seen := map[string]*http.Cookie{}
-	walk := func(r *http.Request) *http.Response {
+	walk := func(r *http.Request) *httptest.ResponseRecorder {
 		for _, c := range seen {
 			r.AddCookie(c)
 		}
-		res := serve(r)
-		for _, c := range res.Cookies() {
+		w := httptest.NewRecorder()
+		r.URL.Scheme, r.URL.Host, r.Host = "", "", "id.example"
+		p.Handler.ServeHTTP(w, r)
+		for _, line := range w.Header().Values("Set-Cookie") {
+			c := must(http.ParseSetCookie(line))
 			seen[c.Name] = c
 		}
-		wantStandingHeaders(t, r.Method+" "+r.URL.Path, res)
-		return res
+		wantStandingHeaders(t, r.Method+" "+r.URL.Path, w.Header())
+		return w
 	}
-	next := walk(rawRequest(t, http.MethodGet, rp.AuthorizationURL("openid"), nil)).Header.Get("Location")
-	res := walk(rawRequest(t, http.MethodGet, next, nil))
-	var page bytes.Buffer
-	if _, err := page.ReadFrom(res.Body); err != nil {
-		t.Fatal(err)
-	}
-	form := providertest.ReadForm(page.Bytes())
+	next := walk(rawRequest(t, http.MethodGet, rp.AuthorizationURL("openid"), nil)).Header().Get("Location")
+	form := providertest.ReadForm(walk(rawRequest(t, http.MethodGet, next, nil)).Body.Bytes())
 	form.Fields.Set("identifier", "ada@example.com")
 	form.Fields.Set("password", providertest.Password)
-	res = walk(rawRequest(t, http.MethodPost, form.Action, form.Fields, "Origin", "https://id.example"))
-	if res.StatusCode != http.StatusSeeOther {
-		t.Fatalf("signing in: status %d", res.StatusCode)
+	if a := walk(rawRequest(t, http.MethodPost, form.Action, form.Fields, "Origin", "https://id.example")); a.Code != http.StatusSeeOther {
+		t.Fatalf("signing in: status %d", a.Code)
 	}
 	for _, name := range []string{"__Host-doorstep_browser", "__Host-doorstep_session", "__Host-doorstep_device"} {
 		c := seen[name]
@@ -215,7 +206,7 @@ func TestAttack55HeadersKeepToThemselves(t *testing.T) {
 	}
 }
 
-func wantStandingHeaders(t *testing.T, what string, res *http.Response) {
+func wantStandingHeaders(t *testing.T, what string, header http.Header) {
 	t.Helper()
 	for name, want := range map[string]string{
 		"Cache-Control":             "no-store",
@@ -223,12 +214,12 @@ func wantStandingHeaders(t *testing.T, what string, res *http.Response) {
 		"Strict-Transport-Security": `max-age=(\d{8,}).*`,
 		"X-Content-Type-Options":    "nosniff",
 	} {
-		if got := res.Header.Get(name); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+		if got := header.Get(name); !regexp.MustCompile("^" + want + "$").MatchString(got) {
 			t.Errorf("%s: %s is %q, want %s", what, name, got, want)
 		}
 	}
 	for _, name := range []string{"Server", "X-Powered-By"} {
-		if got := res.Header.Get(name); got != "" {
+		if got := header.Get(name); got != "" {
 			t.Errorf("%s: %s: %s", what, name, got)
 		}
 	}

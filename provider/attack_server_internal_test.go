@@ -22,7 +22,7 @@ func TestAttack87ConnectionsAreBounded(t *testing.T) {
 	server := p.server(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		served <- err
-	}))
+	}), nil)
 	for name, limit := range map[string]*time.Duration{
 		"ReadHeaderTimeout": &server.ReadHeaderTimeout, "ReadTimeout": &server.ReadTimeout,
 		"WriteTimeout": &server.WriteTimeout, "IdleTimeout": &server.IdleTimeout,
@@ -69,7 +69,7 @@ func TestAttack87ConnectionsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // unread
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a megabyte of headers: status %d", res.StatusCode)
 	}
