@@ -9,10 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxDrift is how far this machine's clock may be from the database's: tokens,
-// codes and throttles of several replicas are judged by it.
-const maxDrift = time.Second
-
 // OpsHandler serves /healthz (the process lives), /readyz (it can serve) and
 // /metrics, for a listener that the public does not reach.
 func (p *Provider) OpsHandler() http.Handler {
@@ -41,7 +37,7 @@ func (p *Provider) ready(w http.ResponseWriter, r *http.Request) {
 		note("server", errDraining)
 	}
 	note("schema", p.Store.CheckSchema(ctx))
-	note("clock", p.checkClock(ctx))
+	note("clock", p.clock.measure(ctx, p.Store))
 	_, _, err := p.Keys.JWKS(ctx)
 	note("keys", err)
 	writeHealth(w, status, checks)

@@ -168,10 +168,26 @@ func TestHintsAndUnknownParameters(t *testing.T) {
 			}
 		}
 		browser := p.Browser().SignIn("ada")
-		for _, harmless := range []string{"display=popup", "display=nonsense", "claims_locales=sv en", "claims={}", "id_token_hint=nonsense", "resource_type=x", "a b=c", "dpop_jkt=x", "request="} {
+		for _, harmless := range []string{"display=popup", "display=nonsense", "claims_locales=sv en", "claims={}", "resource_type=x", "a b=c", "dpop_jkt=x", "request="} {
 			name, value, _ := strings.Cut(harmless, "=")
 			browser.Authorize(rp, "openid", providertest.With(name, value))
 		}
+	})
+}
+
+// OIDC Core section 3.1.2.1: an id_token_hint names the only person that may be
+// answered about.
+func TestIDTokenHintNamesThePerson(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		ada, bob := p.Browser().SignIn("ada"), p.Browser().SignIn("bob")
+		hint := providertest.With("id_token_hint", rp.Exchange(ada.Authorize(rp, "openid")).OK().ID)
+		bob.Authorize(rp, "openid")
+		silent := providertest.With("prompt", "none")
+		ada.Authorize(rp, "openid", hint, silent)
+		bob.Ask(rp, "openid", hint, silent).WantError("login_required")
+		ada.Ask(rp, "openid", providertest.With("id_token_hint", "nonsense"), silent).WantError("invalid_request")
 	})
 }
 

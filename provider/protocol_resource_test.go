@@ -169,10 +169,11 @@ func TestResourcesThatAreRefused(t *testing.T) {
 
 		tokens := two.Exchange(browser.Authorize(two, "openid cars:read boats:read", resource(carsAPI))).OK()
 		for _, wrong := range [][]providertest.Param{
-			{resource(boatsAPI)}, {resource(p.Issuer)}, {resource("https://unknown.example")}, {resource(carsAPI), resource(carsAPI)}, {resource(carsAPI), resource(boatsAPI)},
+			{resource(boatsAPI)}, {resource("https://unknown.example")}, {resource(carsAPI), resource(carsAPI)}, {resource(carsAPI), resource(boatsAPI)},
 		} {
 			two.Refresh(tokens.Refresh, wrong...).WantStatus(http.StatusBadRequest).WantError("invalid_target")
 		}
+		p.Userinfo(two.Refresh(tokens.Refresh, resource(p.Issuer)).OK().Access).WantStatus(http.StatusOK) // openid was granted
 		code := browser.Authorize(two, "cars:read boats:read", resource(carsAPI), resource(boatsAPI))
 		two.Exchange(code, resource(carsAPI), resource(boatsAPI)).WantStatus(http.StatusBadRequest).WantError("invalid_target")
 		two.Exchange(code, resource("https://unknown.example")).WantStatus(http.StatusBadRequest).WantError("invalid_target")

@@ -25,16 +25,19 @@ type Provider struct {
 	*Services
 	cfg      ServerConfig
 	log      *slog.Logger
-	now      func() time.Time
+	clock    *clock
 	routes   []web.Route
 	handler  http.Handler
 	registry *prometheus.Registry
 	draining atomic.Bool
 }
 
-// New wires services and surfaces. log may be nil; now is the one clock.
-func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger, now func() time.Time) (*Provider, error) {
+// New wires services and surfaces. log may be nil; machine is this machine's
+// clock, from which [Provider.Run] makes the one clock.
+func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger, machine func() time.Time) (*Provider, error) {
 	log = logger(log)
+	one := &clock{machine: machine}
+	now := one.Now
 	services, err := Open(ctx, cfg, store, now)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	p := &Provider{Services: services, cfg: cfg.Server, log: log, now: now, registry: prometheus.NewRegistry()}
+	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	var protocol *oidc.Handler
@@ -58,7 +61,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	protocol, err = oidc.New(oidc.Deps{
 		Web: w, Pages: pages, Store: store, Keys: services.Keys, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Flow: services.Flow, Engine: services.Engine, Metrics: p.registry, Now: now,
+		Sessions: services.Sessions, Flow: services.Flow, Throttle: services.Throttle, Engine: services.Engine, Metrics: p.registry, Now: now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)

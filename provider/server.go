@@ -49,10 +49,11 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 	defer background.Wait()
 	defer stop()
 	background.Go(func() { p.sweep(running) })
+	background.Go(func() { p.keepTime(running) })
 
 	failed := make(chan error, len(servers))
 	for i := range servers {
-		go func() { failed <- servers[i].Serve(listeners[i]) }()
+		go func() { failed <- serve(servers[i], listeners[i]) }()
 	}
 	if ready != nil {
 		ready()
@@ -66,6 +67,14 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 	case <-ctx.Done():
 	}
 	return p.drain(context.WithoutCancel(ctx), servers)
+}
+
+// serve answers on one listener; over TLS with HTTP/2 where the client speaks it.
+func serve(s *http.Server, l net.Listener) error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "") // the configuration has the certificate
+	}
+	return s.Serve(l)
 }
 
 // drain ends what is under way; what takes longer than the limit is cut.
@@ -101,11 +110,8 @@ func (p *Provider) listen(ctx context.Context) ([]net.Listener, []*http.Server, 
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		if tlsConfig != nil {
-			l = tls.NewListener(l, tlsConfig)
-		}
 		listeners = append(listeners, l)
-		servers = append(servers, p.server(h))
+		servers = append(servers, p.server(h, tlsConfig))
 		return nil
 	}
 	var err error
@@ -125,8 +131,9 @@ func (p *Provider) listen(ctx context.Context) ([]net.Listener, []*http.Server, 
 }
 
 // server bounds what one connection may cost: slow headers, slow bodies, big headers.
-func (p *Provider) server(h http.Handler) *http.Server {
+func (p *Provider) server(h http.Handler, tlsConfig *tls.Config) *http.Server {
 	return &http.Server{
+		TLSConfig:         tlsConfig,
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
@@ -150,7 +157,7 @@ func (p *Provider) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		for {
-			n, err := p.Store.Sweep(ctx, storage.At(p.now()), sweepBatch)
+			n, err := p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
 			if err != nil {
 				p.log.Error("sweep", slog.Any("error", err))
 			}
@@ -161,15 +168,18 @@ func (p *Provider) sweep(ctx context.Context) {
 	}
 }
 
-// checkClock compares this machine's clock with the database's.
-func (p *Provider) checkClock(ctx context.Context) error {
-	theirs, err := p.Store.Now(ctx)
-	if err != nil {
-		return err
+// keepTime measures the clock now and every minute.
+func (p *Provider) keepTime(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if err := p.clock.measure(ctx, p.Store); err != nil && ctx.Err() == nil {
+			p.log.Error("clock", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
-	drift := p.now().Sub(theirs)
-	if drift.Abs() <= maxDrift {
-		return nil
-	}
-	return fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", drift.Round(time.Millisecond))
 }

@@ -44,6 +44,16 @@ func (s *Store) Person(ctx context.Context, id ID) (*Person, error) {
 	return &p, nil
 }
 
+// PersonBySub returns the person with this public subject, disabled or not, or
+// ErrNotFound.
+func (s *Store) PersonBySub(ctx context.Context, sub string) (*Person, error) {
+	var p Person
+	if err := take(s.db(ctx).Where("sub = ?", sub), &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
 // Persons returns up to limit persons whose id comes after the given one.
 func (s *Store) Persons(ctx context.Context, after ID, limit int) ([]Person, error) {
 	var ps []Person
@@ -99,11 +109,22 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 // in the same breath. ErrNotFound: there is no such person, or they are
 // disabled already.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
-	return s.doAll(ctx,
-		write{text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound},
-		write{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, id}},
-		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'person disabled' WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, id}},
-	)
+	return s.doAll(ctx, append(everywhere(id, "person disabled", now), write{
+		text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound,
+	})...)
+}
+
+// SignOutEverywhere ends every session of a person and revokes every grant, with
+// offline_access or without; why is for the audit.
+func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Time) error {
+	return s.doAll(ctx, everywhere(id, why, now)...)
+}
+
+func everywhere(person ID, why string, now Time) []write {
+	return []write{
+		{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, person}},
+		{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person}},
+	}
 }
 
 // PasswordOf returns a person's password hash, or ErrNotFound.

@@ -73,7 +73,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 // weigh reads what is known of the person and this browser, and decides.
 func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (proof, error) {
 	p := proof{device: b.Device}
-	all, err := s.accounts(ctx, b)
+	all, err := s.Accounts(ctx, b)
 	if err != nil {
 		return p, err
 	}
@@ -176,7 +176,7 @@ func (s *Service) Choose(ctx context.Context, a Answer, b Browser, id storage.ID
 }
 
 func (s *Service) secretOf(ctx context.Context, b Browser, id storage.ID) (string, error) {
-	all, err := s.accounts(ctx, b)
+	all, err := s.Accounts(ctx, b)
 	if err != nil {
 		return "", err
 	}
@@ -189,10 +189,11 @@ func (s *Service) secretOf(ctx context.Context, b Browser, id storage.ID) (strin
 }
 
 // Consent notes what the person said to the client's wishes; a yes is
-// remembered, with its event, beside what they agreed to before. At any other
-// step it changes nothing: what comes first is not skipped.
-func (s *Service) Consent(ctx context.Context, a Answer, allow bool) (Answer, error) {
-	if a.Step != StepConsent {
+// remembered, with its event, beside what they agreed to before. shown is the
+// session whose person was asked: if it is not the one that the request goes on
+// with by now, or another step is due, it changes nothing and answers a.
+func (s *Service) Consent(ctx context.Context, a Answer, shown storage.ID, allow bool) (Answer, error) {
+	if a.Step != StepConsent || a.SignIn.Session.ID != shown {
 		return a, nil
 	}
 	// From now on it is this person's request, whoever signs in in another tab.

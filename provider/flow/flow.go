@@ -141,7 +141,9 @@ func (s *Service) signIn(ctx context.Context, hash []byte, client string) (*stor
 }
 
 // accounts returns everybody signed in with this browser, in the cookie's order.
-func (s *Service) accounts(ctx context.Context, b Browser) ([]storage.SignIn, error) {
+// Accounts returns everybody who is signed in with this browser, the current
+// one first.
+func (s *Service) Accounts(ctx context.Context, b Browser) ([]storage.SignIn, error) {
 	hashes := hashes(b)
 	rows, err := s.store.LoadSignIns(ctx, hashes, storage.At(s.now()))
 	if err != nil {
@@ -211,7 +213,7 @@ func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, er
 	if err != nil || a.Progress.Session == "" || signIn != nil && signIn.Session.ID == a.Progress.Session {
 		return signIn, err
 	}
-	all, err := s.accounts(ctx, a.browser)
+	all, err := s.Accounts(ctx, a.browser)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +246,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 	a.Next = Decide(in)
 	if a.Step == StepAccount {
 		var err error
-		if a.Accounts, err = s.accounts(ctx, a.browser); err != nil {
+		if a.Accounts, err = s.Accounts(ctx, a.browser); err != nil {
 			return Answer{}, nil, err
 		}
 	}

@@ -45,24 +45,29 @@ func (s *Service) ResumeSignOut(ctx context.Context, id string, b Browser) (Answ
 	return a, err
 }
 
-// ConfirmSignOut carries out a pending sign-out of the session that id names,
-// as [Service.SignOut] does, and spends the interaction.
-func (s *Service) ConfirmSignOut(ctx context.Context, a Answer, b Browser, id storage.ID) (left []string, err error) {
-	if left, err = s.SignOut(ctx, id, b); err != nil {
-		return nil, err
+// ConfirmSignOut signs out whom a is about, as [Service.SignOut] does, and
+// spends the interaction, if one asked. shown is the session whose person was
+// asked: if it is not that of a, nothing happens and done is false. It may be
+// true beside an error: the session ended, and what follows failed.
+func (s *Service) ConfirmSignOut(ctx context.Context, a Answer, b Browser, shown storage.ID) (left []string, done bool, err error) {
+	if a.SignIn == nil || a.SignIn.Session.ID != shown {
+		return nil, false, nil
+	}
+	if left, err = s.SignOut(ctx, shown, b); err != nil || a.Interaction == nil {
+		return left, err == nil, err
 	}
 	// Last, so that a fault before it can be mended by asking again.
 	if err := s.store.SpendInteraction(ctx, a.Interaction.ID, storage.At(s.now())); err != nil {
-		return nil, fmt.Errorf("flow: sign out: %w", err)
+		return left, true, fmt.Errorf("flow: sign out: %w", err)
 	}
-	return left, nil
+	return left, true, nil
 }
 
 // SignOut ends one of this browser's sessions with the grants that live by it,
 // and returns the cookie's values that are left. One that is not this browser's,
 // or ended before, changes nothing.
 func (s *Service) SignOut(ctx context.Context, id storage.ID, b Browser) (left []string, err error) {
-	all, err := s.accounts(ctx, b)
+	all, err := s.Accounts(ctx, b)
 	if err != nil {
 		return nil, err
 	}

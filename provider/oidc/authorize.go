@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -24,13 +26,17 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if !h.Clients.MatchRedirect(answer.Client, answer.Request.RedirectURI) { // it was, when the request came
+			return h.onOwnPage(diagnosed(engine.Refuse("invalid_request", "The redirect_uri is no longer registered for this client."),
+				redirectMismatch(answer.Client, answer.Request.RedirectURI)))
+		}
 		return h.proceed(ctx, w, r, answer)
 	}
 	params, err := single(q)
 	if err != nil {
 		return h.onOwnPage(err)
 	}
-	a := &asked{h: h, params: params}
+	a := &asked{h: h, r: r, params: params}
 	for _, check := range checksBeforeRedirect {
 		if err := check(ctx, a); err != nil {
 			return h.onOwnPage(err)
@@ -53,6 +59,10 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	return h.proceed(ctx, w, r, answer)
 }
 
+// interactionLimit bounds the rows that requests of nobody write: each waits half
+// an hour for its person. An office, or a load test, stays far below it.
+var interactionLimit = throttle.Limit{Name: "interaction", Every: 10 * time.Millisecond, Burst: 2000}
+
 // proceed does what flow answered: issues the code, tells the client no, or
 // sends the person to the next step.
 func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Request, a flow.Answer) error {
@@ -70,6 +80,9 @@ func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Re
 		}
 		return h.refuse(ctx, w, r, a.Client, a.Request, engine.Refuse(a.Refusal, refusals[a.Refusal]))
 	default:
+		if err := h.Throttle.Take(ctx, interactionLimit, throttle.Block(web.Address(ctx))); err != nil {
+			return err
+		}
 		if err := h.Store.Flush(ctx); err != nil {
 			return err
 		}
@@ -94,7 +107,7 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		ACR: a.Assurance.ACR, AMR: a.Assurance.AMR, AuthTime: a.Assurance.AuthTime,
 	})
 	if err != nil {
-		return fmt.Errorf("authorize: %w", err)
+		return h.refuse(r.Context(), w, r, a.Client, a.Request, fmt.Errorf("authorize: %w", err))
 	}
 	if err := h.Sessions.Touch(ctx, &s.Session); err != nil {
 		return fmt.Errorf("touch session: %w", err)

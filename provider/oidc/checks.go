@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 // asked is an authorization request on its way through the checks.
 type asked struct {
 	h      *Handler
+	r      *http.Request
 	params url.Values
 	client *storage.Client
 	flow.Request
@@ -44,6 +46,7 @@ var checksAfterRedirect = []check{
 	checkResource,
 	checkPrompt,
 	checkMaxAge,
+	checkHint,
 	copyHarmless,
 }
 
@@ -208,6 +211,32 @@ func checkMaxAge(_ context.Context, a *asked) error {
 		return engine.Refuse("invalid_request", "The max_age is not a number of seconds.")
 	}
 	a.MaxAge = &n
+	return nil
+}
+
+// checkHint: whoever is named by an id_token_hint, and nobody else, may be
+// answered about (OIDC Core section 3.1.2.1). One that is not ours is refused:
+// the client would take the answer for the person it meant.
+func checkHint(ctx context.Context, a *asked) error {
+	raw := a.params.Get("id_token_hint")
+	if raw == "" {
+		return nil
+	}
+	given, err := a.h.hint(a.r, raw)
+	if err != nil {
+		return err
+	}
+	if given == nil {
+		return engine.Refuse("invalid_request", "The id_token_hint is not an ID token of this issuer.")
+	}
+	person, err := a.h.Store.PersonBySub(ctx, given.Subject)
+	if errors.Is(err, storage.ErrNotFound) {
+		return engine.Refuse(flow.LoginRequired, "The person that the id_token_hint names is no longer here.")
+	}
+	if err != nil {
+		return fmt.Errorf("person of hint: %w", err)
+	}
+	a.Person = person.ID
 	return nil
 }
 

@@ -33,11 +33,9 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.onOwnPage(err)
 	}
-	var given *hint
-	if raw := params.Get("id_token_hint"); raw != "" {
-		if given, err = h.hint(r, raw); err != nil {
-			return h.onOwnPage(err)
-		}
+	given, err := h.hint(r, params.Get("id_token_hint"))
+	if err != nil {
+		return err
 	}
 	client, err := h.clientOfLogout(r, params.Get("client_id"), given)
 	if err != nil {
@@ -56,20 +54,23 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		req.RedirectURI = afterLogout(uri, req)
 	}
 	visitor := h.Web.Visitor(r)
-	current, err := h.Flow.Current(ctx, flow.Browser(visitor))
+	accounts, err := h.Flow.Accounts(ctx, flow.Browser(visitor))
 	if err != nil {
 		return err
 	}
-	if current != nil && given != nil && given.Subject == current.Person.Sub && given.Session == h.sid(current.Session.ID, given.Audience) {
-		left, err := h.Flow.SignOut(ctx, current.Session.ID, flow.Browser(visitor))
+	if len(accounts) == 0 {
+		return h.leave(w, req) // nobody is signed in: nothing to ask
+	}
+	for _, a := range accounts {
+		if given == nil || given.Subject != a.Person.Sub || given.Session != h.sid(a.Session.ID, given.Audience) {
+			continue
+		}
+		left, err := h.Flow.SignOut(ctx, a.Session.ID, flow.Browser(visitor))
 		if err != nil {
 			return err
 		}
 		h.Web.SetSessions(w, left)
 		return h.leave(w, req)
-	}
-	if current == nil {
-		return h.leave(w, req) // nobody is signed in: nothing to ask
 	}
 	if visitor.Secret == "" {
 		visitor.Secret = h.Web.Browser(w, r)
@@ -110,16 +111,21 @@ func afterLogout(uri string, req flow.Request) string {
 	return uri + sep + "state=" + url.QueryEscape(req.State)
 }
 
-// hint verifies an id_token_hint. Any other JWT of ours, such as an access
-// token, is none.
+// hint returns what an id_token_hint says, nil for none or for one that is no ID
+// token of ours: any other JWT, such as an access token, hints at nobody. Its
+// error is a fault of the store.
 func (h *Handler) hint(r *http.Request, raw string) (*hint, error) {
+	if raw == "" {
+		return nil, nil //nolint:nilnil // no hint is an answer
+	}
 	payload, _, err := h.Keys.VerifyHint(r.Context(), raw, "", h.Keys.Algorithms()...)
 	if err != nil && !errors.Is(err, keys.ErrToken) {
 		return nil, err
 	}
 	var out hint
 	if err != nil || json.Unmarshal(payload, &out) != nil || out.Issuer != h.issuer {
-		return nil, engine.Refuse("invalid_request", "The id_token_hint is not an ID token of this issuer.")
+		web.Log(r.Context()).Set("id_token_hint", "not valid")
+		return nil, nil //nolint:nilnil // no hint is an answer
 	}
 	return &out, nil
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
@@ -43,6 +44,7 @@ type Deps struct {
 	Grants   *grants.Service
 	Sessions *session.Service
 	Flow     *flow.Service
+	Throttle *throttle.Service
 	Engine   *engine.Engine
 	Metrics  prometheus.Registerer
 	Now      func() time.Time

@@ -163,6 +163,10 @@ func (h *Handler) userinfoError(w http.ResponseWriter, r *http.Request, err erro
 	}
 	web.Log(r.Context()).Set("oauth_error", refused.Code)
 	h.refused.WithLabelValues("userinfo", refused.Code).Inc()
+	if refused.Status >= http.StatusInternalServerError { // nothing is wrong with the token
+		_ = writeOAuthJSON(w, refused.Status, oauthError{refused.Code, refused.Description}) // the client has gone: nobody is left to tell
+		return
+	}
 	challenge += `, error="` + refused.Code + `", error_description="` + refused.Description + `"`
 	if refused.Status == http.StatusForbidden {
 		challenge += `, scope="openid"`

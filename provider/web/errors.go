@@ -57,7 +57,7 @@ func Status(err error) (status int, retry time.Duration) {
 func (w *Web) fail(route Route, rw http.ResponseWriter, r *http.Request, err error) {
 	Log(r.Context()).fail(err)
 	if out, ok := rw.(*response); ok {
-		if out.code == 0 && r.Context().Err() != nil {
+		if out.code == 0 && errors.Is(r.Context().Err(), context.Canceled) {
 			out.code = statusGone
 		}
 		if out.code != 0 {

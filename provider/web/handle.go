@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/cors"
 
@@ -87,12 +88,17 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 	return w.Handle(refuse)
 }
 
+// requestTime is how long a request may take: a store that does not answer by
+// then is answered for, with 503.
+const requestTime = 5 * time.Second
+
 // serve gives the request its state and its standing headers, and tells of it
 // once when it is over.
 func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
 	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r), record: &Record{}}
-	ctx := context.WithValue(r.Context(), stateKey{}, s)
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), stateKey{}, s), requestTime)
+	defer cancel()
 	if w.cfg.Context != nil {
 		ctx = w.cfg.Context(ctx)
 	}

@@ -16,7 +16,6 @@ func (w *Web) standingHeaders(h http.Header, requestID string) {
 	h.Set("X-Request-ID", requestID)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", sealedPolicy)
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
