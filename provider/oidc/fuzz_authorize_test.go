@@ -1,0 +1,61 @@
+package oidc_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+)
+
+// Whatever a query holds, the authorization endpoint answers without a fault of
+// ours, and leads to a registered redirect or a page of ours and nowhere else
+// (RFC 9700 section 4.11).
+func FuzzAuthorizeLeadsNowhereElse(f *testing.F) {
+	p := providertest.Start(f)
+	rp := p.Client("web", providertest.FirstParty, func(r *clients.Registration) { r.ResponseModes = []string{"query", "form_post"} })
+	browser := p.Browser().SignIn("ada")
+	browser.Authorize(rp, "openid")
+	whole, err := url.Parse(rp.AuthorizationURL("openid", providertest.With("state", "s"), providertest.With("nonce", "n")))
+	if err != nil {
+		f.Fatal(err)
+	}
+	cookies, endpoint := browser.Cookies(), p.URL(web.PathAuthorize)
+	evil := "https%3A%2F%2Fevil.example"
+	for _, seed := range []string{
+		whole.RawQuery, whole.RawQuery + "&prompt=none", whole.RawQuery + "&prompt=login+consent", whole.RawQuery + "&response_mode=form_post", whole.RawQuery + "&max_age=0",
+		whole.RawQuery + "&redirect_uri=" + evil, strings.Replace(whole.RawQuery, "web.example", "evil.example", 1), whole.RawQuery + "&resource=x&resource=" + evil,
+		"", "i=x", "i=0198c0de-0000-7000-8000-000000000000", "client_id=web", "client_id=web&redirect_uri=" + evil, "client_id=web&redirect_uri=" + evil + "&prompt=none&state=%00",
+		"client_id=web&redirect_uri=https%3A%2F%2Fweb.example%2Fcallback&response_type=token&scope=%22", "client_id=web&scope=email&response_type=code", "%zz", "a;b", "client_id=%ff",
+		"client_id=web&redirect_uri=https%3A%2F%2Fweb.example%2Fcallback%23f", "client_id=web&redirect_uri=//evil.example&lang=sv", "client_id=web&acr_values=aal9&ui_locales=%C3%A9",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, known := range [][]*http.Cookie{nil, cookies} { // nobody, and somebody signed in
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, endpoint, nil)
+			r.URL.RawQuery = query
+			for _, c := range known {
+				r.AddCookie(c)
+			}
+			w := httptest.NewRecorder()
+			p.Handler.ServeHTTP(w, r)
+			if w.Code >= http.StatusInternalServerError {
+				t.Fatalf("%q: %d %s", query, w.Code, w.Body)
+			}
+			to := w.Header().Get("Location")
+			if form := providertest.ReadForm(w.Body.Bytes()); form != nil {
+				to = form.Action + "?"
+			}
+			switch {
+			case to == "", strings.HasPrefix(to, rp.RedirectURI+"?"), strings.HasPrefix(to, "/signin/"):
+			default:
+				t.Errorf("%q leads to %s", query, to)
+			}
+		}
+	})
+}
