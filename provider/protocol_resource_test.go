@@ -179,8 +179,8 @@ func TestResourcesThatAreRefused(t *testing.T) {
 		two.Exchange(code, resource("https://unknown.example")).WantStatus(http.StatusBadRequest).WantError("invalid_target")
 		tokens = two.Exchange(code, resource(boatsAPI)).OK() // none of it cost the code
 
-		// What the operator takes away is gone at the next refresh: a resource...
-		if err := p.Clients.DeleteResource(t.Context(), boatsAPI, events.ActorOperator); err != nil {
+		// What the operator takes away is gone at the next refresh, and the rest stays.
+		if _, err := p.Clients.Update(t.Context(), two.ID, []byte(`{"scope": "openid cars:read"}`), events.ActorOperator); err != nil {
 			t.Fatal(err)
 		}
 		two.Refresh(tokens.Refresh, resource(boatsAPI)).WantStatus(http.StatusBadRequest).WantError("invalid_target")
@@ -188,11 +188,10 @@ func TestResourcesThatAreRefused(t *testing.T) {
 		if got := target(p, tokens); got != carsAPI+": cars:read" {
 			t.Errorf("the other resource: %s", got)
 		}
-		// ... and a scope, with the grants that had it.
-		if _, err := p.Clients.Update(t.Context(), two.ID, []byte(`{"scope": "openid cars:read"}`), events.ActorOperator); err != nil {
+		if err := p.Clients.DeleteResource(t.Context(), boatsAPI, events.ActorOperator); err != nil {
 			t.Fatal(err)
 		}
-		two.Refresh(tokens.Refresh, resource(carsAPI)).WantStatus(http.StatusBadRequest).WantError("invalid_scope")
+		two.Refresh(tokens.Refresh, resource(boatsAPI)).WantStatus(http.StatusBadRequest).WantError("invalid_target")
 		two.Exchange(browser.Authorize(two, "openid cars:read")).OK()
 	})
 }
