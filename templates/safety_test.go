@@ -173,9 +173,9 @@ func TestFormsSendWhatTheirPageSays(t *testing.T) {
 		"signin-wrong":       {"form_token": "form-token", "identifier": "ada@example.com", "password": ""},
 		"signin-again-wrong": {"form_token": "form-token", "identifier": "ada@example.com", "password": ""},
 		"choose":             {"form_token": "form-token", "account": "a1"},
-		"consent":            {"form_token": "form-token", "decision": "allow"},
-		"signout":            {"form_token": "form-token", "decision": "signout"},
-		"signout-alone":      {"form_token": "form-token", "decision": "signout"},
+		"consent":            {"form_token": "form-token", "session": "a1", "decision": "allow"},
+		"signout":            {"form_token": "form-token", "session": "a1", "decision": "signout"},
+		"signout-alone":      {"form_token": "form-token", "session": "a1", "decision": "signout"},
 		"formpost":           {"code": "c0de", "state": `a"b`},
 	} {
 		html := render(t, p, everyPage("en")[page])

@@ -56,7 +56,7 @@ type Account struct {
 	SignedIn                       bool
 }
 
-// Consent asks whether a client may use the person's account: field "decision", "allow" or "deny".
+// Consent asks whether a client may use the person's account: field "decision", "allow" or "deny", and "session", which is Who.ID.
 type Consent struct {
 	Base
 	Form       Form
@@ -73,7 +73,8 @@ type Consent struct {
 // icons; without one the scope's own is taken, or a key.
 type ScopeLine struct{ Name, Title, Detail, Icon string }
 
-// SignOut asks before signing out: field "decision", "signout" or "stay". With a CancelHref, staying is a link to it.
+// SignOut asks before signing out: field "decision", "signout" or "stay", and "session", which is Who.ID. With a CancelHref,
+// staying is a link to it.
 type SignOut struct {
 	Base
 	Form       Form

@@ -18,7 +18,8 @@ import (
 // the decision about it; the history and the device, if the demanded assurance
 // was reached; the event and the interaction's progress: all in one unit, which
 // is flushed here. It returns the cookie's new values, the current one first,
-// and the browser's device id.
+// and the browser's device id, also beside an error when the unit was written
+// and only the answer failed: the old values open nothing any more.
 func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, []string, storage.ID, error) {
 	ev.Interaction = string(a.Interaction.ID)
 	sessions, device, err := s.signedIn(ctx, a, b, person, ev)
@@ -37,6 +38,7 @@ func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *sto
 // A proof is what signedIn writes down.
 type proof struct {
 	session  *storage.Session // nil: a new one
+	others   []storage.SignIn // who else is signed in here, in the cookie's order
 	standing policy.Standing
 	assessed *risk.Assessment
 	device   storage.ID
@@ -49,17 +51,25 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	}
 	ctx = storage.WithUnit(ctx)
 	var secret string
-	var gone []string
 	if p.session == nil {
 		p.session, secret, err = s.sessions.Start(ctx, person.ID, p.standing)
 	} else {
-		if i := place(hashes(b), p.session); i >= 0 {
-			gone = append(gone, session.Secrets(b.Sessions)[i])
-		}
 		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
 	}
 	if err != nil {
 		return nil, "", err
+	}
+	values := []string{secret}
+	for i := range p.others {
+		other := &p.others[i].Session
+		if len(values) < session.MaxPerBrowser {
+			values = append(values, secretOf(b, other))
+			continue
+		}
+		// Nobody could reach it any more, and yet it would live on.
+		if err := s.sessions.End(ctx, other, "too many accounts in one browser", events.ActorPerson); err != nil {
+			return nil, "", err
+		}
 	}
 	if err := s.record(ctx, a, p); err != nil {
 		return nil, "", err
@@ -67,7 +77,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	if err := s.store.Flush(ctx); err != nil {
 		return nil, "", err
 	}
-	return session.First(secret, b.Sessions, gone...), p.device, nil
+	return values, p.device, nil
 }
 
 // weigh reads what is known of the person and this browser, and decides.
@@ -83,6 +93,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 			return p, err
 		}
 	}
+	p.others = slices.DeleteFunc(slices.Clone(all), func(one storage.SignIn) bool { return p.session != nil && one.Session.ID == p.session.ID })
 	history, err := s.store.HistoryOf(ctx, person.ID)
 	if errors.Is(err, storage.ErrNotFound) {
 		history, err = &storage.History{}, nil
@@ -164,7 +175,7 @@ func (s *Service) Choose(ctx context.Context, a Answer, b Browser, id storage.ID
 		progress.Consent = a.Progress.Consent
 	}
 	if id != "" {
-		secret, err := s.secretOf(ctx, b, id)
+		secret, err := s.secretByID(ctx, b, id)
 		if err != nil {
 			return Answer{}, nil, err
 		}
@@ -175,17 +186,22 @@ func (s *Service) Choose(ctx context.Context, a Answer, b Browser, id storage.ID
 	return next, session.Secrets(b.Sessions), err
 }
 
-func (s *Service) secretOf(ctx context.Context, b Browser, id storage.ID) (string, error) {
+func (s *Service) secretByID(ctx context.Context, b Browser, id storage.ID) (string, error) {
 	all, err := s.Accounts(ctx, b)
 	if err != nil {
 		return "", err
 	}
 	for _, one := range all {
 		if one.Session.ID == id {
-			return session.Secrets(b.Sessions)[place(hashes(b), &one.Session)], nil
+			return secretOf(b, &one.Session), nil
 		}
 	}
 	return "", storage.ErrNotFound
+}
+
+// secretOf returns what the cookie holds for one of its sessions.
+func secretOf(b Browser, se *storage.Session) string {
+	return session.Secrets(b.Sessions)[place(hashes(b), se)]
 }
 
 // Consent notes what the person said to the client's wishes; a yes is

@@ -123,7 +123,7 @@ func (h *house) signedIn() flow.Browser {
 	b := firefox()
 	a := h.signIn(h.begin(request(), b), &b, h.ada)
 	h.want(a, flow.StepConsent, "/signin/consent?i=")
-	a, err := h.Consent(h.t.Context(), a, true)
+	a, err := h.Consent(h.t.Context(), a, a.SignIn.Session.ID, true)
 	h.must(err)
 	h.want(a, flow.StepDone, "/oauth2/authorize?i="+string(a.Interaction.ID))
 	return b
@@ -185,7 +185,7 @@ func TestFirstSignIn(t *testing.T) {
 	if f := record.Facts; row.Outcome != "allow" || !f.FirstTime || f.DeviceKnown || f.Network == "" || f.Client != "web" {
 		t.Errorf("decision %s on %+v", row.Outcome, f)
 	}
-	a, err = h.Consent(t.Context(), a, true)
+	a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, true)
 	h.must(err)
 	h.want(a, flow.StepDone, "/oauth2/authorize?i=")
 	if !a.SignIn.Consent.Scopes.Has("openid") || !a.SignIn.HasConsent() {
@@ -321,7 +321,7 @@ func TestSpentInteractionIsNotAnsweredAgain(t *testing.T) {
 	if _, err := h.Resume(t.Context(), string(a.Interaction.ID), b); !errors.Is(err, storage.ErrSpent) {
 		t.Errorf("resumed: %v, want ErrSpent", err)
 	}
-	if _, err := h.Consent(t.Context(), stale, true); !errors.Is(err, storage.ErrSpent) {
+	if _, err := h.Consent(t.Context(), stale, stale.SignIn.Session.ID, true); !errors.Is(err, storage.ErrSpent) {
 		t.Errorf("consent: %v, want ErrSpent", err)
 	}
 	if _, err := h.store.ConsentOf(t.Context(), h.ada.ID, "web"); !errors.Is(err, storage.ErrNotFound) {
@@ -408,11 +408,11 @@ func TestConsentIsThePersonsWhoGaveIt(t *testing.T) {
 	h := newHouse(t, rules.Allow())
 	b := firefox()
 	a := h.begin(request(), b)
-	skipped, err := h.Consent(t.Context(), a, true)
+	skipped, err := h.Consent(t.Context(), a, "", true)
 	h.must(err)
 	h.want(skipped, flow.StepPassword, "/signin/password")
 	a = h.signIn(h.resume(a, b), &b, h.ada)
-	if a, err = h.Consent(t.Context(), a, true); err != nil || a.Step != flow.StepDone {
+	if a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, true); err != nil || a.Step != flow.StepDone {
 		t.Fatalf("%s, %v", a.Step, err)
 	}
 	a = h.signIn(a, &b, h.bob)
@@ -420,7 +420,7 @@ func TestConsentIsThePersonsWhoGaveIt(t *testing.T) {
 	if _, err := h.store.ConsentOf(t.Context(), h.bob.ID, "web"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("Bob agreed to nothing: %v", err)
 	}
-	if a, err = h.Consent(t.Context(), a, false); err != nil || a.Refusal != flow.AccessDenied {
+	if a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, false); err != nil || a.Refusal != flow.AccessDenied {
 		t.Errorf("%s %s, %v", a.Step, a.Refusal, err)
 	}
 	if got := h.eventKinds(); !slices.Equal(got, []string{"consent.given", "signin.succeeded", "signin.succeeded"}) {
@@ -436,7 +436,7 @@ func TestNarrowerConsentTakesNothingBack(t *testing.T) {
 	wider.Scopes, wider.Resources = []string{"profile"}, []string{"https://api.example"}
 	a := h.begin(wider, b)
 	h.want(a, flow.StepConsent, "/signin/consent")
-	_, err := h.Consent(t.Context(), a, true)
+	_, err := h.Consent(t.Context(), a, a.SignIn.Session.ID, true)
 	h.must(err)
 	h.want(h.begin(request(), b), flow.StepDone, "")
 	h.want(h.begin(wider, b), flow.StepDone, "")
@@ -508,9 +508,9 @@ func TestSignOutEndsOneSession(t *testing.T) {
 	if a.Client.ID != "web" || a.SignIn.Person.ID != h.bob.ID || a.Request.RedirectURI != "https://app.example/bye" {
 		t.Errorf("%+v", a)
 	}
-	left, err := h.ConfirmSignOut(t.Context(), a, b, a.SignIn.Session.ID)
+	left, done, err := h.ConfirmSignOut(t.Context(), a, b, a.SignIn.Session.ID)
 	h.must(err)
-	if !slices.Equal(left, b.Sessions[1:]) {
+	if !done || !slices.Equal(left, b.Sessions[1:]) {
 		t.Errorf("left %v of %v", left, b.Sessions)
 	}
 	if signIn, err := h.Current(t.Context(), flow.Browser{Sessions: left}); err != nil || signIn == nil || signIn.Person.ID != h.ada.ID {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/doorstep-id/doorstep/provider/events"
-	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -71,10 +70,9 @@ func (s *Service) SignOut(ctx context.Context, id storage.ID, b Browser) (left [
 	if err != nil {
 		return nil, err
 	}
-	secrets, hashes := session.Secrets(b.Sessions), hashes(b)
 	for _, one := range all {
 		if one.Session.ID != id {
-			left = append(left, secrets[place(hashes, &one.Session)])
+			left = append(left, secretOf(b, &one.Session))
 			continue
 		}
 		err := s.sessions.End(ctx, &one.Session, "signed out", events.ActorPerson)

@@ -81,16 +81,10 @@ func Secrets(values []string) []string {
 	return out
 }
 
-// First returns values with secret in front, without those in gone, cut to
-// [MaxPerBrowser]: the cookie after a sign-in or a choice.
-func First(secret string, values []string, gone ...string) []string {
-	out := []string{secret}
-	for _, v := range Secrets(values) {
-		if v != secret && !slices.Contains(gone, v) && len(out) < MaxPerBrowser {
-			out = append(out, v)
-		}
-	}
-	return out
+// First returns values with secret, which is one of them, in front: the cookie
+// after a choice.
+func First(secret string, values []string) []string {
+	return Secrets(append([]string{secret}, values...))
 }
 
 // Start adds a session for a person who just gave the evidence in st, in the

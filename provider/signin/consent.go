@@ -9,11 +9,18 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
 
 // fieldDecision is the button that was pressed, here and on the sign-out page.
 const fieldDecision = "decision"
+
+// fieldSession is the session of the person whom the page shows: an answer is
+// theirs, also when somebody else signed in in another tab since.
+const fieldSession = "session"
+
+func shown(r *http.Request) storage.ID { return storage.ID(r.PostForm.Get(fieldSession)) }
 
 // showConsent asks whether the client may have what it wants.
 func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
@@ -33,10 +40,12 @@ func (h *Handler) takeConsent(w http.ResponseWriter, r *http.Request, a flow.Ans
 	if decision != "allow" && decision != "deny" {
 		return fault.Invalid(fieldDecision, "must be allow or deny")
 	}
-	web.Log(r.Context()).Set("consent", decision)
-	next, err := h.Flow.Consent(r.Context(), a, decision == "allow")
+	next, err := h.Flow.Consent(r.Context(), a, shown(r), decision == "allow")
 	if err != nil {
 		return err
+	}
+	if next.Progress.Consent != "" { // else another person is asked now
+		web.Log(r.Context()).Set("consent", decision)
 	}
 	return seeOther(w, next.Path)
 }

@@ -119,16 +119,21 @@ var tokenField = regexp.MustCompile(`name="form_token" value="([^"]+)"`)
 // send fills in the form of the page at path and sends it.
 func (b *browser) send(path string, fields ...string) *reply {
 	b.t.Helper()
+	return b.post(path, b.filled(path, fields...))
+}
+
+// filled is the form of the page at path, to send it later.
+func (b *browser) filled(path string, fields ...string) url.Values {
+	b.t.Helper()
 	page := b.get(path)
-	found := tokenField.FindStringSubmatch(page.body)
-	if found == nil {
+	form := providertest.ReadForm([]byte(page.body))
+	if form == nil {
 		b.t.Fatalf("%s has no form: %d %s", path, page.StatusCode, page.body)
 	}
-	form := url.Values{"form_token": {found[1]}}
 	for i := 0; i < len(fields); i += 2 {
-		form.Set(fields[i], fields[i+1])
+		form.Fields.Set(fields[i], fields[i+1])
 	}
-	return b.post(path, form)
+	return form.Fields
 }
 
 // start begins a request of the client, with more parameters than it needs, and

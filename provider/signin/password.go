@@ -51,12 +51,14 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 		return h.passwordPage(w, r, a, status, page)
 	}
 	next, sessions, device, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
+	if len(sessions) > 0 { // also when what comes after it failed
+		web.Log(r.Context()).Set("person", string(person.ID))
+		h.Web.SetSessions(w, sessions)
+		h.Web.SetDevice(w, device)
+	}
 	if err != nil {
 		return err
 	}
-	web.Log(r.Context()).Set("person", string(person.ID))
-	h.Web.SetSessions(w, sessions)
-	h.Web.SetDevice(w, device)
 	return seeOther(w, next.Path)
 }
 
@@ -77,10 +79,16 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 		return nil, policy.Evidence{}, err
 	}
 	evidence, err := h.Passwords.Verify(ctx, person, password)
-	if err != nil {
-		return nil, policy.Evidence{}, err
+	if err == nil {
+		err = h.Store.Together(ctx, func(ctx context.Context) error { return h.Throttle.SignedIn(ctx, attempt) })
 	}
-	return person, evidence, h.Store.Together(ctx, func(ctx context.Context) error { return h.Throttle.SignedIn(ctx, attempt) })
+	switch {
+	case errors.Is(err, proof.ErrWrong):
+		return nil, policy.Evidence{}, err
+	case err != nil:
+		return nil, policy.Evidence{}, errors.Join(err, h.Throttle.ReturnSignIn(ctx, attempt))
+	}
+	return person, evidence, nil
 }
 
 // knownDevice is this browser's device if the person signed in with it before,

@@ -6,7 +6,6 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/web"
-	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
 
@@ -21,13 +20,9 @@ func (h *Handler) showSignOut(w http.ResponseWriter, r *http.Request) error {
 	if a.SignIn == nil {
 		return seeOther(w, h.afterSignOut(a))
 	}
-	action := h.Web.Path(web.PathSignOut)
-	if a.Interaction != nil {
-		action = h.stepPath(web.PathSignOut, a)
-	}
 	web.AllowForm(r.Context(), a.Request.RedirectURI)
 	return h.Web.Page(w, r, http.StatusOK, templates.SignOut{
-		Base: h.base(r, a), Form: h.Web.Form(w, r, action),
+		Base: h.base(r, a), Form: h.Web.Form(w, r, h.signOutPath(a)),
 		Who: account(a.SignIn), ClientName: clientName(a.Client),
 	})
 }
@@ -47,20 +42,24 @@ func (h *Handler) takeSignOut(w http.ResponseWriter, r *http.Request) error {
 	if a.SignIn == nil { // the other tab was quicker
 		return seeOther(w, h.afterSignOut(a))
 	}
-	left, err := h.signOut(r, a, a.SignIn.Session.ID)
-	if err != nil {
-		return err
+	left, done, err := h.Flow.ConfirmSignOut(r.Context(), a, h.browser(r), shown(r))
+	if done {
+		h.Web.SetSessions(w, left)
 	}
-	h.Web.SetSessions(w, left)
+	switch {
+	case err != nil:
+		return err
+	case !done: // somebody else is the current one by now: they are asked
+		return seeOther(w, h.signOutPath(a))
+	}
 	return seeOther(w, h.afterSignOut(a))
 }
 
-// signOut ends the session, and the interaction that asked for it, if one did.
-func (h *Handler) signOut(r *http.Request, a flow.Answer, session storage.ID) (left []string, err error) {
-	if a.Interaction != nil {
-		return h.Flow.ConfirmSignOut(r.Context(), a, h.browser(r), session)
+func (h *Handler) signOutPath(a flow.Answer) string {
+	if a.Interaction == nil {
+		return h.Web.Path(web.PathSignOut)
 	}
-	return h.Flow.SignOut(r.Context(), session, h.browser(r))
+	return h.stepPath(web.PathSignOut, a)
 }
 
 // leaving is who would be signed out, and for which request.

@@ -52,6 +52,25 @@ func (s *Service) TakeSignIn(ctx context.Context, a Attempt) error {
 	return s.Take(ctx, SignInAccount, a.Account)
 }
 
+// returnTime is how long a store that may be in trouble is asked for.
+const returnTime = 2 * time.Second
+
+// ReturnSignIn puts back what [Service.TakeSignIn] took, when nothing was looked
+// at after all: our own troubles are nobody's guesses. It is carried out also
+// when ctx has ended, as it has for a person who did not wait; within a unit it
+// joins that.
+func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
+	defer cancel()
+	return s.store.Together(ctx, func(ctx context.Context) error {
+		limit, parts := a.browser()
+		if err := s.Return(ctx, limit, parts...); err != nil {
+			return err
+		}
+		return s.returnShared(ctx, a)
+	})
+}
+
 // SignedIn is what a right proof earns: a full bucket for its browser, and the
 // tokens back that it took from those shared with others. It does not fill
 // these, or one's own account would pay for guessing at another's. It joins the
@@ -61,6 +80,12 @@ func (s *Service) SignedIn(ctx context.Context, a Attempt) error {
 	if err := s.Reset(ctx, limit, parts...); err != nil {
 		return err
 	}
+	return s.returnShared(ctx, a)
+}
+
+// returnShared puts the tokens back into the buckets that an attempt shares with
+// others.
+func (s *Service) returnShared(ctx context.Context, a Attempt) error {
 	if err := s.Return(ctx, SignInAccount, a.Account); err != nil {
 		return err
 	}

@@ -208,6 +208,41 @@ func TestARightProofGivesItsTokensBack(t *testing.T) {
 	}
 }
 
+// What nobody looked at costs nothing, also when whoever asked has gone: a
+// cancelled request is the usual reason.
+func TestAnAttemptThatWasNotLookedAtCostsNothing(t *testing.T) {
+	b := start(t)
+	for _, device := range []storage.ID{"", storage.NewID()} {
+		a := Attempt{Account: "ada@example.org", Device: device, Address: netip.MustParseAddr("203.0.113.1")}
+		for i := range SignInAddress.Burst + 1 {
+			ctx, cancel := context.WithCancel(t.Context())
+			if err := b.TakeSignIn(ctx, a); err != nil {
+				t.Fatalf("attempt %d: %v", i, err)
+			}
+			cancel()
+			if err := b.ReturnSignIn(ctx, a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// One token for one: it does not fill a bucket that guesses have emptied.
+	guess := Attempt{Account: "ada@example.org", Address: netip.MustParseAddr("203.0.113.1")}
+	for i := range SignInStrangers.Burst {
+		if wait := tooMany(t, b.TakeSignIn(t.Context(), guess)); wait != 0 {
+			t.Fatalf("guess %d: wait %v", i, wait)
+		}
+	}
+	if err := b.ReturnSignIn(t.Context(), guess); err != nil {
+		t.Fatal(err)
+	}
+	if wait := tooMany(t, b.TakeSignIn(t.Context(), guess)); wait != 0 {
+		t.Errorf("the token that was put back: wait %v", wait)
+	}
+	if wait := tooMany(t, b.TakeSignIn(t.Context(), guess)); wait == 0 {
+		t.Error("one token came back as two")
+	}
+}
+
 // Attack case 59 in part: whoever holds a block of addresses has one bucket.
 func TestBlock(t *testing.T) {
 	for addr, want := range map[string]string{
