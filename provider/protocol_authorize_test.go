@@ -148,6 +148,9 @@ func TestDefaultMaxAge(t *testing.T) {
 		if got := nextOf(t, browser, rp.AuthorizationURL("openid", providertest.With("prompt", "none"))); got != "code" {
 			t.Errorf("after a proof: %s, want a code", got)
 		}
+		if got := nextOf(t, browser, rp.AuthorizationURL("openid", providertest.With("max_age", "0"))); got != web.PathSignIn {
+			t.Errorf("max_age=0 at the moment of a proof: %s, want another one", got)
+		}
 	})
 }
 

@@ -89,6 +89,35 @@ func TestAHintOfThisSessionSignsOutAtOnce(t *testing.T) {
 	})
 }
 
+// Of two accounts in one browser a hint ends the one that it names, whichever is
+// the current one.
+func TestAHintSignsOutTheAccountItNames(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		another := providertest.With("prompt", "select_account")
+		who := func(browser *providertest.Browser) any {
+			return p.Verify(rp.Exchange(browser.Authorize(rp, "openid", providertest.With("prompt", "none"))).OK().ID).Claims["sub"]
+		}
+		ada, bob := p.Person("ada"), p.Person("bob")
+		for _, first := range []bool{true, false} {
+			browser := p.Browser()
+			adas := rp.Exchange(browser.SignIn("ada").Authorize(rp, "openid")).OK()
+			bobs := rp.Exchange(browser.SignIn("bob").Authorize(rp, "openid", another)).OK() // the current one now
+			leaves, stays, left := adas, bobs, bob
+			if !first {
+				leaves, stays, left = bobs, adas, ada
+			}
+			browser.Get(endSessionURL(p, "id_token_hint", leaves.ID)).WantStatus(http.StatusSeeOther)
+			if sub := who(browser); sub != left.Sub {
+				t.Errorf("signed in is %v, want %s", sub, left.Sub)
+			}
+			rp.Refresh(leaves.Refresh).WantError("invalid_grant")
+			rp.Refresh(stays.Refresh).OK()
+		}
+	})
+}
+
 // OIDC RP-Initiated Logout section 2: in every other case the person is asked, or
 // anybody could sign people out by a link.
 func TestWithoutAHintOfThisSessionThePersonIsAsked(t *testing.T) {
@@ -107,6 +136,9 @@ func TestWithoutAHintOfThisSessionThePersonIsAsked(t *testing.T) {
 			"a hint of another session":      {"id_token_hint", another, "post_logout_redirect_uri", back},
 			"a hint of another person":       {"id_token_hint", bobs, "post_logout_redirect_uri", back},
 			"a logout_hint":                  {"logout_hint", "ada@example.com"},
+			"nonsense for a hint":            {"id_token_hint", "nonsense"},
+			"an unsigned hint":               {"id_token_hint", "eyJhbGciOiJub25lIn0.e30.", "client_id", "web", "post_logout_redirect_uri", back},
+			"a changed hint":                 {"id_token_hint", own[:len(own)-8] + "AAAAAAAA", "client_id", "web", "post_logout_redirect_uri", back},
 			"a redirect is none that counts": {"client_id", "web", "post_logout_redirect_uri", "", "state", "s"},
 		} {
 			a := browser.Get(endSessionURL(p, params...)).WantStatus(http.StatusSeeOther)
@@ -165,9 +197,6 @@ func TestSignOutRequestsThatAreRefused(t *testing.T) {
 			"a foreign hint":                     {"id_token_hint", foreignHint, "post_logout_redirect_uri", back},
 			"an access token for a hint":         {"id_token_hint", tokens.Access, "post_logout_redirect_uri", back},
 			"a refresh token for a hint":         {"id_token_hint", tokens.Refresh, "post_logout_redirect_uri", back},
-			"nonsense for a hint":                {"id_token_hint", "nonsense"},
-			"an unsigned hint":                   {"id_token_hint", "eyJhbGciOiJub25lIn0.e30."},
-			"a changed hint":                     {"id_token_hint", tokens.ID[:len(tokens.ID)-8] + "AAAAAAAA"},
 		} {
 			wantOwnPage(t, name, browser.Get(endSessionURL(p, params...)))
 		}

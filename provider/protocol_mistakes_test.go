@@ -322,7 +322,7 @@ func TestNoSecretIsInTheLog(t *testing.T) {
 	p.Send(rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent("client_secret", post.Secret, "client_id", rp.ID))).WantError("invalid_client")
 	p.Send(rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent(), "Authorization", basic(post.ID, post.Secret))).WantError("invalid_client")
 	p.Userinfo(tokens.Refresh).WantError("invalid_token")
-	wantOwnPage(t, "a hint that is none", browser.Get(endSessionURL(p, "id_token_hint", tokens.Access)))
+	wantOwnPage(t, "a hint that is none", browser.Get(endSessionURL(p, "id_token_hint", tokens.Access, "post_logout_redirect_uri", "https://web.example/")))
 	secrets := map[string]string{
 		"code": code, "verifier": verifier, "nonce": nonce, "state": state, "secret": rp.Secret, "another secret": post.Secret,
 		"access token": tokens.Access, "refresh token": tokens.Refresh, "ID token": tokens.ID, "password": providertest.Password, "address": "ada@example.com",
