@@ -45,7 +45,7 @@ func everyPage(lang string) map[string]any {
 	ada := Account{ID: "a1", Name: "Ada Lovelace", Identifier: "ada@example.com", Initials: "AL", SignedIn: true}
 	return map[string]any{
 		"signin": SignIn{
-			Base: base, Form: form, ClientName: "Forecourt Motors", CancelHref: "/signin/cancel?i=1",
+			Base: base, Form: form, ClientName: "Forecourt Motors", CancelAction: "/signin/cancel?i=1",
 			Demo: &DemoAccount{"ada@example.com", "correct horse battery"},
 		},
 		"signin-alone":          SignIn{Base: base, Form: form},
@@ -54,12 +54,12 @@ func everyPage(lang string) map[string]any {
 		"signin-throttled":      SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "throttled", RetryAfter: 61},
 		"signin-busy":           SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "busy", RetryAfter: 1},
 		"signin-again":          SignIn{Base: base, Form: form, ClientName: "Kerbside", Identifier: "ada@example.com", Problem: "again", Reauth: true, Who: ada},
-		"signin-again-alone":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "again", Reauth: true, Who: ada, CancelHref: "/"},
+		"signin-again-alone":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "again", Reauth: true, Who: ada, CancelAction: "/signin/cancel?i=1"},
 		"signin-again-wrong":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "wrong", Reauth: true, Who: ada},
 		"signin-again-empty":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "empty", Reauth: true, Who: ada},
-		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}},
+		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}, CancelAction: "/signin/cancel?i=1"},
 		"consent":               Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()},
-		"consent-ours":          Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", FirstParty: true, CancelHref: "/signin/cancel?i=1"},
+		"consent-ours":          Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", FirstParty: true},
 		"signout":               SignOut{Base: base, Form: form, Who: ada, ClientName: "Kerbside", CancelHref: "/"},
 		"signout-alone":         SignOut{Base: base, Form: form, Who: ada},
 		"signedout":             SignedOut{Base: base, ReturnHref: "com.example.shop:/bye", ReturnName: "Kerbside"},

@@ -180,8 +180,18 @@ func TestFormsSendWhatTheirPageSays(t *testing.T) {
 	} {
 		html := render(t, p, everyPage("en")[page])
 		got := firstForm(t, html)
-		if strings.Count(html, "<form ") != 1 || len(got) != len(want) {
+		if len(got) != len(want) {
 			t.Errorf("%s sends %v, want %v", page, got, want)
+		}
+		// The only other form is the one that goes back, and it sends nothing of the first.
+		_, after, _ := strings.Cut(html, "</form>")
+		if strings.Contains(after, "<form ") {
+			if back := firstForm(t, after); len(back) != 1 || back["form_token"] != "form-token" || !strings.Contains(after, `action="/signin/cancel?i=1"`) {
+				t.Errorf("%s goes back with %v", page, back)
+			}
+		}
+		if forms, back := strings.Count(html, "<form "), strings.Count(html, "/signin/cancel"); forms != 1+back {
+			t.Errorf("%s has %d forms", page, forms)
 		}
 		for name, value := range want {
 			if v, ok := got[name]; !ok || v != value {
@@ -202,8 +212,8 @@ func TestHostileNamesStayText(t *testing.T) {
 	plain := func(page string) int { return len(elements(page)) }
 	for name, pages := range map[string][2]any{
 		"signin": {
-			SignIn{Base: base, Form: form, ClientName: hostile, Identifier: hostile, Demo: &DemoAccount{hostile, hostile}, CancelHref: "/" + hostile},
-			SignIn{Base: baseIn("en"), Form: Form{"/", "t"}, ClientName: "x", Identifier: "x", Demo: &DemoAccount{"x", "x"}, CancelHref: "/"},
+			SignIn{Base: base, Form: form, ClientName: hostile, Identifier: hostile, Demo: &DemoAccount{hostile, hostile}, CancelAction: "/" + hostile},
+			SignIn{Base: baseIn("en"), Form: Form{"/", "t"}, ClientName: "x", Identifier: "x", Demo: &DemoAccount{"x", "x"}, CancelAction: "/"},
 		},
 		"choose": {
 			ChooseAccount{Base: base, Form: form, ClientName: hostile, Accounts: []Account{who}},
@@ -238,9 +248,8 @@ func TestDangerousAddressesAreLeftOut(t *testing.T) {
 	} {
 		base.Languages = []LanguageLink{{"sv", "Svenska", href}}
 		for _, page := range []any{
-			SignIn{Base: base, CancelHref: href},
-			ChooseAccount{Base: base, CancelHref: href},
-			Consent{Base: base, CancelHref: href},
+			SignIn{Base: base, CancelAction: href},
+			ChooseAccount{Base: base, CancelAction: href},
 			SignOut{Base: base, CancelHref: href},
 			SignedOut{Base: base, ReturnHref: href},
 			Welcome{Base: base, SignInHref: href, Clients: []App{{"x", href}}},

@@ -21,21 +21,22 @@ type Paths struct {
 	Assets string // URL prefix of Assets without the last slash, e.g. "/assets"
 }
 
-// Form is a POST target and the hidden form token, sent as the field "form_token".
+// Form is a POST target and the hidden form token, sent as the field "form_token". It is the first form of its page; a
+// CancelAction has one of its own, with the same token and nothing else, after it.
 type Form struct{ Action, Token string }
 
 // SignIn asks for an identifier and a password on one page: fields "identifier" and "password".
 type SignIn struct {
 	Base
-	Form       Form
-	ClientName string       // the app that the person goes on to; "" when they came without one
-	Identifier string       // kept after a problem, or login_hint
-	Problem    string       // "" | "wrong" | "throttled" | "empty" | "busy" | "again" (please confirm that it is you)
-	RetryAfter int          // seconds, for "throttled" and "busy"; 0 reads "in a moment"
-	Reauth     bool         // the person is known and proves again: Who is shown, no identifier asked
-	Who        Account      // with Reauth; Identifier is theirs
-	Demo       *DemoAccount // set by `doorstep demo` alone
-	CancelHref string       // back to the app with access_denied; "" shows no link
+	Form         Form
+	ClientName   string       // the app that the person goes on to; "" when they came without one
+	Identifier   string       // kept after a problem, or login_hint
+	Problem      string       // "" | "wrong" | "throttled" | "empty" | "busy" | "again" (please confirm that it is you)
+	RetryAfter   int          // seconds, for "throttled" and "busy"; 0 reads "in a moment"
+	Reauth       bool         // the person is known and proves again: Who is shown, no identifier asked
+	Who          Account      // with Reauth; Identifier is theirs
+	Demo         *DemoAccount // set by `doorstep demo` alone
+	CancelAction string       // back to the app with access_denied; "" shows no button
 }
 
 // DemoAccount is the made-up person that the demo lets one sign in as.
@@ -44,10 +45,10 @@ type DemoAccount struct{ Identifier, Password string }
 // ChooseAccount asks which account to go on with: a button "account" with Account.ID for each, and one with "other".
 type ChooseAccount struct {
 	Base
-	Form       Form
-	ClientName string
-	Accounts   []Account
-	CancelHref string
+	Form         Form
+	ClientName   string
+	Accounts     []Account
+	CancelAction string
 }
 
 // Account is a person as pages show them. Initials are one or two letters; without them a figure is drawn.
@@ -56,7 +57,8 @@ type Account struct {
 	SignedIn                       bool
 }
 
-// Consent asks whether a client may use the person's account: field "decision", "allow" or "deny", and "session", which is Who.ID.
+// Consent asks whether a client may use the person's account: field "decision", "allow" or "deny", and "session", which is
+// Who.ID. "Don't allow" is the way back to the app.
 type Consent struct {
 	Base
 	Form       Form
@@ -65,7 +67,6 @@ type Consent struct {
 	ClientHost string // the host that the answer goes to, so that a copied name shows
 	FirstParty bool
 	Scopes     []ScopeLine
-	CancelHref string // "Don't allow" answers the app as well, so this may well be ""
 }
 
 // ScopeLine says in words what one scope lets a client do. Title and Detail of openid, profile, email, address, phone and

@@ -21,7 +21,7 @@ const (
 func (h *Handler) showAccounts(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	page := templates.ChooseAccount{
 		Base: h.base(r, a), Form: h.form(w, r, web.PathAccount, a),
-		ClientName: clientName(a.Client), CancelHref: h.stepPath(pathCancel, a),
+		ClientName: clientName(a.Client), CancelAction: h.stepPath(pathCancel, a),
 	}
 	for i := range a.Accounts {
 		page.Accounts = append(page.Accounts, account(&a.Accounts[i]))

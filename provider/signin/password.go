@@ -138,7 +138,7 @@ func problem(w http.ResponseWriter, err error) (name string, seconds int) {
 
 func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.SignIn) error {
 	page.Base, page.Form = h.base(r, a), h.form(w, r, web.PathSignIn, a)
-	page.ClientName, page.CancelHref, page.Demo = clientName(a.Client), h.stepPath(pathCancel, a), h.cfg.Demo
+	page.ClientName, page.CancelAction, page.Demo = clientName(a.Client), h.stepPath(pathCancel, a), h.cfg.Demo
 	if a.Reauth && a.SignIn != nil {
 		page.Reauth, page.Who, page.Identifier = true, account(a.SignIn), a.SignIn.Identifier
 	}

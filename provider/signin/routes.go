@@ -7,7 +7,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
-// pathCancel is for the link on every step that goes back to the app.
+// pathCancel is where the quiet button of a step goes back to the app.
 const pathCancel = "/signin/cancel"
 
 // Routes is the table of the steps.
@@ -26,7 +26,7 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathAccount, h.at(flow.StepAccount, h.takeAccount)),
 		page(web.PathConsent, h.at(flow.StepConsent, h.showConsent)),
 		form(web.PathConsent, h.at(flow.StepConsent, h.takeConsent)),
-		page(pathCancel, h.cancel),
+		form(pathCancel, h.cancel),
 		page(web.PathSignOut, h.showSignOut),
 		form(web.PathSignOut, h.takeSignOut),
 		page(web.PathSignedOut, h.signedOut),

@@ -262,19 +262,47 @@ func TestNoStepCanBeSkippedOrRepeated(t *testing.T) {
 	b.wantStep(b.get("/signin/password"), "/") // a bookmark
 }
 
+// Only a form of ours goes back: a browser that fetches links ahead, or somebody
+// who sends one, ends no sign-in.
 func TestOneCanGoBackToTheApp(t *testing.T) {
 	b := open(t, providertest.Database(t)).browser()
-	path := b.start("")
-	_, query, _ := strings.Cut(path, "?")
-	if page := b.get(path); !strings.Contains(page.body, `href="/auth/signin/cancel?`+query+`"`) {
-		t.Errorf("no way back on %s", page.body)
+	goesBack := func(path string) {
+		t.Helper()
+		_, query, _ := strings.Cut(path, "?")
+		cancel := "/signin/cancel?" + query
+		page := b.get(path)
+		forms := strings.Split(page.body, "<form ")[1:]
+		if len(forms) != 2 || !strings.Contains(forms[1], `method="post" action="/auth`+cancel+`"`) {
+			t.Fatalf("no way back, or before the step itself: %s", page.body)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			req, err := http.NewRequestWithContext(t.Context(), method, b.base+cancel, nil)
+			must(t, err)
+			if res := b.do(req); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != http.MethodPost {
+				t.Errorf("%s: %d, Allow %q", method, res.StatusCode, res.Header.Get("Allow"))
+			}
+		}
+		token := url.Values{"form_token": tokenField.FindStringSubmatch(forms[1])[1:]}
+		if res := b.post(cancel, nil); res.StatusCode != http.StatusForbidden {
+			t.Errorf("without the form's token: %d", res.StatusCode)
+		}
+		stranger := b.browser()
+		if res := stranger.post(cancel, token); res.StatusCode != http.StatusForbidden {
+			t.Errorf("from another browser: %d", res.StatusCode)
+		}
+		if res := stranger.post(cancel, stranger.filled(stranger.start(""))); res.StatusCode != http.StatusNotFound {
+			t.Errorf("from another browser with its own token: %d", res.StatusCode)
+		}
+		if res := b.get(path); res.StatusCode != http.StatusOK {
+			t.Fatalf("after all that: %d", res.StatusCode)
+		}
+		if got := b.finish(b.post(cancel, token)).Get("error"); got != "access_denied" {
+			t.Errorf("error %q", got)
+		}
 	}
-	if res := b.browser().get("/signin/cancel?" + query); res.StatusCode != http.StatusForbidden {
-		t.Errorf("from another browser: %d", res.StatusCode)
-	}
-	if got := b.finish(b.get("/signin/cancel?" + query)).Get("error"); got != "access_denied" {
-		t.Errorf("error %q", got)
-	}
+	goesBack(b.start(""))
+	b.signedIn()
+	goesBack(b.start("prompt=select_account"))
 }
 
 func TestAnAccountIsChosen(t *testing.T) {
