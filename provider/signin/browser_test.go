@@ -42,6 +42,11 @@ func TestBrowserSignsInAndOut(t *testing.T) {
 				}
 			}
 			status(200, page.Open(rp.AuthorizationURL("openid email")))
+			status(200, page.Follow("form[action*='/signin/cancel'] button"))
+			if got := page.Text("h1"); got != "got none" || !strings.Contains(page.URL(), "error=access_denied") {
+				t.Fatalf("went back to %s: %s", page.URL(), got)
+			}
+			status(200, page.Open(rp.AuthorizationURL("openid email")))
 			page.Fill("#identifier", person.Email)
 			page.Fill("#password", "not the password")
 			status(422, page.Follow("button[type=submit].primary"))
