@@ -103,10 +103,12 @@ func TestAttack52LinkSignsNobodyOut(t *testing.T) {
 			return p.URL(web.PathEndSession) + "?" + q.Encode()
 		}
 		for what, link := range map[string]string{
-			"nothing":               leave(),
-			"a client":              leave("client_id", rp.ID, "post_logout_redirect_uri", bye),
-			"a hint of another":     leave("id_token_hint", somebodys.ID, "post_logout_redirect_uri", bye),
-			"a hint from elsewhere": leave("id_token_hint", elsewhere.ID, "post_logout_redirect_uri", bye),
+			"nothing":                    leave(),
+			"a client":                   leave("client_id", rp.ID, "post_logout_redirect_uri", bye),
+			"a hint of another":          leave("id_token_hint", somebodys.ID, "post_logout_redirect_uri", bye),
+			"a hint from elsewhere":      leave("id_token_hint", elsewhere.ID, "post_logout_redirect_uri", bye),
+			"an access token for a hint": leave("id_token_hint", own.Access),
+			"a hint cut short":           leave("id_token_hint", own.ID[:len(own.ID)-2], "client_id", rp.ID, "post_logout_redirect_uri", bye),
 		} {
 			a := browser.Get(link).WantStatus(http.StatusSeeOther)
 			if to := a.Header.Get("Location"); !strings.HasPrefix(to, web.PathSignOut+"?i=") {
@@ -116,14 +118,14 @@ func TestAttack52LinkSignsNobodyOut(t *testing.T) {
 			browser.Authorize(rp, "openid", silently) // still signed in
 		}
 		for what, link := range map[string]string{
-			"an access token for a hint": leave("id_token_hint", own.Access),
-			"a hint cut short":           leave("id_token_hint", own.ID[:len(own.ID)-2]),
-			"another client's hint":      leave("id_token_hint", own.ID, "client_id", "other"),
-			"an address of nobody's":     leave("id_token_hint", own.ID, "post_logout_redirect_uri", bye+"/"),
+			"another client's hint":   leave("id_token_hint", own.ID, "client_id", "other"),
+			"an address of nobody's":  leave("id_token_hint", own.ID, "post_logout_redirect_uri", bye+"/"),
+			"an address without whom": leave("id_token_hint", own.Access, "post_logout_redirect_uri", bye),
 		} {
 			if a := browser.Get(link).WantStatus(http.StatusBadRequest); a.Header.Get("Location") != "" {
 				t.Errorf("%s leads to %q", what, a.Header.Get("Location"))
 			}
+			browser.Authorize(rp, "openid", silently)
 		}
 		browser.Get(p.URL(web.PathSignOut)).WantStatus(http.StatusOK)
 		browser.Authorize(rp, "openid", silently)
