@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -162,16 +163,21 @@ func (p *Page) Click(selector string) {
 	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Fill types text into a field, in place of what is there.
+// Fill puts text into a field, in place of what is there, as a password manager
+// or a paste does.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
 	field := chromedp.CSS(selector)
-	p.do("fill "+selector, chromedp.WaitVisible(field))
+	p.do("fill "+selector, chromedp.WaitVisible(field), chromedp.Focus(field))
 	evaluate[bool](p, "document.querySelector("+literal(selector)+").select(), true")
 	if text == "" {
-		text = kb.Backspace
+		p.do("empty "+selector, chromedp.SendKeys(field, kb.Backspace))
+		return
 	}
-	p.do("fill "+selector, chromedp.SendKeys(field, text))
+	p.tell(func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	})
 }
 
 // Text returns the visible text of the first element that fits.
@@ -223,7 +229,7 @@ func (p *Page) Screenshot(name string) {
 // WithoutScript turns JavaScript off, from the next page on.
 func (p *Page) WithoutScript() *Page {
 	p.t.Helper()
-	return p.emulate(func(ctx context.Context) error {
+	return p.tell(func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	})
@@ -232,7 +238,7 @@ func (p *Page) WithoutScript() *Page {
 // Dark makes the person one who prefers dark pages.
 func (p *Page) Dark() *Page {
 	p.t.Helper()
-	return p.emulate(func(ctx context.Context) error {
+	return p.tell(func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
 		})
@@ -243,7 +249,7 @@ func (p *Page) Dark() *Page {
 // Narrow gives the page this width in CSS pixels.
 func (p *Page) Narrow(width int) *Page {
 	p.t.Helper()
-	return p.emulate(func(ctx context.Context) error {
+	return p.tell(func(ctx context.Context) error {
 		return chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), 800))
 	})
 }
@@ -252,18 +258,18 @@ func (p *Page) Narrow(width int) *Page {
 // Accept-Language header.
 func (p *Page) Language(accept string) *Page {
 	p.t.Helper()
-	return p.emulate(func(ctx context.Context) error {
+	return p.tell(func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": accept}})
 		return err
 	})
 }
 
-func (p *Page) emulate(set func(ctx context.Context) error) *Page {
+func (p *Page) tell(set func(ctx context.Context) error) *Page {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, within)
 	defer cancel()
 	if err := set(ctx); err != nil {
-		p.t.Fatalf("emulate: %v", err)
+		p.fail("tell the browser", err)
 	}
 	return p
 }
@@ -285,7 +291,7 @@ func (p *Page) Axe() {
 func (p *Page) axe() []string {
 	p.t.Helper()
 	evaluate[bool](p, axeScript+"; true")
-	return evaluate[[]string](p, `axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}).then(
+	return evaluate[[]string](p, `axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations']}).then(
 		found => found.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')))`)
 }
 
