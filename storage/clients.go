@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"context"
-	"encoding/json"
-)
+import "context"
 
 // Client is a registered application: an OAuth 2.0 client, an OpenID relying party.
 type Client struct {
@@ -26,25 +23,24 @@ const RegisteredByOperator = "operator"
 // ClientMetadata has the names of RFC 7591 and OpenID Connect Registration;
 // first_party and require_pkce are ours.
 type ClientMetadata struct {
-	RedirectURIs             []string        `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs   []string        `json:"post_logout_redirect_uris,omitempty"`
-	TokenEndpointAuthMethod  string          `json:"token_endpoint_auth_method"`
-	GrantTypes               []string        `json:"grant_types"`
-	ResponseTypes            []string        `json:"response_types"`
-	ResponseModes            []string        `json:"response_modes,omitempty"`
-	ApplicationType          string          `json:"application_type"`
-	Scope                    string          `json:"scope"`
-	ClientURI                string          `json:"client_uri,omitempty"`
-	LogoURI                  string          `json:"logo_uri,omitempty"`
-	PolicyURI                string          `json:"policy_uri,omitempty"`
-	TosURI                   string          `json:"tos_uri,omitempty"`
-	Contacts                 []string        `json:"contacts,omitempty"`
-	IDTokenSignedResponseAlg string          `json:"id_token_signed_response_alg"`
-	DefaultMaxAge            *int64          `json:"default_max_age,omitempty"`
-	RequireAuthTime          bool            `json:"require_auth_time,omitempty"`
-	FirstParty               bool            `json:"first_party"`
-	RequirePKCE              bool            `json:"require_pkce"`
-	Extra                    json.RawMessage `json:"-"`
+	RedirectURIs             []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs   []string `json:"post_logout_redirect_uris,omitempty"`
+	TokenEndpointAuthMethod  string   `json:"token_endpoint_auth_method"`
+	GrantTypes               []string `json:"grant_types"`
+	ResponseTypes            []string `json:"response_types"`
+	ResponseModes            []string `json:"response_modes,omitempty"`
+	ApplicationType          string   `json:"application_type"`
+	Scope                    string   `json:"scope"`
+	ClientURI                string   `json:"client_uri,omitempty"`
+	LogoURI                  string   `json:"logo_uri,omitempty"`
+	PolicyURI                string   `json:"policy_uri,omitempty"`
+	TosURI                   string   `json:"tos_uri,omitempty"`
+	Contacts                 []string `json:"contacts,omitempty"`
+	IDTokenSignedResponseAlg string   `json:"id_token_signed_response_alg"`
+	DefaultMaxAge            *int64   `json:"default_max_age,omitempty"`
+	RequireAuthTime          bool     `json:"require_auth_time,omitempty"`
+	FirstParty               bool     `json:"first_party"`
+	RequirePKCE              bool     `json:"require_pkce"`
 }
 
 // ClientSecret is one live secret: SHA-256 of 256 random bits in text form.
@@ -68,6 +64,29 @@ func (s *Store) Clients(ctx context.Context, after string, limit int) ([]Client,
 	var cs []Client
 	err := s.db(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&cs).Error
 	return cs, translate(err)
+}
+
+// ClientRedirects is where an enabled client may send a browser.
+type ClientRedirects struct {
+	ID   string
+	URIs Strings
+}
+
+// Redirects returns the redirects of up to limit enabled clients whose id comes
+// after the given one, and nothing else of them.
+func (s *Store) Redirects(ctx context.Context, after string, limit int) ([]ClientRedirects, error) {
+	var rs []ClientRedirects
+	err := s.db(ctx).Table("clients").Select("id, metadata -> 'redirect_uris' AS uris").
+		Where("id > ? AND disabled_at IS NULL", after).Order("id").Limit(limit).Find(&rs).Error
+	return rs, translate(err)
+}
+
+// ClientsMark tells one state of all clients from another: whoever registers,
+// changes or deletes one changes it. It is one statement that reads no document.
+func (s *Store) ClientsMark(ctx context.Context) (string, error) {
+	var mark string
+	err := s.db(ctx).Raw("SELECT count(*) || '.' || coalesce(sum(version), 0) || '.' || coalesce(max(updated_at), 0) FROM clients").Row().Scan(&mark)
+	return mark, translate(err)
 }
 
 // CreateClient adds a client; ErrConflict: the id is taken.

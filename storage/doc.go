@@ -6,8 +6,7 @@
 // its comment has the invariant. Whoever needs several changes to happen
 // together opens a [Unit]: every write that finds a unit in its ctx joins it,
 // and [Store.Flush] carries all of them out at once, as one data-modifying
-// statement on Postgres and as one transaction on SQLite. [Store.Tx] is for
-// cold paths that must read what they wrote.
+// statement on Postgres and as one transaction on SQLite.
 //
 // It must never decide anything that is single-use by reading first: such a
 // change is a compare-and-set whose touched rows are counted. It must never

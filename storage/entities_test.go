@@ -86,9 +86,34 @@ func testClients(t *testing.T, f fixture) {
 	f.must(err)
 	same(t, []storage.Client{*full}, list)
 
+	redirects := func(after string, limit int) []storage.ClientRedirects {
+		t.Helper()
+		rs, err := f.Redirects(f.ctx, after, limit)
+		f.must(err)
+		return rs
+	}
+	same(t, []storage.ClientRedirects{{ID: "empty"}}, redirects("", 10)) // the other one is disabled
+	marks := map[string]bool{}
+	marked := func(what string) {
+		t.Helper()
+		mark, err := f.ClientsMark(f.ctx)
+		f.must(err)
+		again, err := f.ClientsMark(f.ctx)
+		f.must(err)
+		if marks[mark] || again != mark {
+			t.Errorf("%s: the mark is %s, then %s, and was one of %v", what, mark, again, marks)
+		}
+		marks[mark] = true
+	}
+	marked("at first")
+
 	read := *full
 	full.Name, full.DisabledAt = "New", storage.Time{}
 	f.must(f.UpdateClient(f.ctx, full))
+	marked("after an update")
+	same(t, []storage.ClientRedirects{{ID: "empty"}, {ID: "full", URIs: []string{"https://a.example/cb?x=1&y=<>"}}}, redirects("", 10))
+	same(t, []storage.ClientRedirects{{ID: "empty"}}, redirects("", 1))
+	same(t, []storage.ClientRedirects{{ID: "full", URIs: []string{"https://a.example/cb?x=1&y=<>"}}}, redirects("empty", 1))
 	f.want(storage.ErrStale, f.UpdateClient(f.ctx, &read)) // somebody else was first
 	got, err := f.Client(f.ctx, "full")
 	f.must(err)
@@ -105,6 +130,9 @@ func testClients(t *testing.T, f fixture) {
 	f.must(f.CreateGrant(f.ctx, other))
 	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "full", CreatedAt: now, UpdatedAt: now}))
 	f.must(f.DeleteClient(f.ctx, "full", now))
+	marked("after a deletion")
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "next", Version: full.Version, CreatedAt: after(time.Second), UpdatedAt: after(time.Second)}))
+	marked("after another took its place")
 	f.want(storage.ErrNotFound, f.DeleteClient(f.ctx, "full", now))
 	_, err = f.Client(f.ctx, "full")
 	f.want(storage.ErrNotFound, err)
@@ -137,93 +165,6 @@ func testResources(t *testing.T, f fixture) {
 	f.want(storage.ErrNotFound, f.DeleteResource(f.ctx, full.Audience))
 	_, err = f.Resource(f.ctx, full.Audience)
 	f.want(storage.ErrNotFound, err)
-}
-
-func testPersons(t *testing.T, f fixture) {
-	full := &storage.Person{ID: storage.NewID(), Sub: "s1", Name: "Åsa Öberg 你好", Locale: "sv", Claims: doc(`{"zoneinfo":"Europe/Stockholm","n":[1,null,true]}`),
-		CreatedAt: now, UpdatedAt: now, DisabledAt: after(time.Hour)}
-	empty := &storage.Person{ID: storage.NewID(), Sub: "s2", CreatedAt: now, UpdatedAt: now}
-	for _, p := range []*storage.Person{full, empty} {
-		f.must(f.CreatePerson(f.ctx, p))
-		got, err := f.Person(f.ctx, p.ID)
-		f.must(err)
-		same(t, p, got)
-	}
-	twin := &storage.Person{ID: storage.NewID(), Sub: "s1", CreatedAt: now, UpdatedAt: now}
-	f.want(storage.ErrConflict, f.CreatePerson(f.ctx, twin)) // a subject is never used again
-	list, err := f.Persons(f.ctx, "", 1)
-	f.must(err)
-	same(t, []storage.Person{*full}, list) // ids of version 7 sort by the time of their making
-	list, err = f.Persons(f.ctx, full.ID, 5)
-	f.must(err)
-	same(t, []storage.Person{*empty}, list)
-	_, err = f.Person(f.ctx, storage.NewID())
-	f.want(storage.ErrNotFound, err)
-
-	se, g := f.session(empty, "secret"), f.grant(empty, "code")
-	f.must(f.DisablePerson(f.ctx, empty.ID, after(time.Minute)))
-	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, empty.ID, after(time.Hour)))
-	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, storage.NewID(), now))
-	got, err := f.Person(f.ctx, empty.ID)
-	f.must(err)
-	ended, err := f.Session(f.ctx, se.ID)
-	f.must(err)
-	revoked, err := f.GrantByID(f.ctx, g.ID)
-	f.must(err)
-	at := after(time.Minute)
-	same(t, []storage.Time{at, at, at}, []storage.Time{got.DisabledAt, ended.EndedAt, revoked.Grant.RevokedAt})
-	if revoked.Grant.RevokedWhy == "" || revoked.PersonDisabledAt != at {
-		t.Errorf("grant of a disabled person: why %q, disabled at %v", revoked.Grant.RevokedWhy, revoked.PersonDisabledAt)
-	}
-}
-
-func testIdentifiers(t *testing.T, f fixture) {
-	p := f.person("ada")
-	second := f.email(p, "Ada.Two@Example.com", after(time.Second))
-	first := f.email(p, "ada@example.com", now)
-	unverified := &storage.Identifier{Kind: "phone", Value: "+46", PersonID: p.ID, CreatedAt: after(time.Minute)}
-	f.must(f.CreateIdentifier(f.ctx, unverified))
-	list, err := f.Identifiers(f.ctx, p.ID)
-	f.must(err)
-	same(t, []storage.Identifier{*first, *second, *unverified}, list)
-
-	who, which, err := f.PersonIdentified(f.ctx, "email", "ada.two@example.com")
-	f.must(err)
-	same(t, p, who)
-	same(t, second, which)
-	for _, value := range []string{"Ada.Two@Example.com", "", "ada%", "' OR '1'='1"} {
-		_, _, err = f.PersonIdentified(f.ctx, "email", value)
-		f.want(storage.ErrNotFound, err)
-	}
-	_, _, err = f.PersonIdentified(f.ctx, "phone", "ada@example.com")
-	f.want(storage.ErrNotFound, err)
-
-	thief := f.person("eve")
-	taken := *first
-	taken.PersonID = thief.ID
-	f.want(storage.ErrConflict, f.CreateIdentifier(f.ctx, &taken))
-	nobody := &storage.Identifier{Kind: "email", Value: "new@example.com", PersonID: storage.NewID(), CreatedAt: now}
-	f.want(storage.ErrNotFound, f.CreateIdentifier(f.ctx, nobody)) // its person does not exist
-}
-
-func testPasswords(t *testing.T, f fixture) {
-	p := f.person("ada")
-	_, err := f.PasswordOf(f.ctx, p.ID)
-	f.want(storage.ErrNotFound, err)
-	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "one", ChangedAt: now}))
-	second := &storage.Password{PersonID: p.ID, Hash: "two", ChangedAt: after(time.Hour)}
-	f.must(f.SetPassword(f.ctx, second))
-	got, err := f.PasswordOf(f.ctx, p.ID)
-	f.must(err)
-	same(t, second, got)
-
-	f.want(storage.ErrStale, f.RehashPassword(f.ctx, p.ID, "one", "three")) // it was changed meanwhile
-	f.must(f.RehashPassword(f.ctx, p.ID, "two", "three"))
-	got, err = f.PasswordOf(f.ctx, p.ID)
-	f.must(err)
-	second.Hash = "three"
-	same(t, second, got) // the same password still: ChangedAt stays
-	f.want(storage.ErrNotFound, f.SetPassword(f.ctx, &storage.Password{PersonID: storage.NewID(), Hash: "x", ChangedAt: now}))
 }
 
 func testDevices(t *testing.T, f fixture) {
@@ -384,6 +325,15 @@ func testUnavailable(t *testing.T, f fixture) {
 	for _, err := range []error{nil, notFound, conflict} {
 		if storage.Unavailable(err) {
 			t.Errorf("%v is an answer", err)
+		}
+	}
+	if !f.onPostgres() {
+		return
+	}
+	for state, want := range map[string]bool{"40001": true, "40P01": true, "53300": true, "57P03": true, "25006": true, "22003": false, "42501": false} {
+		_, err := f.SQL().ExecContext(f.ctx, "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '"+state+"'; END $$")
+		if err == nil || storage.Unavailable(err) != want {
+			t.Errorf("%s: %v: unavailable must be %v", state, err, want)
 		}
 	}
 }

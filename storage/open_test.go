@@ -1,11 +1,10 @@
 package storage_test
 
 import (
-	"context"
-	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -88,25 +87,63 @@ func TestSQLiteSettings(t *testing.T) {
 	}
 }
 
-// TestSQLiteTransactionsBeginImmediate: those that read before they write wait
-// for each other. Deferred ones would begin together, and all that did not
-// write first would fail.
+// TestSQLiteTransactionsBeginImmediate: those that read before they write, as
+// migrations do, wait for each other. Deferred ones would begin together, and all
+// that did not write first would fail.
 func TestSQLiteTransactionsBeginImmediate(t *testing.T) {
 	const writers = 32
 	f := newFixture(t, providertest.SQLite(t))
+	db := f.SQL()
 	for _, err := range race(writers, func(int) error {
-		return f.Tx(f.ctx, func(ctx context.Context) error {
-			es, err := f.Events(ctx, writers)
-			return errors.Join(err, f.CreateEvent(ctx, event(strconv.Itoa(len(es)))))
-		})
+		tx, err := db.BeginTx(f.ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // does nothing after the commit
+		var seen int
+		if err := tx.QueryRowContext(f.ctx, "SELECT count(*) FROM throttles").Scan(&seen); err != nil {
+			return err
+		}
+		// The key is taken if another found as many.
+		if _, err := tx.ExecContext(f.ctx, "INSERT INTO throttles (key, due, expires_at) VALUES (?, 0, 0)", []byte{byte(seen)}); err != nil {
+			return err
+		}
+		return tx.Commit()
 	}) {
 		f.must(err)
 	}
-	seen := map[string]bool{} // how many events each found
-	for _, kind := range f.eventKinds() {
-		seen[kind] = true
+}
+
+// TestSQLiteFilesAreTheirOwners: whoever else has an account on the machine reads
+// no password hashes. A file that was there keeps the mode that it was given.
+func TestSQLiteFilesAreTheirOwners(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no modes")
 	}
-	if len(seen) != writers {
-		t.Errorf("%d of %d transactions saw what the one before them wrote", len(seen), writers)
+	mode := func(name string) fs.FileMode {
+		t.Helper()
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	made, given := filepath.Join(t.TempDir(), "made.db"), filepath.Join(t.TempDir(), "given.db")
+	if err := os.WriteFile(given, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(given, 0o640); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{made: 0o600, given: 0o640} {
+		s := open(t, "sqlite://"+name)
+		if _, err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{name, name + "-wal", name + "-shm"} {
+			if got := mode(file); got != want {
+				t.Errorf("%s has mode %o, want %o", filepath.Base(file), got, want)
+			}
+		}
 	}
 }

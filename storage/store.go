@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -106,6 +107,9 @@ func openSQLite(rawURL string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("storage: database directory: %w", err)
 	}
+	if err := createPrivate(path); err != nil {
+		return nil, fmt.Errorf("storage: database file: %w", err)
+	}
 	q := url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-2000)"},
 		"_txlock": {"immediate"},
@@ -123,6 +127,21 @@ func openSQLite(rawURL string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", path, err), db.Close())
 	}
 	return &Store{gorm: g, sql: db, dialect: onSQLite}, nil
+}
+
+// createPrivate makes the file of a new database, for its owner alone: it holds
+// password hashes and addresses, and the driver would leave it to the umask. The
+// files beside it (-wal, -shm) take its mode. One that exists keeps its own, and
+// is not opened here: closing it would drop the locks that this process has on it.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func openPostgres(rawURL string, o options) (*Store, error) {
@@ -166,23 +185,8 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMicro(micros).UTC(), nil
 }
 
-type txKey struct{}
-
-// db returns the handle for ctx: the transaction that Tx put there, else the pool.
-func (s *Store) db(ctx context.Context) *gorm.DB {
-	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
-		return tx.WithContext(ctx)
-	}
-	return s.gorm.WithContext(ctx)
-}
-
-// Tx runs fn with a transaction in its ctx, which every method of the store
-// then uses; an error from fn undoes all. For cold paths: hot ones use a Unit.
-func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return translate(s.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		return fn(context.WithValue(ctx, txKey{}, tx))
-	}))
-}
+// db returns the handle for ctx.
+func (s *Store) db(ctx context.Context) *gorm.DB { return s.gorm.WithContext(ctx) }
 
 // translate turns the driver's errors into the sentinels that callers know.
 func translate(err error) error {

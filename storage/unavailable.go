@@ -13,7 +13,7 @@ import (
 
 // Unavailable reports whether err says that the database could not answer, so
 // that the same call may succeed later: unreachable, closed, overloaded, busy,
-// full or read-only. Nothing was learned from it, neither yes nor no.
+// full or read-only, or another transaction was in the way. Nothing was learned from it, neither yes nor no.
 func Unavailable(err error) bool {
 	var (
 		network  net.Error
@@ -38,14 +38,15 @@ func Unavailable(err error) bool {
 }
 
 // unavailableState reads a SQLSTATE (PostgreSQL, Appendix A): connection
-// exception, insufficient resources, operator intervention, system error, and a
-// standby that cannot write.
+// exception, transaction rollback (a deadlock, two that cannot be put in order),
+// insufficient resources, operator intervention, system error, and a standby that
+// cannot write.
 func unavailableState(state string) bool {
 	if state == "25006" {
 		return true
 	}
 	switch state[:min(2, len(state))] {
-	case "08", "53", "57", "58":
+	case "08", "40", "53", "57", "58":
 		return true
 	}
 	return false

@@ -20,7 +20,6 @@ var unitTests = map[string]func(*testing.T, fixture){
 	"a failed write undoes the unit":         testUnitConflict,
 	"a unit holds one guard":                 testUnitGuards,
 	"a change of several rows is one change": testWhole,
-	"a transaction is undone by its error":   testTx,
 }
 
 // Every value has the type of its column inside the one statement that Postgres
@@ -197,9 +196,10 @@ func testWhole(t *testing.T, f fixture) {
 
 	rename("grants", "hidden")
 	for name, change := range map[string]func() error{
-		"EndSession":    func() error { return f.EndSession(f.ctx, se.ID, now) },
-		"DisablePerson": func() error { return f.DisablePerson(f.ctx, p.ID, now) },
-		"DeleteClient":  func() error { return f.DeleteClient(f.ctx, "web", now) },
+		"EndSession":        func() error { return f.EndSession(f.ctx, se.ID, now) },
+		"DisablePerson":     func() error { return f.DisablePerson(f.ctx, p.ID, now) },
+		"SignOutEverywhere": func() error { return f.SignOutEverywhere(f.ctx, p.ID, "why", now) },
+		"DeleteClient":      func() error { return f.DeleteClient(f.ctx, "web", now) },
 	} {
 		if err := change(); err == nil {
 			t.Errorf("%s succeeded without a table of grants", name)
@@ -207,33 +207,10 @@ func testWhole(t *testing.T, f fixture) {
 	}
 	rename("hidden", "grants")
 	if _, err := f.LoadSignIn(f.ctx, hash("secret"), "web", now); err != nil {
-		t.Errorf("EndSession or DisablePerson was half done: %v", err)
+		t.Errorf("EndSession, DisablePerson or SignOutEverywhere was half done: %v", err)
 	}
 	if _, err := f.Client(f.ctx, "web"); err != nil {
 		t.Errorf("DeleteClient was half done: %v", err)
-	}
-}
-
-func testTx(t *testing.T, f fixture) {
-	mine := errors.New("mine")
-	err := f.Tx(f.ctx, func(ctx context.Context) error {
-		f.must(f.CreateEvent(ctx, event("undone")))
-		es, err := f.Events(ctx, 10)
-		f.must(err)
-		if len(es) != 1 {
-			t.Error("a transaction does not read what it wrote")
-		}
-		return mine
-	})
-	f.want(mine, err)
-	f.must(f.Tx(f.ctx, func(ctx context.Context) error {
-		unit := storage.WithUnit(ctx)
-		f.must(f.CreateEvent(unit, event("first")))
-		f.must(f.CreateEvent(unit, event("second")))
-		return f.Flush(unit)
-	}))
-	if kinds := f.eventKinds(); len(kinds) != 2 {
-		t.Errorf("events %v, want those of the transaction that was kept", kinds)
 	}
 }
 

@@ -1,0 +1,127 @@
+package storage_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+func testPersons(t *testing.T, f fixture) {
+	full := &storage.Person{ID: storage.NewID(), Sub: "s1", Name: "Åsa Öberg 你好", Locale: "sv", Claims: doc(`{"zoneinfo":"Europe/Stockholm","n":[1,null,true]}`),
+		CreatedAt: now, UpdatedAt: now, DisabledAt: after(time.Hour)}
+	empty := &storage.Person{ID: storage.NewID(), Sub: "s2", CreatedAt: now, UpdatedAt: now}
+	for _, p := range []*storage.Person{full, empty} {
+		f.must(f.CreatePerson(f.ctx, p))
+		got, err := f.Person(f.ctx, p.ID)
+		f.must(err)
+		same(t, p, got)
+	}
+	twin := &storage.Person{ID: storage.NewID(), Sub: "s1", CreatedAt: now, UpdatedAt: now}
+	f.want(storage.ErrConflict, f.CreatePerson(f.ctx, twin)) // a subject is never used again
+	list, err := f.Persons(f.ctx, "", 1)
+	f.must(err)
+	same(t, []storage.Person{*full}, list) // ids of version 7 sort by the time of their making
+	list, err = f.Persons(f.ctx, full.ID, 5)
+	f.must(err)
+	same(t, []storage.Person{*empty}, list)
+	_, err = f.Person(f.ctx, storage.NewID())
+	f.want(storage.ErrNotFound, err)
+
+	for why, end := range map[string]func(id storage.ID, at storage.Time) error{
+		"person disabled": func(id storage.ID, at storage.Time) error { return f.DisablePerson(f.ctx, id, at) },
+		"password set":    func(id storage.ID, at storage.Time) error { return f.SignOutEverywhere(f.ctx, id, "password set", at) },
+	} {
+		testEverywhere(t, f, why, end)
+	}
+	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, full.ID, now))
+	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, storage.NewID(), now))
+}
+
+// testEverywhere: end ends every session of a person and every grant, also what
+// outlives its session, and leaves what was ended before and what is another's.
+func testEverywhere(t *testing.T, f fixture, why string, end func(storage.ID, storage.Time) error) {
+	t.Helper()
+	p, eve := f.person(why), f.person("eve "+why)
+	offline, ended := newGrant(p, "offline "+why), newGrant(p, "ended "+why)
+	offline.Offline = true
+	ended.RevokedAt, ended.RevokedWhy = now, "before"
+	f.must(f.CreateGrant(f.ctx, offline))
+	f.must(f.CreateGrant(f.ctx, ended))
+	hers := f.grant(eve, "eve "+why)
+	sessions := []storage.ID{f.session(p, "one "+why).ID, f.session(p, "two "+why).ID, f.session(eve, "eve "+why).ID}
+	at := after(time.Minute)
+	f.must(end(p.ID, at))
+	for i, id := range sessions {
+		se, err := f.Session(f.ctx, id)
+		f.must(err)
+		same(t, []storage.Time{at, at, {}}[i], se.EndedAt)
+	}
+	for id, want := range map[storage.ID]storage.Grant{
+		hers.ID:    {},
+		ended.ID:   {RevokedAt: now, RevokedWhy: "before"},
+		offline.ID: {RevokedAt: at, RevokedWhy: why},
+	} {
+		g, err := f.GrantByID(f.ctx, id)
+		f.must(err)
+		same(t, want, storage.Grant{RevokedAt: g.Grant.RevokedAt, RevokedWhy: g.Grant.RevokedWhy})
+	}
+	got, err := f.Person(f.ctx, p.ID)
+	f.must(err)
+	state, err := f.GrantByID(f.ctx, offline.ID)
+	f.must(err)
+	disabled := storage.Time{}
+	if why == "person disabled" {
+		disabled = at
+	}
+	same(t, []storage.Time{disabled, disabled}, []storage.Time{got.DisabledAt, state.PersonDisabledAt})
+}
+
+func testIdentifiers(t *testing.T, f fixture) {
+	p := f.person("ada")
+	second := f.email(p, "Ada.Two@Example.com", after(time.Second))
+	first := f.email(p, "ada@example.com", now)
+	unverified := &storage.Identifier{Kind: "phone", Value: "+46", PersonID: p.ID, CreatedAt: after(time.Minute)}
+	f.must(f.CreateIdentifier(f.ctx, unverified))
+	list, err := f.Identifiers(f.ctx, p.ID)
+	f.must(err)
+	same(t, []storage.Identifier{*first, *second, *unverified}, list)
+
+	who, which, err := f.PersonIdentified(f.ctx, "email", "ada.two@example.com")
+	f.must(err)
+	same(t, p, who)
+	same(t, second, which)
+	for _, value := range []string{"Ada.Two@Example.com", "", "ada%", "' OR '1'='1"} {
+		_, _, err = f.PersonIdentified(f.ctx, "email", value)
+		f.want(storage.ErrNotFound, err)
+	}
+	_, _, err = f.PersonIdentified(f.ctx, "phone", "ada@example.com")
+	f.want(storage.ErrNotFound, err)
+
+	thief := f.person("eve")
+	taken := *first
+	taken.PersonID = thief.ID
+	f.want(storage.ErrConflict, f.CreateIdentifier(f.ctx, &taken))
+	nobody := &storage.Identifier{Kind: "email", Value: "new@example.com", PersonID: storage.NewID(), CreatedAt: now}
+	f.want(storage.ErrNotFound, f.CreateIdentifier(f.ctx, nobody)) // its person does not exist
+}
+
+func testPasswords(t *testing.T, f fixture) {
+	p := f.person("ada")
+	_, err := f.PasswordOf(f.ctx, p.ID)
+	f.want(storage.ErrNotFound, err)
+	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "one", ChangedAt: now}))
+	second := &storage.Password{PersonID: p.ID, Hash: "two", ChangedAt: after(time.Hour)}
+	f.must(f.SetPassword(f.ctx, second))
+	got, err := f.PasswordOf(f.ctx, p.ID)
+	f.must(err)
+	same(t, second, got)
+
+	f.want(storage.ErrStale, f.RehashPassword(f.ctx, p.ID, "one", "three")) // it was changed meanwhile
+	f.must(f.RehashPassword(f.ctx, p.ID, "two", "three"))
+	got, err = f.PasswordOf(f.ctx, p.ID)
+	f.must(err)
+	second.Hash = "three"
+	same(t, second, got) // the same password still: ChangedAt stays
+	f.want(storage.ErrNotFound, f.SetPassword(f.ctx, &storage.Password{PersonID: storage.NewID(), Hash: "x", ChangedAt: now}))
+}
