@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,21 +34,21 @@ func TestAttack19AnInteractionBelongsToItsBrowser(t *testing.T) {
 		refused := func(step string, filled ...providertest.Param) {
 			t.Helper()
 			for name, other := range map[string]*providertest.Browser{"a new browser": p.Browser(), "another browser": begun, "a signed-in browser": victim} {
-				for _, to := range []string{step, strings.Replace(step, "/consent", "/cancel", 1)} {
-					if a := other.Get(to); a.Status != http.StatusForbidden && a.Status != http.StatusNotFound || a.Header.Get("Location") != "" {
-						t.Errorf("%s opens %s: %s %s", name, to, a, a.Header.Get("Location"))
-					}
+				if a := other.Get(step); a.Status != http.StatusForbidden && a.Status != http.StatusNotFound || a.Header.Get("Location") != "" {
+					t.Errorf("%s opens %s: %s %s", name, step, a, a.Header.Get("Location"))
 				}
 			}
 			own := victim.Next(victim.Get(rp.AuthorizationURL("openid", providertest.With("prompt", "login"))))
-			form := victim.Filled(own, filled...) // good, but for where it goes
 			to, err := url.Parse(step)
 			if err != nil {
 				t.Fatal(err)
 			}
-			form.URL = to
-			if a := victim.Send(form); a.Status != http.StatusNotFound || a.Header.Get("Location") != "" {
-				t.Errorf("a form of the victim's browser for %s: %s %s", step, a, a.Header.Get("Location"))
+			for _, path := range []string{to.Path, "/signin/cancel"} {
+				form := victim.Filled(own, filled...) // good, but for where it goes
+				form.URL.Path, form.URL.RawQuery = path, to.RawQuery
+				if a := victim.Send(form); a.Status != http.StatusNotFound || a.Header.Get("Location") != "" {
+					t.Errorf("a form of the victim's browser for %s of %s: %s %s", path, step, a, a.Header.Get("Location"))
+				}
 			}
 		}
 		password := []providertest.Param{providertest.With("identifier", "bob@example.com"), providertest.With("password", providertest.Password)}
@@ -114,7 +113,7 @@ func TestAttack20HostileTextStaysText(t *testing.T) {
 				}
 				wantInert(t, a, 0)
 			}
-			wantInert(t, p.Browser().Walk(nil, rp.AuthorizationURL("openid", state, providertest.With("login_hint", text), providertest.With("ui_locales", text))).Answer, 1)
+			wantInert(t, p.Browser().Walk(nil, rp.AuthorizationURL("openid", state, providertest.With("login_hint", text), providertest.With("ui_locales", text))).Answer, 2)
 		}
 	}, showAll)
 }
@@ -138,7 +137,7 @@ func wantFormPost(t *testing.T, rp *providertest.RP, a *providertest.Answer, sta
 			t.Errorf("the form has the field %s=%q", name, values)
 		}
 	}
-	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://web.example;") {
+	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https:;") {
 		t.Errorf("policy %s", csp)
 	}
 }
@@ -225,11 +224,8 @@ func TestAttack21EveryAnswerNamesItsIssuer(t *testing.T) {
 			}
 		}
 		left := p.Browser()
-		page := left.Get(left.Next(left.Get(rp.AuthorizationURL("openid"))))
-		cancel := regexp.MustCompile(`href="(/signin/cancel[^"]+)"`).FindSubmatch(page.Body)
-		if cancel == nil {
-			t.Fatalf("no way back to the app: %s", page.Body)
-		}
-		left.Walk(rp, p.URL(string(cancel[1]))).WantError("access_denied") // which looks at iss
+		cancel := left.Filled(left.Next(left.Get(rp.AuthorizationURL("openid"))))
+		cancel.URL.Path = "/signin/cancel"
+		left.Walk(rp, left.Next(left.Send(cancel))).WantError("access_denied") // which looks at iss
 	})
 }

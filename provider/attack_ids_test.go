@@ -114,10 +114,15 @@ func TestAttack86StringIsNoCondition(t *testing.T) {
 
 		for _, id := range hostileIDs(own) {
 			q := "?" + url.Values{"i": {id}}.Encode()
-			for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathAuthorize, "/signin/cancel"} {
+			for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathAuthorize} {
 				if a := b.Get(p.URL(path) + q); a.Status != http.StatusNotFound {
 					t.Errorf("%s?i=%q: %s", path, id, a)
 				}
+			}
+			cancel := b.Filled(pending.URL.String())
+			cancel.URL.Path, cancel.URL.RawQuery = "/signin/cancel", q[1:]
+			if a := b.Send(cancel); a.Status != http.StatusNotFound {
+				t.Errorf("cancel %q: %s", id, a)
 			}
 			if a := b.Send(b.Filled(pending.URL.String(), providertest.With("account", id))); a.Status != http.StatusNotFound {
 				t.Errorf("account %q: %s", id, a)
