@@ -42,6 +42,11 @@ func openSite(t *testing.T) *site {
 		if r.Form.Has("iss") {
 			s.answers = append(s.answers, r.Form)
 		}
+		if r.URL.Path == "/onward" { // to another origin, as a client with a page elsewhere does
+			_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
+			http.Redirect(w, r, "http://localhost:"+port+"/page?"+r.URL.RawQuery, http.StatusSeeOther)
+			return
+		}
 		if r.URL.Path == "/kept" {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -301,4 +306,10 @@ func TestBrowserFormActionAllowsTheClient(t *testing.T) {
 	v.Open(theirs.AuthorizationURL("openid"))
 	v.Follow("button[value=allow]")
 	arrived("consent")
+
+	v.Open(p.Client("onward", s.at("/onward")).AuthorizationURL("openid"))
+	v.Follow("button[value=allow]")
+	if !strings.HasPrefix(v.URL(), "http://localhost:") || !strings.Contains(v.URL(), "/page?") {
+		t.Errorf("a callback that redirects to another origin: at %s", v.URL())
+	}
 }

@@ -143,7 +143,7 @@ func TestAPageOpensThePolicyForItselfOnly(t *testing.T) {
 	}
 	res := e.do(Route{Method: "GET", Path: "/x", Dialect: HTML, Handler: page}, get("/x"))
 	policy := res.Header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, "form-action 'self' https://app.example; base-uri 'none'; frame-ancestors 'none'") {
+	if !strings.Contains(policy, "form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'") {
 		t.Errorf("policy %q", policy)
 	}
 	_, rest, _ := strings.Cut(policy, "script-src 'nonce-")
@@ -157,19 +157,16 @@ func TestAPageOpensThePolicyForItselfOnly(t *testing.T) {
 	}
 }
 
-func TestFormSourceNamesAnOriginOrAScheme(t *testing.T) {
+func TestFormSourceNamesTheScheme(t *testing.T) {
 	for target, want := range map[string]string{
-		"https://app.example/cb":       "https://app.example",
-		"https://app.example:8443/cb":  "https://app.example:8443",
-		"http://127.0.0.1:9/cb":        "http://127.0.0.1:9",
-		"http://[::1]:9/cb":            "http:", // host-source has no IPv6
+		"https://app.example/cb":       "https:",
+		"http://127.0.0.1:9/cb":        "http:",
+		"http://[::1]:9/cb":            "http:",
 		"com.example.app:/cb":          "com.example.app:",
 		"com.example.app://cb":         "com.example.app:",
 		"/relative":                    "",
 		"":                             "",
-		"https://a;script-src *.b/c":   "",
-		"https://a.example' *;x.y/":    "",
-		"https://*.example/cb":         "",
+		"a;script-src *:/b":            "",
 		"https://\x00.example/control": "",
 	} {
 		if got := formSource(target); got != want {
