@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
@@ -92,6 +93,26 @@ func TestOfflineAccessOutlivesTheSession(t *testing.T) {
 		rp.Refresh(offline.Refresh).WantStatus(http.StatusBadRequest).WantError("invalid_grant")
 		p.Userinfo(offline.Access).WantStatus(http.StatusUnauthorized).WantError("invalid_token")
 		p.Browser().SignIn("ada").Ask(rp, "openid").WantPage(http.StatusUnprocessableEntity) // and cannot sign in again
+	})
+}
+
+// A session that lapses is over as well: its grants end with it, however often they
+// were refreshed.
+func TestALapsedSessionEndsItsGrants(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		browser := p.Browser().SignIn("ada")
+		online := rp.Exchange(browser.Authorize(rp, "openid")).OK()
+		offline := rp.Exchange(browser.Authorize(rp, "openid offline_access")).OK()
+		for range 3 { // 30 days, of which the browser sees none
+			p.Clock.Advance(10*24*time.Hour - time.Second)
+			online, offline = rp.Refresh(online.Refresh).OK(), rp.Refresh(offline.Refresh).OK()
+		}
+		p.Clock.Advance(time.Minute)
+		rp.Refresh(online.Refresh).WantStatus(http.StatusBadRequest).WantError("invalid_grant")
+		p.Userinfo(online.Access).WantStatus(http.StatusUnauthorized).WantError("invalid_token")
+		p.Userinfo(rp.Refresh(offline.Refresh).OK().Access).WantStatus(http.StatusOK)
 	})
 }
 
