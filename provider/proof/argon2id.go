@@ -18,10 +18,14 @@ type cost struct {
 	threads uint8
 }
 
-// The most that a stored hash may ask for: it may come from another system.
+// The most that a stored hash may ask for, which may come from another system, and
+// so the most that new ones may be set to cost.
 const (
-	maxMemory  = 128 << 10 // KiB
-	maxTime    = 16
+	MaxMemory = 128 << 10 // KiB a hash
+	MaxTime   = 16        // passes
+)
+
+const (
 	maxThreads = 16
 	saltBytes  = 16
 	keyBytes   = 32
@@ -30,8 +34,8 @@ const (
 
 // within reports whether c can be computed here; argon2 needs 8 KiB a thread.
 func (c cost) within() bool {
-	return c.time >= 1 && c.time <= maxTime && c.threads >= 1 && c.threads <= maxThreads &&
-		c.memory >= 8*uint32(c.threads) && c.memory <= maxMemory
+	return c.time >= 1 && c.time <= MaxTime && c.threads >= 1 && c.threads <= maxThreads &&
+		c.memory >= 8*uint32(c.threads) && c.memory <= MaxMemory
 }
 
 // phc is a hash in the PHC string format: $argon2id$v=19$m=..,t=..,p=..$salt$hash

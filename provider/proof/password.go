@@ -78,7 +78,7 @@ func NewPassword(cfg PasswordConfig, store *storage.Store, ev *events.Service, n
 	c := cost{memory: cfg.Memory, time: cfg.Time, threads: cfg.Threads}
 	if !c.within() {
 		return nil, fmt.Errorf("proof: password hashing: memory must be at most %d KiB (and 8 a thread), time at most %d, threads at most %d",
-			maxMemory, maxTime, maxThreads)
+			MaxMemory, MaxTime, maxThreads)
 	}
 	return &Password{
 		store: store, events: ev, now: now, cost: c,
@@ -162,6 +162,9 @@ func (p *Password) rehash(ctx context.Context, person storage.ID, old, fresh phc
 
 // Set gives a person a new password, after [Password.Check] with their
 // addresses, and records the event in the unit of the change. by is who did it.
+// Where it replaces another, whoever knew that one may be signed in: all of the
+// person's sessions end and all of their grants are revoked in the same unit, with
+// an event each. A first password ends nothing.
 func (p *Password) Set(ctx context.Context, person *storage.Person, password string, by events.Actor) error {
 	ids, err := p.store.Identifiers(ctx, person.ID)
 	if err != nil {
@@ -173,6 +176,11 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 	}
 	if err := p.Check(password, emails...); err != nil {
 		return err
+	}
+	_, err = p.store.PasswordOf(ctx, person.ID)
+	first := errors.Is(err, storage.ErrNotFound)
+	if err != nil && !first {
+		return fmt.Errorf("proof: set password: %w", err)
 	}
 	var fresh phc
 	err = p.pool.do(ctx, func() {
@@ -187,8 +195,29 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 		if err != nil {
 			return fmt.Errorf("proof: set password: %w", err)
 		}
+		if !first {
+			if err := p.signOut(ctx, person.ID, by); err != nil {
+				return err
+			}
+		}
 		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: person.ID})
 	})
+}
+
+// signOut ends what was begun with the password before, in the unit in ctx. One
+// event tells of all sessions and one of all grants, however many there are.
+func (p *Password) signOut(ctx context.Context, person storage.ID, by events.Actor) error {
+	const why = "password set"
+	if err := p.store.SignOutEverywhere(ctx, person, why, storage.At(p.now())); err != nil {
+		return fmt.Errorf("proof: set password: %w", err)
+	}
+	for kind, of := range map[events.Kind]string{events.SessionEnded: "session", events.GrantRevoked: "grant"} {
+		err := p.events.Record(ctx, events.Event{Kind: kind, Actor: by, Person: person, Data: map[string]string{of: "all", "why": why}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Check returns a fault that says what to do when a new password is too short,

@@ -306,7 +306,7 @@ func TestHashHasOneSpelling(t *testing.T) {
 }
 
 func TestHashingBeyondItsBoundsIsRefusedAtStart(t *testing.T) {
-	for _, cfg := range []PasswordConfig{{Memory: maxMemory + 1}, {Memory: 7}, {Time: maxTime + 1}, {Threads: maxThreads + 1}} {
+	for _, cfg := range []PasswordConfig{{Memory: MaxMemory + 1}, {Memory: 7}, {Time: MaxTime + 1}, {Threads: maxThreads + 1}} {
 		if _, err := NewPassword(cfg, nil, nil, clock); err == nil {
 			t.Errorf("%+v was taken", cfg)
 		}

@@ -1,0 +1,86 @@
+package proof
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// TestNewPasswordEndsWhatTheOldOneBegan: who knew the old one is out, wherever
+// they are; a first password has nothing to end.
+func TestNewPasswordEndsWhatTheOldOneBegan(t *testing.T) {
+	store := newStore(t)
+	p := newPassword(t, store, cheap)
+	person, other := newPerson(t, store, "grace@example.com"), newPerson(t, store, "alan@example.com")
+	var (
+		sessions [2]storage.ID
+		grants   [2]storage.ID // the person's outlives its session
+	)
+	for i, who := range []*storage.Person{person, other} {
+		se := &storage.Session{
+			ID: storage.NewID(), SecretHash: []byte(who.Sub), PersonID: who.ID, Evidence: storage.Document(storage.Raw("{}")),
+			CreatedAt: storage.At(noon), SeenAt: storage.At(noon), ExpiresAt: storage.At(noon.Add(time.Hour)),
+		}
+		g := &storage.Grant{
+			ID: storage.NewID(), ClientID: "shop", PersonID: who.ID, SessionID: se.ID, Sub: who.Sub, Offline: true,
+			CodeHash: []byte(who.Sub), ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: storage.At(noon),
+		}
+		if err := errors.Join(store.CreateSession(t.Context(), se), store.CreateGrant(t.Context(), g)); err != nil {
+			t.Fatal(err)
+		}
+		sessions[i], grants[i] = se.ID, g.ID
+	}
+	want := func(when string, isOut bool) {
+		t.Helper()
+		for i, out := range []bool{isOut, false} {
+			se, err := store.Session(t.Context(), sessions[i])
+			if err != nil || se.EndedAt.IsZero() == out {
+				t.Errorf("%s: session %d ended at %v, %v", when, i, se.EndedAt, err)
+			}
+			g, err := store.GrantByID(t.Context(), grants[i])
+			if err != nil || g.Grant.RevokedAt.IsZero() == out || out && g.Grant.RevokedWhy != "password set" {
+				t.Errorf("%s: grant %d revoked at %v (%s), %v", when, i, g.Grant.RevokedAt, g.Grant.RevokedWhy, err)
+			}
+		}
+	}
+	kinds := func() map[string]string {
+		t.Helper()
+		es, err := store.Events(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]string{}
+		for _, e := range es {
+			if e.PersonID != person.ID || e.Actor != string(events.ActorOperator) {
+				t.Errorf("event %+v", e)
+			}
+			told[e.Kind] = string(e.Document.V)
+		}
+		return told
+	}
+
+	set(t, p, person, "correct horse battery")
+	want("a first password", false)
+	if told := kinds(); len(told) != 1 || told["password.set"] == "" {
+		t.Errorf("a first password: %v", told)
+	}
+	if err := p.Set(t.Context(), person, "short", events.ActorOperator); err == nil {
+		t.Error("a short password was taken")
+	}
+	unit := storage.WithUnit(t.Context())
+	if err := p.Set(unit, person, "battery staple horse", events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	want("before the unit is flushed", false)
+	if err := store.Flush(unit); err != nil {
+		t.Fatal(err)
+	}
+	want("another password", true)
+	told := kinds()
+	if len(told) != 3 || told["session.ended"] != `{"session":"all","why":"password set"}` || told["grant.revoked"] != `{"grant":"all","why":"password set"}` {
+		t.Errorf("another password: %v", told)
+	}
+}
