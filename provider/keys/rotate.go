@@ -78,7 +78,9 @@ func (s *Service) MaxAge() time.Duration { return s.cfg.JWKSMaxAge }
 
 // Rotate appends to the unit in ctx the successor of the key of alg, and returns
 // it. It is published at once and signs when every cached copy of the JWK Set
-// has lapsed; the old key retires then, and leaves the set after Keep. The
+// has lapsed, by this process's JWKSMaxAge: the servers' must be the same, or
+// clients of a server that allows more meet a key that they do not know yet. The
+// old key retires then, and leaves the set after Keep. The
 // caller records the event and flushes; storage.ErrStale from Flush means that
 // the key was rotated by somebody else meanwhile.
 func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
@@ -95,7 +97,7 @@ func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 		return Key{}, err
 	}
 	now := s.now()
-	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now.Add(s.cfg.JWKSMaxAge))
+	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now.Add(s.cfg.JWKSMaxAge+noticed))
 	if err := s.store.CreateKey(ctx, fresh); err != nil {
 		return Key{}, fmt.Errorf("keys: write: %w", err)
 	}

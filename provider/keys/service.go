@@ -24,11 +24,14 @@ type Config struct {
 	Keep       time.Duration // how long a retired key stays published: the longest token life and skew; default 2 h
 }
 
-// maxAge is how old the keys in memory may be, so that the rotation of another
-// process is noticed within 5 s; reloadTime bounds the reading of them.
+// maxAge is how old the keys in memory may be, and reloadTime bounds the reading
+// of them. Within noticed of a rotation every server publishes the new key, those
+// included whose keys were just read: only then the last cached copy without it
+// was handed out, and only JWKSMaxAge after that it has lapsed.
 const (
 	maxAge     = 3 * time.Second
 	reloadTime = 5 * time.Second
+	noticed    = 5 * time.Second
 )
 
 // Names and purposes of what is sealed.
