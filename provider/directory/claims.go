@@ -50,18 +50,6 @@ var (
 	phone     = regexp.MustCompile(`^\+[1-9]\d{4,14}(;ext=\d{1,10})?$`)
 )
 
-// DecodeClaims reads a person's claims.
-func DecodeClaims(doc storage.Raw) (Claims, error) {
-	var c Claims
-	if len(doc) == 0 {
-		return c, nil
-	}
-	if err := json.Unmarshal(doc, &c); err != nil {
-		return c, fmt.Errorf("directory: claims: %w", err)
-	}
-	return c, nil
-}
-
 func (c Claims) encode() (storage.Raw, error) {
 	doc, err := json.Marshal(c)
 	if err != nil {

@@ -18,14 +18,13 @@ type Kind int
 
 // The kinds that surfaces know.
 const (
-	KindInvalid      Kind = 400
-	KindUnauthorized Kind = 401
-	KindForbidden    Kind = 403
-	KindNotFound     Kind = 404
-	KindConflict     Kind = 409
-	KindTooLarge     Kind = 413
-	KindTooMany      Kind = 429
-	KindUnavailable  Kind = 503
+	KindInvalid     Kind = 400
+	KindForbidden   Kind = 403
+	KindNotFound    Kind = 404
+	KindConflict    Kind = 409
+	KindTooLarge    Kind = 413
+	KindTooMany     Kind = 429
+	KindUnavailable Kind = 503
 )
 
 // Status returns the HTTP status of this kind.
@@ -70,11 +69,6 @@ func (e *Error) RetrySeconds() int64 {
 // Invalid returns a fault of what was sent in field.
 func Invalid(field, message string) *Error {
 	return &Error{Kind: KindInvalid, Code: "invalid", Field: field, Message: message}
-}
-
-// Unauthorized returns a fault of who is asking.
-func Unauthorized(message string) *Error {
-	return &Error{Kind: KindUnauthorized, Code: "unauthorized", Message: message}
 }
 
 // Forbidden returns a fault of what the asker may do.

@@ -65,7 +65,6 @@ func TestEveryKindIsItsStatus(t *testing.T) {
 		code   string
 	}{
 		{Invalid("f", "m"), 400, "invalid"},
-		{Unauthorized("m"), 401, "unauthorized"},
 		{Forbidden("m"), 403, "forbidden"},
 		{NotFound("client"), 404, "not_found"},
 		{Conflict("f", "m"), 409, "conflict"},
