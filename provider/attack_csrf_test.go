@@ -10,6 +10,9 @@ import (
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
+// pathCancel is where the quiet button of each step goes back to the app.
+const pathCancel = "/signin/cancel"
+
 // OWASP ASVS 5.0 3.5.1: a form is taken from a page of ours in this browser and
 // from nowhere else; and what was refused changed nothing.
 func TestAttack51ForeignFormsAreRefused(t *testing.T) {
@@ -33,6 +36,11 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				b.SignIn("ada").Authorize(rp, "openid")
 				at := b.StopAt(web.PathAccount).Ask(rp, "openid", providertest.With("prompt", "select_account")).URL.String()
 				return b.Filled(at, providertest.With("account", "other"))
+			},
+			"back to the app": func(t *testing.T, b *providertest.Browser) *http.Request {
+				r := b.Filled(b.Ask(rp, "openid").URL.String(), providertest.Without("identifier"), providertest.Without("password"))
+				r.URL.Path = pathCancel
+				return r
 			},
 			"sign-out": func(t *testing.T, b *providertest.Browser) *http.Request {
 				b.SignIn("ada").Authorize(rp, "openid")

@@ -120,9 +120,9 @@ func TestAttack86StringIsNoCondition(t *testing.T) {
 				}
 			}
 			cancel := b.Filled(pending.URL.String())
-			cancel.URL.Path, cancel.URL.RawQuery = "/signin/cancel", q[1:]
+			cancel.URL.Path, cancel.URL.RawQuery = pathCancel, q[1:]
 			if a := b.Send(cancel); a.Status != http.StatusNotFound {
-				t.Errorf("cancel %q: %s", id, a)
+				t.Errorf("%s?i=%q: %s", pathCancel, id, a)
 			}
 			if a := b.Send(b.Filled(pending.URL.String(), providertest.With("account", id))); a.Status != http.StatusNotFound {
 				t.Errorf("account %q: %s", id, a)

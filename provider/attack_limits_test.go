@@ -17,7 +17,7 @@ import (
 )
 
 // The places that take a form.
-var formPaths = []string{web.PathAuthorize, web.PathToken, web.PathUserinfo, web.PathEndSession, web.PathSignIn + "?i=x", web.PathAccount + "?i=x", web.PathConsent + "?i=x", web.PathSignOut}
+var formPaths = []string{web.PathAuthorize, web.PathToken, web.PathUserinfo, web.PathEndSession, web.PathSignIn + "?i=x", web.PathAccount + "?i=x", web.PathConsent + "?i=x", pathCancel + "?i=x", web.PathSignOut}
 
 // OWASP ASVS 5.0 4.2.5, 4.3.1: what is too long, too many or too deep is refused
 // before it costs more than its own reading. Slow and long headers: see

@@ -53,7 +53,7 @@ func TestAttack89UnkeepableTextIsRefused(t *testing.T) {
 			{http.MethodGet, web.PathSignOut, page}, {http.MethodGet, web.PathHome, page},
 			{http.MethodGet, web.PathOpenIDConfiguration, page}, {http.MethodGet, "/nowhere", page},
 			{http.MethodPost, form.Action, url.Values{"form_token": form.Fields["form_token"], "identifier": {"x"}}},
-			{http.MethodPost, "/signin/cancel", url.Values{"form_token": form.Fields["form_token"], "i": {"x"}}},
+			{http.MethodPost, pathCancel, url.Values{"form_token": form.Fields["form_token"], "i": {"x"}}},
 		} {
 			wantTextOnly(t, p, at.method, at.path, at.fields)
 		}
