@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
-	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/proof"
 )
 
 // settings is the whole configuration, parsed.
@@ -25,6 +24,7 @@ type settings struct {
 	Listen         string
 	OpsListen      string // "": none
 	Database       string
+	MaxConnections int    // to Postgres
 	KEK            []byte // 32 bytes; nil: the file beside the SQLite database
 	TLSCert        string
 	TLSKey         string
@@ -37,6 +37,7 @@ type settings struct {
 	RefreshIdle, RefreshAbsolute time.Duration
 	Session, SessionIdle         time.Duration
 	JWKSMaxAge                   time.Duration
+	Drain, Notice, Sweep         time.Duration
 
 	PasswordMemory, PasswordTime, PasswordWorkers int
 }
@@ -53,6 +54,13 @@ type setting struct {
 
 const day = 24 * time.Hour
 
+// minMemory is, with 5 passes, the weakest that OWASP's password storage cheat sheet
+// accepts of argon2id; in KiB.
+const minMemory = 7168
+
+// proxiesHere is whoever can be in front of a listener on loopback.
+var proxiesHere = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
 // table is every setting there is, in the order in which they are printed.
 var table = []setting{
 	{key: "issuer", preset: "http://localhost:8080", help: "the provider's own URL, as clients know it",
@@ -68,6 +76,8 @@ var table = []setting{
 		}},
 	{key: "database.url", preset: "sqlite:///./doorstep-data/doorstep.db", help: "sqlite:///path or postgres://...",
 		secret: true, set: func(s *settings, text string) (err error) { s.Database, err = databaseURL(text); return err }},
+	{key: "database.max_connections", preset: "8", help: "connections to Postgres at once; SQLite has its own number",
+		set: integer(func(s *settings) *int { return &s.MaxConnections }, 1, 1000)},
 	{key: "keys.kek", help: "key-encryption key: 32 random bytes in base64 (default with SQLite: the file kek beside the database, made when missing)",
 		secret: true, flagless: true, set: func(s *settings, text string) (err error) { s.KEK, err = parseKEK(text); return err }},
 	{key: "keys.jwks_max_age", preset: "15m", help: "how long clients may keep the published keys",
@@ -76,8 +86,14 @@ var table = []setting{
 		set: anyText(func(s *settings) *string { return &s.TLSCert })},
 	{key: "tls.key_file", help: "path of the certificate's private key in PEM",
 		set: anyText(func(s *settings) *string { return &s.TLSKey })},
-	{key: "trusted_proxies", help: "CIDRs of proxies whose X-Forwarded-For is believed",
+	{key: "trusted_proxies", help: "CIDRs of proxies whose X-Forwarded-For is believed (default: this machine, if the issuer is https without tls.cert_file and listen is on loopback)",
 		set: func(s *settings, text string) (err error) { s.TrustedProxies, err = prefixes(text); return err }},
+	{key: "server.drain", preset: "20s", help: "how long requests under way may take to end when the server stops",
+		set: duration(func(s *settings) *time.Duration { return &s.Drain }, time.Second, 10*time.Minute)},
+	{key: "server.notice", preset: "0s", help: "how long /readyz fails before the server that stops takes no more requests",
+		set: duration(func(s *settings) *time.Duration { return &s.Notice }, 0, 10*time.Minute)},
+	{key: "server.sweep", preset: "1m", help: "how often lapsed rows are deleted",
+		set: duration(func(s *settings) *time.Duration { return &s.Sweep }, time.Second, time.Hour)},
 	{key: "log.level", preset: "info", help: "debug, info, warn or error",
 		set: func(s *settings, text string) error { return oneOfLevels(&s.LogLevel, text) }},
 	{key: "log.format", preset: "json", help: "json or text",
@@ -101,9 +117,9 @@ var table = []setting{
 		set: duration(func(s *settings) *time.Duration { return &s.SessionIdle }, time.Minute, 3650*day)},
 
 	{key: "password.memory", preset: "19456", help: "KiB of memory for each password hash (argon2id)",
-		set: integer(func(s *settings) *int { return &s.PasswordMemory }, 7168, 1<<20)},
+		set: integer(func(s *settings) *int { return &s.PasswordMemory }, minMemory, proof.MaxMemory)},
 	{key: "password.time", preset: "2", help: "passes of each password hash",
-		set: integer(func(s *settings) *int { return &s.PasswordTime }, 1, 100)},
+		set: integer(func(s *settings) *int { return &s.PasswordTime }, 1, proof.MaxTime)},
 	{key: "password.workers", preset: "0", help: "passwords hashed at once; 0 is one less than there are cores",
 		set: integer(func(s *settings) *int { return &s.PasswordWorkers }, 0, 1024)},
 }
@@ -120,7 +136,8 @@ func settingOf(key string) *setting {
 // config is the configuration of this run: settings, and where each came from.
 type config struct {
 	settings
-	values map[string]value
+	migrates bool // brings an older schema up by itself: a demo has no operator
+	values   map[string]value
 }
 
 // configFault is one thing that is wrong with the configuration.
@@ -187,13 +204,7 @@ func (l *layers) parse(needsKEK bool) (*config, error) {
 			l.fault(s.key, v.from, "%v", err)
 		}
 	}
-	if c.values["listen"].text == "" && c.Issuer != "" {
-		c.Listen = "127.0.0.1:8080"
-		if u, err := url.Parse(c.Issuer); err == nil && u.Scheme == "http" {
-			c.Listen = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
-		}
-		c.values["listen"] = value{c.Listen, "default"}
-	}
+	c.derive()
 	c.check(l)
 	if needsKEK {
 		c.checkKEK(l)
@@ -202,6 +213,30 @@ func (l *layers) parse(needsKEK bool) (*config, error) {
 		return c, &configError{l.faults}
 	}
 	return c, nil
+}
+
+// derive gives what is not set the default that follows from the rest.
+func (c *config) derive() {
+	if c.values["listen"].text == "" && c.Issuer != "" {
+		c.Listen = "127.0.0.1:8080"
+		if u, err := url.Parse(c.Issuer); err == nil && u.Scheme == "http" {
+			c.Listen = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80"))
+		}
+		c.values["listen"] = value{c.Listen, "default"}
+	}
+	if c.values["trusted_proxies"].from == "default" && c.behindProxy() && c.listensHere() {
+		c.TrustedProxies = proxiesHere
+		c.values["trusted_proxies"] = value{fmt.Sprintf("%s,%s", proxiesHere[0], proxiesHere[1]), "default"}
+	}
+}
+
+// behindProxy says whether somebody else has to end TLS.
+func (c *config) behindProxy() bool { return strings.HasPrefix(c.Issuer, "https:") && c.TLSCert == "" }
+
+// listensHere says whether only this machine can reach the provider.
+func (c *config) listensHere() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err == nil && isLoopback(host)
 }
 
 // check holds settings against each other.
@@ -224,8 +259,7 @@ func (c *config) check(l *layers) {
 	if c.SessionIdle > c.Session && c.Session > 0 {
 		fault("lifetimes.session_idle", "must not be longer than lifetimes.session")
 	}
-	// The weakest pair that OWASP's password storage cheat sheet accepts is 7168 KiB and 5.
-	const weakest = 7168 * 5
+	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
 		fault("password.memory", "times password.time must be at least %d: passwords would be too cheap to guess", weakest)
 	}
@@ -255,141 +289,4 @@ func addSettingFlags(cmd *cobra.Command, keys ...string) {
 		}
 		cmd.Flags().String(flagName(s.key), s.preset, s.help)
 	}
-}
-
-func anyText(field func(*settings) *string) func(*settings, string) error {
-	return func(s *settings, text string) error { *field(s) = text; return nil }
-}
-
-func oneOf(field func(*settings) *string, choices ...string) func(*settings, string) error {
-	return func(s *settings, text string) error {
-		for _, choice := range choices {
-			if text == choice {
-				*field(s) = text
-				return nil
-			}
-		}
-		return fmt.Errorf("%q is not one of %s", text, strings.Join(choices, ", "))
-	}
-}
-
-func oneOfLevels(level *slog.Level, text string) error {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	l, ok := levels[text]
-	if !ok {
-		return fmt.Errorf("%q is not one of debug, info, warn, error", text)
-	}
-	*level = l
-	return nil
-}
-
-func integer(field func(*settings) *int, least, most int) func(*settings, string) error {
-	return func(s *settings, text string) error {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < least || n > most {
-			return fmt.Errorf("%q is not a whole number from %d to %d", text, least, most)
-		}
-		*field(s) = n
-		return nil
-	}
-}
-
-// duration is one of Go's, and may be given in days, which Go does not have: 90d.
-func duration(field func(*settings) *time.Duration, least, most time.Duration) func(*settings, string) error {
-	return func(s *settings, text string) error {
-		d, err := time.ParseDuration(text)
-		if days, ok := strings.CutSuffix(text, "d"); ok {
-			var n int
-			if n, err = strconv.Atoi(days); n > int(most/day) {
-				err = errors.New("too long")
-			}
-			d = time.Duration(n) * day
-		}
-		if err != nil || d < least || d > most {
-			return fmt.Errorf("%q is not a duration from %s to %s, such as 90s, 10m, 2h or 30d", text, short(least), short(most))
-		}
-		*field(s) = d
-		return nil
-	}
-}
-
-// short writes a duration as an operator would.
-func short(d time.Duration) string {
-	switch {
-	case d%day == 0:
-		return fmt.Sprintf("%dd", d/day)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return d.String()
-}
-
-func address(field func(*settings) *string) func(*settings, string) error {
-	return func(s *settings, text string) error {
-		_, port, err := net.SplitHostPort(text)
-		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-			return fmt.Errorf("%q is not host:port", text)
-		}
-		*field(s) = text
-		return nil
-	}
-}
-
-func prefixes(text string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for part := range strings.SplitSeq(text, ",") {
-		p, err := netip.ParsePrefix(strings.TrimSpace(part))
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a CIDR such as 10.0.0.0/8", strings.TrimSpace(part))
-		}
-		all = append(all, p.Masked())
-	}
-	return all, nil
-}
-
-// issuer checks the URL that every token names (OpenID Connect Discovery 1.0
-// section 3, RFC 8414 section 2), of which http is allowed on loopback alone.
-func issuer(text string) (string, error) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		return "", fmt.Errorf("%q is not a URL such as https://login.example.com", text)
-	case u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(text, "#"):
-		return "", fmt.Errorf("%q must have no user, query or fragment", text)
-	case strings.HasSuffix(text, "/"):
-		return "", fmt.Errorf("%q must not end in a slash: every token and every client repeats it exactly", text)
-	case u.Host != strings.ToLower(u.Host):
-		return "", fmt.Errorf("%q must be in lower case: every token and every client repeats it exactly", text)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return "", fmt.Errorf("%q is http, which is for this machine alone: use https (a reverse proxy may end TLS, or set tls.cert_file and tls.key_file)", text)
-	}
-	return text, nil
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
-}
-
-func databaseURL(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "sqlite" && !isPostgres(text) {
-		return "", errors.New("is neither sqlite:///path nor postgres://user:password@host/name") // the text may hold a password
-	}
-	if u.Scheme == "sqlite" && (u.Host != "" || u.Path == "" || strings.HasSuffix(u.Path, "/")) {
-		return "", errors.New("must be sqlite:///absolute/path or sqlite:///./relative/path of a file")
-	}
-	return text, nil
-}
-
-func isPostgres(text string) bool {
-	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
-}
-
-func parseKEK(text string) ([]byte, error) {
-	kek, err := keys.ParseKEK(text)
-	if err != nil { // in words of ours: where it came from is said already
-		return nil, errors.New("is not 32 bytes in base64: make them with `head -c 32 /dev/urandom | base64`")
-	}
-	return kek, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,30 @@ func TestEverySettingTakesItsDefault(t *testing.T) {
 	}
 	if cfg.Listen != "localhost:8080" {
 		t.Errorf("listen is %q: it follows the issuer", cfg.Listen)
+	}
+}
+
+// TestEverySettingIsDocumented: each has its row, with its variable and its default.
+func TestEverySettingIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 && strings.HasPrefix(line, "| `") {
+			rows[strings.Trim(cells[1], " `")] = cells
+		}
+	}
+	for _, s := range table {
+		row := rows[s.key]
+		if row == nil || !strings.Contains(row[2], "`"+envName(s.key)+"`") || s.preset != "" && !strings.Contains(row[3], "`"+s.preset+"`") {
+			t.Errorf("%s has no row with `%s` and `%s`, but %q", s.key, envName(s.key), s.preset, row)
+		}
+		delete(rows, s.key)
+	}
+	for key := range rows {
+		t.Errorf("%s is documented, and there is no such setting", key)
 	}
 }
 

@@ -115,7 +115,9 @@ func (d *demo) config() (*config, error) {
 	l.values["issuer"] = value{fmt.Sprintf("http://localhost:%d", d.port), "--port"}
 	l.values["database.url"] = value{database.String(), "--data"}
 	l.values["ops_listen"] = value{"off", "demo"}
-	return l.parse(true)
+	cfg, err := l.parse(true)
+	cfg.migrates = true
+	return cfg, err
 }
 
 // serveBoth runs the provider and the shop until ctx ends or one of them fails.

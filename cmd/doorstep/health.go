@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -9,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/doorstep-id/doorstep/provider/web"
 )
 
 func (a *app) healthCommand() *cobra.Command {
@@ -21,7 +23,8 @@ func (a *app) healthCommand() *cobra.Command {
 		Short: "Ask the server on this machine whether it is alive",
 		Long: `Ask the server on this machine whether it is alive: exit 0 if it is, 1 if not.
 
-It asks /healthz of ops_listen, or of listen if ops_listen is off.`,
+It asks /healthz of ops_listen or, if that is off, listen for the issuer's
+configuration, with whatever certificate that has.`,
 		Example: "  doorstep healthcheck\n  doorstep healthcheck --ops-listen 127.0.0.1:9081 --timeout 1s",
 		Args:    cobra.NoArgs,
 		RunE: a.configured(func(ctx context.Context, cfg *config, _ []string) error {
@@ -35,26 +38,17 @@ It asks /healthz of ops_listen, or of listen if ops_listen is off.`,
 		}),
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
-	addSettingFlags(cmd, "issuer", "listen", "ops_listen")
+	addSettingFlags(cmd, "issuer", "listen", "ops_listen", "tls.cert_file", "tls.key_file")
 	return cmd
 }
 
-// checkHealth asks /healthz and returns its address.
+// checkHealth asks the server and returns what it asked.
 func checkHealth(ctx context.Context, cfg *config) (string, error) {
-	scheme := "http"
-	if cfg.OpsListen == "" && cfg.TLSCert != "" {
-		scheme = "https"
-	}
-	host, port, err := net.SplitHostPort(cmp.Or(cfg.OpsListen, cfg.Listen))
+	target, err := healthURL(cfg)
 	if err != nil {
 		return "", err
 	}
-	// Whoever listens on all addresses listens on loopback.
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	target := scheme + "://" + net.JoinHostPort(host, port) + "/healthz"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
 		return "", err
 	}
@@ -71,5 +65,31 @@ func checkHealth(ctx context.Context, cfg *config) (string, error) {
 	if res.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answered %s", target, res.Status)
 	}
+	return target.String(), nil
+}
+
+// healthURL is what answers 200 as long as the server is alive: what only the ops
+// listener has, else a document that everybody may read and no database is asked for.
+func healthURL(cfg *config) (*url.URL, error) {
+	target, listen := &url.URL{Scheme: "http", Path: "/healthz"}, cfg.OpsListen
+	if listen == "" {
+		issuer, err := url.Parse(cfg.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		target, listen = issuer.JoinPath(web.PathOpenIDConfiguration), cfg.Listen
+		if target.Scheme = "http"; cfg.TLSCert != "" {
+			target.Scheme = "https"
+		}
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever listens on all addresses listens on loopback.
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	target.Host = net.JoinHostPort(host, port)
 	return target, nil
 }

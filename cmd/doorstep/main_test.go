@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +42,8 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "await": await, "occupy": occupy, "dangle": dangle, "keep": keep,
+			"exits": exits, "await": await, "answers": answers, "crowd": crowd, "occupy": occupy, "dangle": dangle,
+			"certify": certify, "keep": keep,
 		},
 	}
 }
@@ -81,6 +84,52 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// answers STATUS URL waits until a GET of that URL is answered with that status.
+func answers(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		status, err := get(args[1])
+		if err == nil && strconv.Itoa(status) == args[0] {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited too long for %s: status %d, %v", args[1], status, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// crowd COUNT URL gets that URL that many times at once; each has to be answered 200.
+func crowd(ts *testscript.TestScript, _ bool, args []string) {
+	count, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var all errgroup.Group
+	for range count {
+		all.Go(func() error {
+			status, err := get(args[1])
+			if err == nil && status != http.StatusOK {
+				err = fmt.Errorf("status %d", status)
+			}
+			return err
+		})
+	}
+	ts.Check(all.Wait())
+}
+
+func get(url string) (status int, err error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
+}
+
+// certify CERT KEY writes a certificate of its own making and its key.
+func certify(ts *testscript.TestScript, _ bool, args []string) {
+	s := settings{TLSCert: ts.MkAbs(args[0]), TLSKey: ts.MkAbs(args[1])}
+	ts.Check(makePair(&s, 1, time.Now()))
 }
 
 // occupy PORT listens there until the script ends.

@@ -43,7 +43,7 @@ tables and columns hold. Make a backup first.`,
 // onDatabase runs f on the database whatever its schema.
 func (a *app) onDatabase(f func(ctx context.Context, store *storage.Store) error) func(*cobra.Command, []string) error {
 	return a.configured(func(ctx context.Context, cfg *config, _ []string) error {
-		store, err := storage.Open(ctx, cfg.Database)
+		store, err := cfg.open(ctx)
 		if err != nil {
 			return err
 		}

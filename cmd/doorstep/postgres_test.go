@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -9,7 +10,15 @@ import (
 	"github.com/doorstep-id/doorstep/provider/providertest"
 )
 
-// TestScriptsOnPostgres runs testdata/postgres on a database of its own.
+// TestScriptsOnPostgres runs testdata/postgres, each script on a database of its own.
 func TestScriptsOnPostgres(t *testing.T) {
-	testscript.Run(t, command.ScriptParams("postgres", "DOORSTEP_DATABASE__URL="+providertest.Postgres(t)))
+	scripts, err := filepath.Glob("testdata/postgres/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts: %v", len(scripts), err)
+	}
+	for _, script := range scripts {
+		params := command.ScriptParams("", "DOORSTEP_DATABASE__URL="+providertest.Postgres(t))
+		params.Dir, params.Files = "", []string{script}
+		testscript.Run(t, params)
+	}
 }

@@ -37,17 +37,27 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 	if err != nil {
 		return err
 	}
+	cfg.warn(log)
 	return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
-		pc.Server = provider.ServerConfig{Listen: addresses(ctx, cfg.Listen), OpsListen: cfg.OpsListen, TLS: certificate}
+		pc.Server.Listen, pc.Server.TLS = addresses(ctx, cfg.Listen), certificate
 		p, err := provider.New(ctx, pc, store, log, a.now)
 		if err != nil {
 			return cfg.explain(err)
 		}
 		return p.Run(ctx, func() {
 			log.Info("ready", slog.String("issuer", cfg.Issuer), slog.String("listen", strings.Join(pc.Server.Listen, " ")),
-				slog.String("ops_listen", cfg.OpsListen), slog.String("version", readBuild().Version))
+				slog.String("ops_listen", pc.Server.OpsListen), slog.String("version", readBuild().Version))
 		})
 	})
+}
+
+// warn says what can be meant, but is a mistake nearly always.
+func (c *config) warn(log *slog.Logger) {
+	if c.behindProxy() && !c.listensHere() && len(c.TrustedProxies) == 0 {
+		log.Warn("the issuer is https and this listener is not, so a proxy is in front, and it is not trusted: all visitors "+
+			"seem to come from it and share one limit; set trusted_proxies to its network, such as 10.0.0.0/8, or tls.cert_file "+
+			"and tls.key_file if there is no proxy", slog.String("listen", c.Listen))
+	}
 }
 
 // addresses is where to listen for a host:port. A listener has one address, but

@@ -75,28 +75,36 @@ func TestCertificateThatDoesNotFitItsKey(t *testing.T) {
 	}
 }
 
-// writePair writes a self-signed certificate and its key, last changed at stamp.
+// writePair is makePair in a test that needs the pair to go on.
 func writePair(t *testing.T, s *settings, serial int64, stamp time.Time) {
 	t.Helper()
+	if err := makePair(s, serial, stamp); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makePair writes a self-signed certificate and its key, last changed at stamp.
+func makePair(s *settings, serial int64, stamp time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"}, NotAfter: stamp.Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for name, block := range map[string]*pem.Block{s.TLSCert: {Type: "CERTIFICATE", Bytes: der}, s.TLSKey: {Type: "PRIVATE KEY", Bytes: private}} {
 		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if err := os.Chtimes(name, stamp, stamp); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
+	return nil
 }
