@@ -56,6 +56,7 @@ func TestClientsProveThemselvesAsTheyRegistered(t *testing.T) {
 			"basic, client_id in the body": rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent("client_id", web1.ID), "Authorization", basic(web1.ID, web1.Secret)),
 			"post":                         rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent("client_id", post.ID, "client_secret", post.Secret)),
 			"none":                         rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent("client_id", spa.ID)),
+			"none, a secret without value": rawRequest(t, http.MethodPost, p.URL(web.PathToken), spent("client_id", spa.ID, "client_secret", "")),
 		} {
 			if a := p.Send(r); a.Status != http.StatusBadRequest || a.JSON()["error"] != "invalid_grant" {
 				t.Errorf("%s: %s, want invalid_grant: the client has proved who it is", name, a)
@@ -87,7 +88,7 @@ func TestWhatIsWrongWithAClientIsNotTold(t *testing.T) {
 			{"nothing for basic", spent("client_id", rp.ID), ""},
 			{"nothing, unknown", spent("client_id", "nobody"), ""},
 			{"basic for none", spent(), basic(spa.ID, "anything")},
-			{"post for none", spent("client_id", spa.ID, "client_secret", ""), ""},
+			{"post for none", spent("client_id", spa.ID, "client_secret", "anything"), ""},
 		} {
 			r := rawRequest(t, http.MethodPost, p.URL(web.PathToken), c.form)
 			if c.auth != "" {

@@ -42,7 +42,6 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 			return h.onOwnPage(err)
 		}
 	}
-	web.Log(ctx).Set("client_id", a.ClientID)
 	for _, check := range checksAfterRedirect {
 		if err := check(ctx, a); err != nil {
 			return h.refuse(ctx, w, r, a.client, a.Request, err)

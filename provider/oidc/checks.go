@@ -13,6 +13,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -64,6 +65,7 @@ func checkClient(ctx context.Context, a *asked) error {
 		return fmt.Errorf("client: %w", err)
 	}
 	a.client, a.ClientID = c, c.ID
+	web.Log(ctx).Set("client_id", c.ID)
 	return nil
 }
 

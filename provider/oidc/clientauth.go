@@ -77,7 +77,7 @@ func credentials(r *http.Request, form url.Values) (id, secret, method string, e
 		if !ok || err != nil {
 			return "", "", "", engine.Refuse("invalid_client", "The Authorization header is not Basic with a form-encoded id and secret (RFC 6749 section 2.3.1).")
 		}
-		if form.Has("client_secret") || form.Has("client_assertion") {
+		if form.Get("client_secret") != "" || form.Has("client_assertion") {
 			return "", "", "", engine.Refuse("invalid_request", "A client proves who it is in one way at a time.")
 		}
 		if sent := form.Get("client_id"); sent != "" && sent != id {
@@ -88,7 +88,7 @@ func credentials(r *http.Request, form url.Values) (id, secret, method string, e
 		return "", "", "", engine.Refuse("invalid_client", "Client assertions are not supported.")
 	case form.Get("client_id") == "":
 		return "", "", "", engine.Refuse("invalid_client", "The request does not say which client it is from.")
-	case form.Has("client_secret"):
+	case form.Get("client_secret") != "": // without a value it was not sent (RFC 6749 section 3.1)
 		return form.Get("client_id"), form.Get("client_secret"), authPost, nil
 	}
 	return form.Get("client_id"), "", authNone, nil

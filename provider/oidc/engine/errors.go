@@ -74,6 +74,18 @@ var wireCodes = map[string]string{
 	"not_found":                 "invalid_grant",
 }
 
+// descriptions are what a client is told where there is nothing more to say.
+var descriptions = map[string]string{
+	"invalid_request":           "The request cannot be understood.",
+	"invalid_client":            "The client is not known, or did not prove who it is.",
+	"invalid_grant":             "The code or refresh token is not valid: it was used before, has expired, was revoked, or belongs to another client.",
+	"unauthorized_client":       "The client is not registered for this.",
+	"unsupported_grant_type":    "The grant type is not supported.",
+	"unsupported_response_type": "The response type is not supported.",
+	"invalid_scope":             "The scope is not available to this client.",
+	"access_denied":             "The request was refused.",
+}
+
 // fromFosite turns fosite's error into ours; what is no refusal comes back as it is.
 func fromFosite(err error) error {
 	var rfc *fosite.RFC6749Error
@@ -84,7 +96,7 @@ func fromFosite(err error) error {
 	if !known {
 		return fmt.Errorf("engine: %w", err)
 	}
-	description := rfc.DescriptionField
+	description := descriptions[code]
 	if rfc.HintField != "" {
 		description = rfc.HintField
 	}
