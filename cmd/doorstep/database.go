@@ -65,6 +65,9 @@ func (c *config) fitSchema(ctx context.Context, s schema) error {
 		return c.refuse("database.url", "%v: back it up, run `doorstep migrate up` once, then start again", err)
 	}
 	_, err = s.Migrate(ctx)
+	if err != nil && s.CheckSchema(ctx) == nil {
+		return nil // another process was first
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 type steps struct {
 	pending  int // the last ones
 	foreign  bool
+	raced    bool // another process makes it meanwhile
 	all      []storage.Migration
 	migrated bool
 }
@@ -37,6 +38,10 @@ func (s *steps) Migrations(context.Context) ([]storage.Migration, error) {
 }
 
 func (s *steps) Migrate(context.Context) ([]storage.Migration, error) {
+	if s.raced {
+		s.pending = 0
+		return nil, errors.New("table keys already exists")
+	}
 	s.migrated = true
 	return s.all, nil
 }
@@ -54,6 +59,7 @@ func TestOnlyNewDatabasesAreMigratedUnasked(t *testing.T) {
 	}{
 		{name: "current SQLite", database: sqlite},
 		{name: "new SQLite", database: sqlite, is: steps{pending: 3}, migrates: true},
+		{name: "new SQLite that another start made meanwhile", database: sqlite, is: steps{pending: 3, raced: true}},
 		{name: "older SQLite", database: sqlite, is: steps{pending: 1}, says: "run `doorstep migrate up` once"},
 		{name: "the demo's older SQLite", database: sqlite, is: steps{pending: 1}, demo: true, migrates: true},
 		{name: "the demo's newer SQLite", database: sqlite, is: steps{foreign: true}, demo: true, says: "a newer doorstep migrated it"},
