@@ -63,16 +63,43 @@ func ReadRows(t testing.TB, databaseURL string) map[string]string {
 	return texts
 }
 
+// Meddle runs a statement behind the store's back: a trigger or a table that is
+// lost makes it fail at the moment that a test is about.
+func Meddle(t testing.TB, databaseURL, statement string) {
+	t.Helper()
+	around(t, databaseURL, func(db *sql.DB) {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // eachTable goes around the store: what it does not know of counts too.
 func eachTable(t testing.TB, databaseURL string, do func(db *sql.DB, table string)) {
 	t.Helper()
-	driver, dsn, list := "pgx", databaseURL, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-	if strings.HasPrefix(databaseURL, "sqlite:") {
+	list := "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+	if isSQLite(databaseURL) {
+		list = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+	}
+	around(t, databaseURL, func(db *sql.DB) {
+		for _, table := range column(t, db, list) {
+			do(db, table)
+		}
+	})
+}
+
+func isSQLite(databaseURL string) bool { return strings.HasPrefix(databaseURL, "sqlite:") }
+
+// around opens a database without the store.
+func around(t testing.TB, databaseURL string, do func(db *sql.DB)) {
+	t.Helper()
+	driver, dsn := "pgx", databaseURL
+	if isSQLite(databaseURL) {
 		u, err := url.Parse(databaseURL)
 		if err != nil {
 			t.Fatal(err)
 		}
-		driver, dsn, list = "sqlite", u.Path, "SELECT name FROM sqlite_schema WHERE type = 'table'"
+		driver, dsn = "sqlite", u.Path+"?_pragma=busy_timeout(5000)"
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -83,9 +110,7 @@ func eachTable(t testing.TB, databaseURL string, do func(db *sql.DB, table strin
 			t.Error(err)
 		}
 	}()
-	for _, table := range column(t, db, list) {
-		do(db, table)
-	}
+	do(db)
 }
 
 func column(t testing.TB, db *sql.DB, query string) []string {
