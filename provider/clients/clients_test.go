@@ -436,23 +436,6 @@ func TestListHasEveryClient(t *testing.T) {
 	}
 }
 
-func TestOriginsOfRedirectsAreAllowed(t *testing.T) {
-	h := start(t)
-	r := web("shop")
-	r.ApplicationType = "native"
-	r.RedirectURIs = []string{"https://shop.example:443/cb", "https://other.example:8443/cb", "http://localhost:8081/cb", "com.example.app:/cb"}
-	h.create(t, r)
-	for origin, want := range map[string]bool{
-		"https://shop.example": true, "https://other.example:8443": true, "http://localhost:8081": true,
-		"https://other.example": false, "http://shop.example": false, "https://shop.example/": false, "https://evil.example": false,
-		"null": false, "": false, "com.example.app://": false, "*": false,
-	} {
-		if got, err := h.AllowsOrigin(t.Context(), origin); got != want || err != nil {
-			t.Errorf("%q: %v, %v, want %v", origin, got, err, want)
-		}
-	}
-}
-
 // The hot path allocates nothing: these run once in every request.
 func TestHotReadsDoNotAllocate(t *testing.T) {
 	h := start(t)

@@ -6,6 +6,7 @@
 //	validate.go       what is wrong with it: all faults at once, each with its field
 //	redirect.go       which redirects may be registered, and which match
 //	resources.go      resources, and which of them a client may use
+//	origins.go        whose pages may read what the token-style endpoints answer
 //	document.go       strict decoding of JSON from outside
 //
 // What is read here is at most 3 s old, so that a change by another process

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ type Entry struct {
 type resourceSet struct {
 	at      time.Time
 	all     map[string]*storage.Resource // by audience
-	byScope map[string][]*storage.Resource
+	byScope map[string]*storage.Resource
 }
 
 // resourcesNow returns the resources, at most 3 s old.
@@ -43,7 +42,7 @@ func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
 		return set, nil
 	}
 	return shared(ctx, &s.reads, "resources", func(ctx context.Context) (*resourceSet, error) {
-		set := &resourceSet{at: s.now(), all: map[string]*storage.Resource{}, byScope: map[string][]*storage.Resource{}}
+		set := &resourceSet{at: s.now(), all: map[string]*storage.Resource{}, byScope: map[string]*storage.Resource{}}
 		rows, err := s.store.Resources(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("resources: %w", err)
@@ -52,7 +51,10 @@ func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
 			r := &rows[i]
 			set.all[r.Audience] = r
 			for _, scope := range r.Scopes {
-				set.byScope[scope] = append(set.byScope[scope], r)
+				// Of two that were made at the same moment the older keeps it.
+				if other := set.byScope[scope]; other == nil || r.CreatedAt.Before(other.CreatedAt.Time) {
+					set.byScope[scope] = r
+				}
 			}
 		}
 		s.resources.Store(set)
@@ -84,14 +86,16 @@ func (s *Service) Entries(ctx context.Context, c *storage.Client) ([]Entry, erro
 	}
 	var entries []Entry
 	for scope := range strings.SplitSeq(c.Metadata.V.Scope, " ") {
-		for _, r := range set.byScope[scope] {
-			i := slices.IndexFunc(entries, func(e Entry) bool { return e.Resource == r })
-			if i < 0 {
-				i = len(entries)
-				entries = append(entries, Entry{Resource: r})
-			}
-			entries[i].Scopes = append(entries[i].Scopes, scope)
+		r, ok := set.byScope[scope]
+		if !ok {
+			continue
 		}
+		i := slices.IndexFunc(entries, func(e Entry) bool { return e.Resource == r })
+		if i < 0 {
+			i = len(entries)
+			entries = append(entries, Entry{Resource: r})
+		}
+		entries[i].Scopes = append(entries[i].Scopes, scope)
 	}
 	return entries, nil
 }
@@ -135,7 +139,7 @@ func DecodeResource(r io.Reader) (*storage.Resource, error) {
 // CreateResource registers a resource, with its event: of in everything counts
 // but the times and the version; format, algorithm, lifetime and name have
 // defaults. What is wrong is one fault that names every field; a taken audience
-// is a fault of kind Conflict.
+// and a scope that another resource has are faults of kind Conflict.
 func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by events.Actor) (*storage.Resource, error) {
 	r := *in
 	r.Version, r.CreatedAt = 1, storage.At(s.now())
@@ -171,6 +175,10 @@ func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by e
 }
 
 func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error {
+	known, err := s.store.Resources(ctx)
+	if err != nil {
+		return fmt.Errorf("resources: %w", err)
+	}
 	var f faults
 	if problem := s.audienceProblem(r.Audience); problem != "" {
 		f.add("audience", "%s", problem)
@@ -195,6 +203,7 @@ func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error 
 			f.add("scopes", "%q is there twice", name)
 		}
 	}
+	f.owned(r, known)
 	f.oneOf("format", r.Format, formatJWT)
 	f.oneOf("algorithm", r.Alg, s.cfg.Algorithms...)
 	if ttl := r.TTL(); r.Lifetime > maxSeconds || ttl < minLifetime || ttl > MaxLifetime {
@@ -215,6 +224,22 @@ func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error 
 		}
 	}
 	return fault.Join(f...)
+}
+
+// owned checks that no other resource has a scope of r: the clients that have it
+// would be given both, and those that have one resource would lose their default.
+func (f *faults) owned(r *storage.Resource, known []storage.Resource) {
+	for i := range known {
+		other := &known[i]
+		if other.Audience == r.Audience {
+			continue // it is taken as a whole, which the database says
+		}
+		for _, name := range r.Scopes {
+			if other.Scopes.Has(name) {
+				*f = append(*f, fault.Conflict("scopes", fmt.Sprintf("%q belongs to the resource %s: choose another name", name, other.Audience)))
+			}
+		}
+	}
 }
 
 // audienceProblem says what is wrong with an audience, "" if nothing is.
@@ -262,50 +287,4 @@ func (s *Service) DeleteResource(ctx context.Context, audience string, by events
 	}
 	s.resources.Store(nil)
 	return nil
-}
-
-// originSet is the origins of every client's redirects at one moment.
-type originSet struct {
-	at  time.Time
-	all map[string]bool
-}
-
-// AllowsOrigin reports whether origin, as a browser writes it (RFC 6454 section
-// 6.2), is that of a redirect of an enabled client: its pages may read what the
-// token-style endpoints answer. It may have been changed up to 3 s ago.
-func (s *Service) AllowsOrigin(ctx context.Context, origin string) (bool, error) {
-	set := s.origins.Load()
-	if set == nil || !s.fresh(set.at) {
-		var err error
-		set, err = shared(ctx, &s.reads, "origins", func(ctx context.Context) (*originSet, error) {
-			set := &originSet{at: s.now(), all: map[string]bool{}}
-			all, err := s.List(ctx)
-			if err != nil {
-				return nil, err
-			}
-			for i := range all {
-				if all[i].DisabledAt.IsZero() {
-					set.add(all[i].Metadata.V.RedirectURIs)
-				}
-			}
-			s.origins.Store(set)
-			return set, nil
-		})
-		if err != nil {
-			return false, err
-		}
-	}
-	return set.all[origin], nil
-}
-
-func (set *originSet) add(uris []string) {
-	for _, uri := range uris {
-		u, err := url.Parse(uri)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			continue
-		}
-		host := strings.ToLower(u.Host)
-		host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
-		set.all[u.Scheme+"://"+host] = true
-	}
 }

@@ -14,14 +14,13 @@ import (
 
 func TestAScopeGivesItsResource(t *testing.T) {
 	h := start(t)
-	h.resource(t, "https://cars.example", "cars:read", "cars:write", "shared")
-	h.resource(t, "https://bikes.example", "bikes:read", "shared")
+	h.resource(t, "https://cars.example", "cars:read", "cars:write")
+	h.resource(t, "https://bikes.example", "bikes:read")
 	for scope, want := range map[string]string{
 		"openid email":                "",
 		"openid cars:read":            "https://cars.example[cars:read]",
 		"cars:write openid cars:read": "https://cars.example[cars:write cars:read]",
 		"cars:read bikes:read":        "https://cars.example[cars:read] https://bikes.example[bikes:read]",
-		"shared":                      "https://bikes.example[shared] https://cars.example[shared]",
 	} {
 		r := web("")
 		r.Scope = scope
@@ -40,6 +39,40 @@ func TestAScopeGivesItsResource(t *testing.T) {
 	}
 	if entries, err := h.Entries(t.Context(), &storage.Client{}); err != nil || len(entries) != 0 {
 		t.Errorf("a client without a scope has %v, %v", entries, err)
+	}
+}
+
+// Of what was registered nothing is given to somebody else: a second owner of a
+// scope would give its clients tokens for both resources, and take their default.
+func TestAScopeHasOneResource(t *testing.T) {
+	h := start(t)
+	h.resource(t, "https://cars.example", "read", "cars:write")
+	r := web("shop")
+	r.Scope = "openid read"
+	shop, _ := h.create(t, r)
+
+	_, err := h.CreateResource(t.Context(), &storage.Resource{Audience: "https://payroll.example", Scopes: storage.Strings{"pay", "read"}}, events.ActorOperator)
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.KindConflict || f.Field != "scopes" ||
+		!strings.Contains(f.Message, `"read"`) || !strings.Contains(f.Message, "https://cars.example") {
+		t.Errorf("a taken scope: %v, want a conflict of scopes that names it and its resource", err)
+	}
+	h.pass(3 * time.Second)
+	if entries, err := h.Entries(t.Context(), shop); err != nil || len(entries) != 1 || entries[0].Resource.Audience != "https://cars.example" {
+		t.Errorf("the client has %+v, %v", entries, err)
+	}
+	h.resource(t, "https://payroll.example", "pay")
+
+	// Two that are made at the same moment have not seen each other.
+	for _, audience := range []string{"https://apples.example", "https://zebras.example"} {
+		twin := &storage.Resource{Audience: audience, Scopes: storage.Strings{"read"}, CreatedAt: storage.At(h.now()), UpdatedAt: storage.At(h.now())}
+		if err := h.store.CreateResource(t.Context(), twin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.pass(3 * time.Second)
+	if entries, err := h.Entries(t.Context(), shop); err != nil || len(entries) != 1 || entries[0].Resource.Audience != "https://cars.example" {
+		t.Errorf("with twins the client has %+v, %v, want what it had", entries, err)
 	}
 }
 
@@ -80,7 +113,8 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 	open := web("open")
 	open.TokenEndpointAuthMethod = "none"
 	h.create(t, open)
-	for _, tc := range []struct {
+	h.resource(t, "https://taken.example", "taken")
+	for i, tc := range []struct {
 		what   string
 		change func(*storage.Resource)
 		fields []string
@@ -98,7 +132,7 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 		{"a client's id", func(r *storage.Resource) { r.Audience = "api" }, []string{"audience"}},
 		{"no scopes", func(r *storage.Resource) { r.Scopes = nil }, []string{"scopes"}},
 		{"two in one", func(r *storage.Resource) { r.Scopes = storage.Strings{"a b"} }, []string{"scopes"}},
-		{"twice", func(r *storage.Resource) { r.Scopes = storage.Strings{"a", "a"} }, []string{"scopes"}},
+		{"twice", func(r *storage.Resource) { r.Scopes = storage.Strings{"x", "x"} }, []string{"scopes"}},
 		{"OpenID Connect's", func(r *storage.Resource) { r.Scopes = storage.Strings{"email"} }, []string{"scopes"}},
 		{"opaque", func(r *storage.Resource) { r.Format = "opaque" }, []string{"format"}},
 		{"algorithm", func(r *storage.Resource) { r.Alg = "HS256" }, []string{"algorithm"}},
@@ -108,9 +142,11 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 		{"so long that it overflows", func(r *storage.Resource) { r.Lifetime = 1<<63 - 1 }, []string{"lifetime"}},
 		{"unknown client", func(r *storage.Resource) { r.Introspects = storage.Strings{"x"} }, []string{"introspects"}},
 		{"public client", func(r *storage.Resource) { r.Introspects = storage.Strings{"open"} }, []string{"introspects"}},
+		{"taken", func(r *storage.Resource) { r.Scopes = storage.Strings{"taken"} }, []string{"scopes"}},
+		{"two of them", func(r *storage.Resource) { r.Scopes, r.Lifetime = storage.Strings{"b", "taken"}, 1 }, []string{"scopes", "lifetime"}},
 		{"much", func(r *storage.Resource) { *r = storage.Resource{Format: "x", Alg: "x", Lifetime: 1} }, []string{"audience", "scopes", "format", "algorithm", "lifetime"}},
 	} {
-		r := &storage.Resource{Audience: "https://api.example/" + tc.what[:1], Scopes: storage.Strings{"a"}}
+		r := &storage.Resource{Audience: "https://api.example/" + tc.what[:1], Scopes: storage.Strings{fmt.Sprint("a", i)}}
 		tc.change(r)
 		_, err := h.CreateResource(t.Context(), r, events.ActorOperator)
 		wantFaults(t, tc.what, err, tc.fields...)
@@ -118,7 +154,7 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 			t.Errorf("%s: %v", tc.what, err)
 		}
 	}
-	_, err := h.CreateResource(t.Context(), &storage.Resource{Audience: "urn:example:api", Scopes: storage.Strings{"a"}}, events.ActorOperator)
+	_, err := h.CreateResource(t.Context(), &storage.Resource{Audience: "urn:example:api", Scopes: storage.Strings{"a1"}}, events.ActorOperator)
 	if f := (*fault.Error)(nil); !errors.As(err, &f) || f.Kind != fault.KindConflict || f.Field != "audience" {
 		t.Errorf("a taken audience: %v", err)
 	}
