@@ -140,7 +140,6 @@ func (s *Service) signIn(ctx context.Context, hash []byte, client string) (*stor
 	return signIn, nil
 }
 
-// accounts returns everybody signed in with this browser, in the cookie's order.
 // Accounts returns everybody who is signed in with this browser, the current
 // one first.
 func (s *Service) Accounts(ctx context.Context, b Browser) ([]storage.SignIn, error) {
