@@ -252,8 +252,7 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	for _, address := range []string{h.public, h.ops} {
 		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); err == nil {
-			conn.Close()
-			t.Errorf("%s still listens", address)
+			t.Errorf("%s still listens: %v", address, conn.Close())
 		}
 	}
 	h.close(t)
