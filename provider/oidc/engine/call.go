@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 
 	"github.com/doorstep-id/doorstep/provider/grants"
@@ -110,3 +111,13 @@ var errNoHasher = errors.New("engine: secrets are compared in front")
 
 func (noHasher) Compare(context.Context, []byte, []byte) error { return errNoHasher }
 func (noHasher) Hash(context.Context, []byte) ([]byte, error)  { return nil, errNoHasher }
+
+// noFetcher refuses: no client's keys are fetched behind the edge. fosite's own
+// would keep a cache with goroutines for it.
+type noFetcher struct{}
+
+var errNoFetcher = errors.New("engine: keys are fetched in front")
+
+func (noFetcher) Resolve(context.Context, string, bool) (*jose.JSONWebKeySet, error) {
+	return nil, errNoFetcher
+}

@@ -137,7 +137,7 @@ func (e *Engine) configure() *configurator {
 		RedirectSecureChecker:        checkedInFront,
 		ClientAuthenticationStrategy: provenInFront,
 		ClientSecretsHasher:          noHasher{},
-		JWKSFetcherStrategy:          fosite.NewDefaultJWKSFetcherStrategy(),
+		JWKSFetcherStrategy:          noFetcher{},
 		SanitationWhiteList:          []string{"code", "redirect_uri"},
 	}
 	c := &configurator{Config: cfg}
