@@ -24,6 +24,7 @@ const (
 	demoPassword = "correct horse battery"
 	demoClient   = "shop"
 	demoScope    = "cars:reserve"
+	demoScopes   = "openid profile email" // beside it
 )
 
 // furnish makes the demo's person, resource and client unless a start before this
@@ -54,7 +55,7 @@ func (d *demo) furnish(ctx context.Context, s *provider.Services, issuer string)
 }
 
 // ensureResource makes the shop's API known under its audience, and forgets the one
-// that a start on another port left: two would share a scope.
+// that a start on another port left: a scope has one resource.
 func ensureResource(ctx context.Context, s *provider.Services, audience string) error {
 	all, err := s.Clients.ListResources(ctx)
 	if err != nil {
@@ -66,7 +67,7 @@ func ensureResource(ctx context.Context, s *provider.Services, audience string) 
 		case r.Audience == audience:
 			known = true
 		case r.Scopes.Has(demoScope):
-			if err := s.Clients.DeleteResource(ctx, r.Audience, events.ActorOperator); err != nil {
+			if err := forgetResource(ctx, s, r.Audience); err != nil {
 				return err
 			}
 		}
@@ -80,6 +81,16 @@ func ensureResource(ctx context.Context, s *provider.Services, audience string) 
 	return err
 }
 
+// forgetResource removes a resource that the shop lets go of first; ensureClient
+// gives it the one that there is now.
+func forgetResource(ctx context.Context, s *provider.Services, audience string) error {
+	_, err := s.Clients.Update(ctx, demoClient, []byte(`{"scope": "`+demoScopes+`"}`), events.ActorOperator)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	return s.Clients.DeleteResource(ctx, audience, events.ActorOperator)
+}
+
 // ensureClient makes the shop known where it is now and returns its secret, which
 // is kept in a file of the data directory.
 func ensureClient(ctx context.Context, s *provider.Services, cfg shop.Config, secretFile string) (string, error) {
@@ -89,13 +100,15 @@ func ensureClient(ctx context.Context, s *provider.Services, cfg shop.Config, se
 	}
 	c, err := s.Clients.Show(ctx, demoClient)
 	if err == nil && s.Clients.Authenticate(c, string(kept)) {
-		if slices.Equal(c.Metadata.V.RedirectURIs, []string{cfg.RedirectURI()}) {
+		m := c.Metadata.V
+		if slices.Equal(m.RedirectURIs, []string{cfg.RedirectURI()}) && m.Scope == demoScopes+" "+demoScope {
 			return string(kept), nil
 		}
 		patch, err := json.Marshal(map[string]any{
 			"redirect_uris":             []string{cfg.RedirectURI()},
 			"post_logout_redirect_uris": []string{cfg.BaseURL + "/"},
 			"client_uri":                cfg.BaseURL,
+			"scope":                     demoScopes + " " + demoScope,
 		})
 		if err != nil {
 			return "", err
@@ -112,7 +125,7 @@ func ensureClient(ctx context.Context, s *provider.Services, cfg shop.Config, se
 	r := clients.Registration{ClientID: demoClient, Name: "Forecourt Motors"}
 	r.RedirectURIs, r.PostLogoutRedirectURIs = []string{cfg.RedirectURI()}, []string{cfg.BaseURL + "/"}
 	r.GrantTypes = []string{"authorization_code", "refresh_token"}
-	r.Scope, r.ClientURI = "openid profile email "+demoScope, cfg.BaseURL
+	r.Scope, r.ClientURI = demoScopes+" "+demoScope, cfg.BaseURL
 	_, secret, err := s.Clients.Create(ctx, r, events.ActorOperator)
 	if err != nil {
 		return "", err

@@ -37,8 +37,9 @@ func (a *app) keyCommand() *cobra.Command {
 		Use:   "rotate",
 		Short: "Publish successors of the signing keys",
 		Long: `Publish successors of the signing keys. A successor signs once every client's copy
-of the published keys has lapsed (keys.jwks_max_age); its predecessor retires then.
-Nothing breaks, and no server needs to be told.`,
+of the published keys has lapsed (keys.jwks_max_age and 5 s, which must be the servers'
+own setting); its predecessor retires then. Nothing breaks, and no server needs to be
+told.`,
 		Example: "  doorstep key rotate\n  doorstep key rotate --algorithm RS256",
 		Args:    cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {

@@ -25,7 +25,8 @@ func (a *app) resourceCommand() *cobra.Command {
 --file takes JSON: audience (an absolute URI), name, scopes (names), and optionally
 owner, introspects (ids of the clients that introspect for it), format (jwt),
 algorithm (ES256, RS256, EdDSA) and lifetime (seconds). A client whose registered
-scope has one of these names gets tokens for the resource with that scope.`,
+scope has one of these names gets tokens for the resource with that scope, so no two
+resources have the same name.`,
 		Example: `  echo '{"audience": "https://api.example.com", "name": "Orders", "scopes": ["orders:read"]}' | doorstep resource create --file -`,
 		Args:    cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
@@ -68,7 +69,7 @@ scope has one of these names gets tokens for the resource with that scope.`,
 	}
 	remove := &cobra.Command{
 		Use:     "delete AUDIENCE",
-		Short:   "Delete a resource: no more tokens are made for it",
+		Short:   "Delete a resource that no client has a scope of: no more tokens are made for it",
 		Example: "  doorstep resource delete https://api.example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {

@@ -110,8 +110,10 @@ func createPerson(ctx context.Context, s *provider.Services, in directory.NewPer
 func (a *app) setPasswordCommand() *cobra.Command {
 	var passwordStdin bool
 	cmd := &cobra.Command{
-		Use:     "set-password EMAIL",
-		Short:   "Give a person a new password",
+		Use:   "set-password EMAIL",
+		Short: "Give a person a new password, and sign them out everywhere",
+		Long: `Give a person a new password. If they had one, their sessions end and their grants are
+revoked: whoever got in with the old one is out.`,
 		Example: "  doorstep user set-password ada@example.com --password-stdin < password.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {

@@ -275,10 +275,20 @@ func (s *Service) ListResources(ctx context.Context) ([]storage.Resource, error)
 }
 
 // DeleteResource removes a resource, with its event: no more tokens are made for
-// it, and those that live do so until they end. storage.ErrNotFound: there is none.
+// it, and those that live do so until they end. While a client's registration
+// names one of its scopes that is a fault of kind Conflict, which names the
+// clients: they would be left with a scope that no update of theirs may keep.
+// storage.ErrNotFound: there is none.
 func (s *Service) DeleteResource(ctx context.Context, audience string, by events.Actor) error {
+	r, err := s.ShowResource(ctx, audience)
+	if err != nil {
+		return err
+	}
+	if err := s.checkUnused(ctx, r); err != nil {
+		return err
+	}
 	unit := storage.WithUnit(ctx)
-	err := s.store.DeleteResource(unit, audience)
+	err = s.store.DeleteResource(unit, audience)
 	if err == nil {
 		err = s.flush(unit, events.Event{Kind: events.ResourceDeleted, Actor: by, Data: map[string]string{"audience": audience}})
 	}
@@ -287,4 +297,29 @@ func (s *Service) DeleteResource(ctx context.Context, audience string, by events
 	}
 	s.resources.Store(nil)
 	return nil
+}
+
+// checkUnused returns a fault that says which clients are given the resource, and
+// what to do about it.
+func (s *Service) checkUnused(ctx context.Context, r *storage.Resource) error {
+	const shown = 5
+	all, err := s.List(ctx)
+	if err != nil {
+		return err
+	}
+	var users []string
+	for i := range all {
+		if slices.ContainsFunc(strings.Fields(all[i].Metadata.V.Scope), r.Scopes.Has) {
+			users = append(users, all[i].ID)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	names := strings.Join(users[:min(shown, len(users))], ", ")
+	if more := len(users) - shown; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return fault.Conflict("audience", fmt.Sprintf("is in use: clients are registered with its scopes (%s): %s. Update each with a scope "+
+		"that has none of them, then delete it", strings.Join(r.Scopes, " "), names))
 }

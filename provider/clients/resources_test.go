@@ -181,3 +181,50 @@ func TestADeletedResourceIsGone(t *testing.T) {
 		t.Errorf("again: %v, want ErrNotFound", err)
 	}
 }
+
+// A client would be left with a scope that belongs to nothing.
+func TestAResourceInUseIsNotDeleted(t *testing.T) {
+	h := start(t)
+	h.resource(t, "https://api.example", "a", "b")
+	h.resource(t, "https://other.example", "ab")
+	for _, c := range []struct{ id, scope string }{
+		{"c1", "openid b"}, {"c2", "a b"}, {"c3", "openid"}, {"c4", "ab"}, {"c5", "a"}, {"c6", "a"}, {"c7", "openid a email"}, {"c8", "b"}, {"c9", "b"},
+	} {
+		r := web(c.id)
+		r.Scope = c.scope
+		h.create(t, r)
+	}
+	refused := func(names string) {
+		t.Helper()
+		err := h.DeleteResource(t.Context(), "https://api.example", events.ActorOperator)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.KindConflict || f.Field != "audience" || !strings.Contains(f.Message, "(a b): "+names+". Update") {
+			t.Errorf("%v, want a conflict of audience that names %s", err, names)
+		}
+		if _, err := h.ShowResource(t.Context(), "https://api.example"); err != nil {
+			t.Errorf("it was deleted: %v", err)
+		}
+	}
+	refused("c1, c2, c5, c6, c7 and 2 more")
+	for _, id := range []string{"c1", "c2", "c5", "c6", "c7", "c8"} {
+		if _, err := h.Update(t.Context(), id, []byte(`{"scope": "openid"}`), events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("c9")
+	disabled, err := h.Show(t.Context(), "c9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disabled.DisabledAt = storage.At(h.now())
+	if err := h.store.UpdateClient(t.Context(), disabled); err != nil {
+		t.Fatal(err)
+	}
+	refused("c9") // it may be enabled again
+	if err := h.Delete(t.Context(), "c9", events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.DeleteResource(t.Context(), "https://api.example", events.ActorOperator); err != nil {
+		t.Errorf("nobody has its scopes any more: %v", err)
+	}
+}
