@@ -258,9 +258,11 @@ func TestPagesOfRegisteredRedirectsMayCall(t *testing.T) {
 			t.Errorf("the page cannot read what was wrong: %v", a.Header)
 		}
 		for _, path := range []string{web.PathOpenIDConfiguration, web.PathOAuthServer, web.PathJWKS} {
-			for _, r := range []*http.Request{preflight(t, p.URL(path), foreign, http.MethodGet), rawRequest(t, http.MethodGet, p.URL(path), nil, "Origin", foreign)} {
-				if a := p.Send(r); shared(a) != foreign && shared(a) != "*" || a.Status/100 != 2 {
-					t.Errorf("%s %s from any origin: %d %v", r.Method, path, a.Status, a.Header)
+			for origin, want := range map[string]string{own: own, foreign: ""} {
+				for _, r := range []*http.Request{preflight(t, p.URL(path), origin, http.MethodGet), rawRequest(t, http.MethodGet, p.URL(path), nil, "Origin", origin)} {
+					if a := p.Send(r); shared(a) != want || a.Status/100 != 2 {
+						t.Errorf("%s %s from %s: %d %v", r.Method, path, origin, a.Status, a.Header)
+					}
 				}
 			}
 		}

@@ -87,7 +87,7 @@ func New(d Deps) (*Handler, error) {
 func (h *Handler) Routes() []web.Route {
 	token := web.Route{Method: http.MethodPost, Dialect: web.OAuth, CORS: web.Clients}
 	page := web.Route{Method: http.MethodGet, Dialect: web.HTML}
-	public := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Any}
+	public := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Clients}
 	return []web.Route{
 		at(public, web.PathOpenIDConfiguration, h.configuration, nil),
 		at(public, web.PathOAuthServer, h.configuration, nil),

@@ -58,7 +58,7 @@ func Nonce(ctx context.Context) string {
 func (w *Web) Handle(route Route) http.Handler {
 	var h http.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.answer(route, rw, r) })
 	if route.CORS != None {
-		h = w.crossOrigin(route, h)
+		h = w.crossOrigin(h)
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, rw, r) })
 }
@@ -150,8 +150,8 @@ func (w *Web) check(route Route, r *http.Request) error {
 
 // crossOrigin lets pages of other origins read the answers, as the route's policy
 // says. A request without Origin is no page's.
-func (w *Web) crossOrigin(route Route, h http.Handler) http.Handler {
-	shared := w.cors(route).Handler(h)
+func (w *Web) crossOrigin(h http.Handler) http.Handler {
+	shared := w.cors().Handler(h)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") == "" {
 			rw.Header().Add("Vary", "Origin")
@@ -162,12 +162,9 @@ func (w *Web) crossOrigin(route Route, h http.Handler) http.Handler {
 	})
 }
 
-func (w *Web) cors(route Route) *cors.Cors {
+func (w *Web) cors() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
-			if route.CORS == Any {
-				return true, nil
-			}
 			ok := w.cfg.AllowOrigin != nil && w.cfg.AllowOrigin(r, origin)
 			if !ok {
 				Log(r.Context()).Set("cors_refused", origin)

@@ -33,7 +33,6 @@ func TestCORSAnswersOnlyWhomTheRouteNames(t *testing.T) { // attack case 55
 		{Clients, known, known},
 		{Clients, foreign, ""},
 		{Clients, "null", ""},
-		{Any, foreign, foreign},
 	} {
 		e := newEdge(t, allow)
 		route := Route{Method: "POST", Path: "/x", Dialect: OAuth, CORS: tc.cors, Handler: says("")}

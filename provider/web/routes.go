@@ -42,7 +42,6 @@ type CORS string
 const (
 	None    CORS = ""        // pages, and the authorization endpoint
 	Clients CORS = "clients" // Config.AllowOrigin decides
-	Any     CORS = "any"     // public documents
 )
 
 // Methods returns the methods that must be routed to the handler; none is any.

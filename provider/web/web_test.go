@@ -121,7 +121,7 @@ func TestEveryAnswerCarriesTheStandingHeaders(t *testing.T) { // attack cases 53
 	for name, res := range map[string]*reply{
 		"answer":    e.do(Route{Method: "GET", Path: "/x", Handler: says("hello")}, get("/x")),
 		"json":      e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, Handler: failing(storage.ErrNotFound)}, get("/x")),
-		"preflight": e.do(Route{Method: "POST", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, preflight("https://a.example")),
+		"preflight": e.do(Route{Method: "POST", Path: "/x", Dialect: JSON, CORS: Clients, Handler: says("")}, preflight("https://a.example")),
 	} {
 		for header, value := range want {
 			if got := res.Header.Get(header); got != value {
@@ -277,11 +277,11 @@ func TestDiagnosisIsShownToADeveloperOnly(t *testing.T) {
 
 func TestMethodsThatARouteDoesNotKnowAreRefused(t *testing.T) {
 	e := newEdge(t)
-	res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, post("/x", ""))
+	res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Clients, Handler: says("")}, post("/x", ""))
 	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("%d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
 	}
-	if res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Any, Handler: says("")}, httptest.NewRequest(http.MethodOptions, "/x", nil)); res.StatusCode == http.StatusOK {
+	if res := e.do(Route{Method: "GET", Path: "/x", Dialect: JSON, CORS: Clients, Handler: says("")}, httptest.NewRequest(http.MethodOptions, "/x", nil)); res.StatusCode == http.StatusOK {
 		t.Error("OPTIONS without a preflight ran the handler")
 	}
 	rec := httptest.NewRecorder()
