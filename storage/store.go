@@ -134,7 +134,7 @@ func openSQLite(rawURL string) (*Store, error) {
 // files beside it (-wal, -shm) take its mode. One that exists keeps its own, and
 // is not opened here: closing it would drop the locks that this process has on it.
 func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

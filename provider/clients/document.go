@@ -69,7 +69,7 @@ func decodeDocument(text []byte, into any) error {
 
 // inWords says what a member of this type looks like in JSON.
 func inWords(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // members have these kinds, all others are objects
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int64:

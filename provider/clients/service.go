@@ -128,7 +128,7 @@ func (s *Service) forget(id string) {
 // with the request of the one who was first.
 func shared[T any](ctx context.Context, reads *singleflight.Group, key string, read func(context.Context) (T, error)) (T, error) {
 	result := reads.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), readTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTime)
 		defer cancel()
 		return read(ctx)
 	})

@@ -36,7 +36,7 @@ func TestJoinShowsEveryFault(t *testing.T) {
 		t.Errorf("no faults: %v, want nil", err)
 	}
 	a, b := Invalid("scope", "is unknown"), Invalid("redirect_uris", "must be https")
-	if err := Join(a); err != error(a) {
+	if err := Join(a); !errors.Is(err, a) || All(err)[0] != a {
 		t.Errorf("one fault: %v, want it as it is", err)
 	}
 	err := Join(a, b)

@@ -16,7 +16,7 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// ErrRefresh: it is not a refresh token that was made here.
+// ErrRefresh says that a text is no refresh token that was made here.
 var ErrRefresh = errors.New("grants: not a refresh token of ours")
 
 // Refresh is what a refresh token says.
@@ -97,7 +97,7 @@ func (s *Service) Decode(text string) (Refresh, error) {
 	}
 	return Refresh{
 		Grant:      storage.ID(uuid.UUID(buf[1:17]).String()),
-		Generation: int64(generation), //nolint:gosec // checked above
+		Generation: int64(generation),
 		Secret:     [16]byte(buf[25:macAt]),
 	}, nil
 }

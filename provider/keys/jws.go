@@ -12,7 +12,7 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
-// ErrToken: it is not a token of ours, or not of the kind that was asked for.
+// ErrToken says that a text is not a token of ours, or not of the kind that was asked for.
 // Which of its checks failed is told to the log at most.
 var ErrToken = errors.New("keys: not a token of ours")
 

@@ -173,7 +173,7 @@ func (s *Service) current(ctx context.Context) (*keyset, error) {
 	}
 	// One reading serves all who wait, so it does not end with one's request.
 	loading := s.reload.DoChan("keys", func() (any, error) {
-		loadCtx, cancel := context.WithTimeout(context.Background(), reloadTime)
+		loadCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTime)
 		defer cancel()
 		return s.load(loadCtx)
 	})

@@ -106,7 +106,7 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		ACR: a.Assurance.ACR, AMR: a.Assurance.AMR, AuthTime: a.Assurance.AuthTime,
 	})
 	if err != nil {
-		return h.refuse(r.Context(), w, r, a.Client, a.Request, fmt.Errorf("authorize: %w", err))
+		return h.refuse(ctx, w, r, a.Client, a.Request, fmt.Errorf("authorize: %w", err)) // the unit is dropped
 	}
 	if err := h.Sessions.Touch(ctx, &s.Session); err != nil {
 		return fmt.Errorf("touch session: %w", err)
