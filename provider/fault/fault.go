@@ -60,20 +60,9 @@ func (e *Error) Shown() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RetrySeconds returns RetryAfter in whole seconds, rounded up, for the header
-// of that name (RFC 9110 section 10.2.3); 0 if there is none.
-func (e *Error) RetrySeconds() int64 {
-	return int64((e.RetryAfter + time.Second - 1) / time.Second)
-}
-
 // Invalid returns a fault of what was sent in field.
 func Invalid(field, message string) *Error {
 	return &Error{Kind: KindInvalid, Code: "invalid", Field: field, Message: message}
-}
-
-// Forbidden returns a fault of what the asker may do.
-func Forbidden(message string) *Error {
-	return &Error{Kind: KindForbidden, Code: "forbidden", Message: message}
 }
 
 // NotFound returns the fault that there is no such thing, or not for this asker.

@@ -20,17 +20,6 @@ func TestTheCauseIsForTheLogOnly(t *testing.T) {
 	}
 }
 
-// RFC 9110 section 10.2.3: whole seconds. Rounded down, a client would come back too early.
-func TestRetryAfterIsRoundedUp(t *testing.T) {
-	for retry, want := range map[time.Duration]int64{
-		0: 0, time.Millisecond: 1, time.Second: 1, 1001 * time.Millisecond: 2, time.Minute: 60,
-	} {
-		if got := TooMany(retry).RetrySeconds(); got != want {
-			t.Errorf("%v: %d seconds, want %d", retry, got, want)
-		}
-	}
-}
-
 func TestJoinShowsEveryFault(t *testing.T) {
 	if err := Join(); err != nil {
 		t.Errorf("no faults: %v, want nil", err)
@@ -65,7 +54,6 @@ func TestEveryKindIsItsStatus(t *testing.T) {
 		code   string
 	}{
 		{Invalid("f", "m"), 400, "invalid"},
-		{Forbidden("m"), 403, "forbidden"},
 		{NotFound("client"), 404, "not_found"},
 		{Conflict("f", "m"), 409, "conflict"},
 		{TooLarge("f", "m"), 413, "too_large"},

@@ -341,7 +341,7 @@ func TestPoolBoundsWhatRunsAndWhatWaits(t *testing.T) {
 	}
 	for range flood - workers - queue { // these are sent away while the gate is shut
 		f := wantFault(t, <-sent, fault.KindUnavailable)
-		if f.RetrySeconds() < 1 {
+		if f.RetryAfter <= 0 {
 			t.Error("not told when to come back")
 		}
 	}

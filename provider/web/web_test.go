@@ -182,7 +182,7 @@ func TestErrorsBecomeAStatusOnce(t *testing.T) {
 		retry  string
 	}{
 		{fault.Invalid("scope", "is unknown"), 400, ""},
-		{errors.Join(errors.New("x"), fault.Forbidden("no")), 403, ""},
+		{errors.Join(errors.New("x"), &fault.Error{Kind: fault.KindForbidden, Message: "no"}), 403, ""},
 		{storage.ErrNotFound, 404, ""},
 		{storage.ErrConflict, 409, ""},
 		{storage.ErrStale, 409, ""},
