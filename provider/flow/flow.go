@@ -118,7 +118,7 @@ func (s *Service) Current(ctx context.Context, b Browser) (*storage.SignIn, erro
 // anything for the client.
 func (s *Service) Agreed(ctx context.Context, b Browser, client string) (bool, error) {
 	signIn, err := s.current(ctx, b, client)
-	return signIn != nil && !signIn.Consent.CreatedAt.IsZero(), err
+	return signIn != nil && signIn.HasConsent(), err
 }
 
 func (s *Service) current(ctx context.Context, b Browser, client string) (*storage.SignIn, error) {
