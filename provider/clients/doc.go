@@ -15,4 +15,12 @@
 // It must never keep a client's secret but as SHA-256, register a redirect that a
 // stranger could receive, compare a redirect other than by its characters, or let
 // a cache decide what may happen once.
+//
+// Notes
+//
+//   - 2026-11-22: what is cached lives by its age alone. Reading again after 3 s
+//     keeps the 5 s on both databases and behind every connection pooler, with no
+//     listener that could fall silent unnoticed. Postgres' LISTEN/NOTIFY and
+//     SQLite's data_version would save reads, one a client and 3 s, which count
+//     only with many replicas; the age stays what is promised.
 package clients

@@ -19,4 +19,8 @@
 //     fail the same comparison (RFC 8725 sections 3.1, 3.10 and 3.11).
 //   - 2026-11-22: one RSA key serves RS256 and PS256, so its JWK names no alg
 //     (RFC 7517 section 4.4: optional).
+//   - 2026-11-22: keys in memory live by their age alone, 3 s, which meets the 5 s
+//     within which every server publishes a new key, on both databases and without
+//     a listener. LISTEN/NOTIFY and data_version would save a small read every 3 s,
+//     which counts only with many replicas.
 package keys
