@@ -16,8 +16,7 @@
 //
 // Keys are found by discovery when the first token arrives, and kept. Tokens are
 // verified here, without asking the provider, so a revoked token is accepted until it
-// ends: ten minutes by the provider's default. A service that cannot wait that long
-// asks the provider's introspection endpoint instead.
+// ends: ten minutes by the provider's default.
 //
 // The package must never take a token from anywhere but the Authorization header,
 // never trust a key or an address that the token itself names, never log or answer
