@@ -46,7 +46,10 @@ happens is kept, so that a second start finds the same people, keys and client.`
 		Example: `  doorstep demo
   doorstep demo --data ./try --port 9000 --shop-port 9001`,
 		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+		RunE: a.does(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("config") {
+				return &usageError{"--config: a demo reads no configuration"}
+			}
 			level := slog.LevelWarn
 			if verbose {
 				level = slog.LevelDebug
@@ -152,7 +155,7 @@ func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Con
 		err := p.Run(ctx, func() { welcome = ready() })
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "listen" {
-			err = taken(d.port, "--port", op)
+			err = taken(fmt.Sprintf("port %d", d.port), "--port", op)
 		}
 		return errors.Join(welcome, err)
 	})
@@ -167,15 +170,16 @@ func (d *demo) listen(ctx context.Context) (all []net.Listener, err error) {
 			for _, l := range all {
 				_ = l.Close() // nothing was served on it
 			}
-			return nil, taken(d.shopPort, "--shop-port", err)
+			return nil, taken(fmt.Sprintf("port %d", d.shopPort), "--shop-port", err)
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
 
-func taken(port int, flag string, err error) error {
-	return fmt.Errorf("port %d cannot be had: choose another with %s (%w)", port, flag, err)
+// taken says which flag moves a listener that cannot have its place.
+func taken(place, flag string, err error) error {
+	return fmt.Errorf("%s cannot be had: choose another with %s (%w)", place, flag, err)
 }
 
 // welcome says what to open and with which account.

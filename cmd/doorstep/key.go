@@ -44,13 +44,19 @@ told.`,
 		Args:    cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
 			fresh, err := rotate(ctx, s, algorithm)
-			if err != nil {
+			if len(fresh) == 0 {
 				return err
 			}
-			return a.printKeys(fresh)
+			return errors.Join(err, a.printKeys(fresh)) // those are published, whatever ended it
 		}),
 	}
-	rotate.Flags().StringVar(&algorithm, "algorithm", "", "ES256, RS256 or EdDSA (default: all that there are)")
+	rotate.Flags().Func("algorithm", "`name` of one: ES256, RS256, which PS256 shares, or EdDSA (default: all that there are)", func(name string) error {
+		algorithm = name
+		if !slices.Contains([]string{keys.ES256, keys.RS256, keys.PS256, keys.EdDSA}, name) {
+			return errors.New("must be ES256, RS256, PS256 or EdDSA")
+		}
+		return nil
+	})
 	for _, cmd := range []*cobra.Command{list, rotate} {
 		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age")...)
 	}
@@ -58,6 +64,7 @@ told.`,
 }
 
 // rotate gives a successor to the key of one algorithm, or of all if it is "".
+// With an error it returns those that were made before it.
 func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys.Key, error) {
 	algorithms := []string{algorithm}
 	if algorithm == "" {
@@ -87,7 +94,7 @@ func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys
 			err = fmt.Errorf("somebody else is rotating the %s key at this moment", alg)
 		}
 		if err != nil {
-			return nil, err
+			return fresh, err
 		}
 		fresh = append(fresh, key)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "await": await, "answers": answers, "crowd": crowd, "occupy": occupy, "dangle": dangle,
+			"exits": exits, "await": await, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
 			"certify": certify, "keep": keep,
 		},
 	}
@@ -98,6 +99,16 @@ func answers(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("waited too long for %s: status %d, %v", args[1], status, err)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// posts STATUS URL FORM posts a form there, which must be answered with that status.
+func posts(ts *testscript.TestScript, _ bool, args []string) {
+	res, err := http.Post(args[1], "application/x-www-form-urlencoded", strings.NewReader(args[2]))
+	ts.Check(err)
+	ts.Check(res.Body.Close())
+	if strconv.Itoa(res.StatusCode) != args[0] {
+		ts.Fatalf("status %d, want %s", res.StatusCode, args[0])
 	}
 }
 

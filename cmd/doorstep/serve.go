@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -23,7 +24,7 @@ Without any configuration it serves http://localhost:8080 from an SQLite databas
 ./doorstep-data, and makes its keys there.`,
 		Example: `  doorstep serve
   doorstep serve --config /etc/doorstep.yaml
-  doorstep serve --issuer https://login.example.com --database-url sqlite:////var/lib/doorstep/doorstep.db`,
+  doorstep serve --issuer https://login.example.com --database-url sqlite:///var/lib/doorstep/doorstep.db`,
 		Args: cobra.NoArgs,
 		RunE: a.configured(a.serve),
 	}
@@ -44,11 +45,26 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		if err != nil {
 			return cfg.explain(err)
 		}
-		return p.Run(ctx, func() {
+		err = p.Run(ctx, func() {
 			log.Info("ready", slog.String("issuer", cfg.Issuer), slog.String("listen", strings.Join(pc.Server.Listen, " ")),
 				slog.String("ops_listen", pc.Server.OpsListen), slog.String("version", readBuild().Version))
 		})
+		return ours(err, pc.Server)
 	})
+}
+
+// ours names the flag of a listener that could not be opened.
+func ours(err error, cfg provider.ServerConfig) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "listen" || op.Addr == nil {
+		return err
+	}
+	flag := "--" + flagName("listen")
+	// Both may have one port on two addresses, so the resolved address decides.
+	if ops, failed := net.ResolveTCPAddr("tcp", cfg.OpsListen); failed == nil && ops.String() == op.Addr.String() {
+		flag = "--" + flagName("ops_listen")
+	}
+	return taken(op.Addr.String(), flag, op)
 }
 
 // warn says what can be meant, but is a mistake nearly always.
