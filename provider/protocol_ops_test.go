@@ -33,6 +33,26 @@ func askOps(t *testing.T, ops http.Handler, path string) (status int, body strin
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
+// askListener asks over the network, as an orchestrator does.
+func askListener(t *testing.T, address, path string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read to its end
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, strings.TrimSpace(string(text))
+}
+
 // A replica is ready while its schema, its clock and its keys are good, and says
 // which one is not. That the process lives is another question.
 func TestReadinessNamesWhatIsWrong(t *testing.T) {
@@ -224,10 +244,10 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	h.stop()
 	<-h.draining
-	if status, body := askOps(t, h.OpsHandler(), "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"server":"draining`) {
+	if status, body := askListener(t, h.ops, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"server":"draining`) {
 		t.Errorf("readiness while it drains: %d %s", status, body)
 	}
-	if status, _ := askOps(t, h.OpsHandler(), "/healthz"); status != http.StatusOK {
+	if status, _ := askListener(t, h.ops, "/healthz"); status != http.StatusOK {
 		t.Errorf("health while it drains: %d: it would be killed", status)
 	}
 	select {

@@ -66,7 +66,7 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	return p.drain(context.WithoutCancel(ctx), servers)
+	return p.drain(context.WithoutCancel(ctx), servers[:len(p.cfg.Listen)], servers[len(p.cfg.Listen):])
 }
 
 // serve answers on one listener; over TLS with HTTP/2 where the client speaks it.
@@ -77,8 +77,9 @@ func serve(s *http.Server, l net.Listener) error {
 	return s.Serve(l)
 }
 
-// drain ends what is under way; what takes longer than the limit is cut.
-func (p *Provider) drain(ctx context.Context, servers []*http.Server) error {
+// drain ends what is under way; what takes longer than the limit is cut. Health
+// is told until the public listeners are done.
+func (p *Provider) drain(ctx context.Context, public, ops []*http.Server) error {
 	p.draining.Store(true)
 	p.log.Info("draining", slog.Duration("limit", p.cfg.Drain))
 	notice := time.NewTimer(p.cfg.Notice)
@@ -86,6 +87,10 @@ func (p *Provider) drain(ctx context.Context, servers []*http.Server) error {
 	<-notice.C
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Drain)
 	defer cancel()
+	return errors.Join(shutdown(ctx, public), shutdown(ctx, ops))
+}
+
+func shutdown(ctx context.Context, servers []*http.Server) error {
 	var wait sync.WaitGroup
 	errs := make([]error, len(servers))
 	for i, s := range servers {
@@ -157,7 +162,7 @@ func (p *Provider) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		for {
-			n, err := p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
+			n, err := p.sweepOnce(ctx)
 			if err != nil {
 				p.log.Error("sweep", slog.Any("error", err))
 			}
@@ -168,14 +173,30 @@ func (p *Provider) sweep(ctx context.Context) {
 	}
 }
 
+func (p *Provider) sweepOnce(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, chore)
+	defer cancel()
+	return p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
+}
+
+// chore is how long one piece of work beside the requests may take.
+const chore = 5 * time.Second
+
+// setClock moves the one clock by its distance from the database's.
+func (p *Provider) setClock(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, chore)
+	defer cancel()
+	if err := p.clock.set(ctx, p.Store); err != nil && !errors.Is(err, context.Canceled) {
+		p.log.Warn("clock", slog.Any("error", err))
+	}
+}
+
 // keepTime measures the clock now and every minute.
 func (p *Provider) keepTime(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if err := p.clock.measure(ctx, p.Store); err != nil && ctx.Err() == nil {
-			p.log.Error("clock", slog.Any("error", err))
-		}
+		p.setClock(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -105,10 +105,14 @@ func (s *Store) SpendCode(ctx context.Context, g *Grant) error {
 	})
 }
 
-// KillCode marks a code used without a token, after a wrong verifier. A code
-// that was used meanwhile stays as it is.
+// KillCode marks a code used without a token, after a wrong verifier. ErrSpent:
+// it was used meanwhile.
 func (s *Store) KillCode(ctx context.Context, id ID, now Time) error {
-	return s.do(ctx, write{text: "UPDATE grants SET code_used_at = ? WHERE id = ? AND code_used_at IS NULL", args: []any{now, id}})
+	return s.do(ctx, write{
+		text:  "UPDATE grants SET code_used_at = ? WHERE id = ? AND code_used_at IS NULL",
+		args:  []any{now, id},
+		guard: ErrSpent,
+	})
 }
 
 // RotateRefresh moves a grant from generation from to the next one. It is the

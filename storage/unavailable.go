@@ -55,7 +55,7 @@ func unavailableState(state string) bool {
 // unavailableCode reads an SQLite result code, extended or not.
 func unavailableCode(code int) bool {
 	switch code & 0xff {
-	case 5, 6, 8, 10, 13, 14: // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN
+	case 5, 6, 8, 9, 10, 13, 14: // BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN
 		return true
 	}
 	return false

@@ -80,6 +80,11 @@ func (s *Store) exec(db *gorm.DB, w write) error {
 	if res.Error != nil {
 		return translate(res.Error)
 	}
+	// SQLite's driver may run nothing, and say nothing, when ctx ends between
+	// taking the connection and using it.
+	if err := db.Statement.Context.Err(); err != nil && s.dialect == onSQLite {
+		return err
+	}
 	if w.guard != nil && res.RowsAffected != 1 {
 		return w.guard
 	}

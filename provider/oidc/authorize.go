@@ -98,7 +98,7 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	s := a.SignIn
 	code, err := h.Engine.Authorize(ctx, &engine.Authorization{
-		Client: a.Client, Person: s.Person.ID, Session: s.Session.ID,
+		Client: a.Client, Person: s.Person.ID, Session: s.Session.ID, Decision: storage.ID(a.Decision.ID),
 		Sub: s.Person.Sub, Sid: h.sid(s.Session.ID, a.Client.ID),
 		RedirectURI: a.Request.RedirectURI, RedirectSent: a.Request.RedirectSent,
 		Scopes: a.Request.Scopes, Resources: a.Request.Resources,

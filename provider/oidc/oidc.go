@@ -92,6 +92,7 @@ func (h *Handler) Routes() []web.Route {
 		at(public, web.PathOpenIDConfiguration, h.configuration, nil),
 		at(public, web.PathOAuthServer, h.configuration, nil),
 		at(public, "/{elsewhere:.+}"+web.PathOpenIDConfiguration, h.misplaced, nil),
+		at(public, web.PathOAuthServer+"/{elsewhere:.+}", h.misplaced, nil),
 		at(public, web.PathJWKS, h.jwks, nil),
 		at(page, web.PathAuthorize, h.authorize, nil),
 		post(at(page, web.PathAuthorize, h.toGet(web.PathAuthorize), nil)),

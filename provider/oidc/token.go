@@ -80,38 +80,33 @@ type oauthError struct {
 }
 
 // refusal turns any error into what a client may see of it.
-func refusal(err error) (*engine.Error, http.Header) {
-	header := http.Header{}
+// The header says when to come back, if that makes sense.
+func refusal(w http.ResponseWriter, err error) *engine.Error {
 	var refused *engine.Error
 	if errors.As(err, &refused) {
-		return refused, header
+		return refused
 	}
 	status, retry := web.Status(err)
-	if retry > 0 {
-		header.Set("Retry-After", strconv.Itoa(int(retry.Seconds())))
-	}
+	web.SetRetryAfter(w, retry)
 	var shown *fault.Error
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
-		return &engine.Error{Code: "server_error", Description: "Something went wrong here. It has been noted.", Status: status}, header
+		return &engine.Error{Code: "server_error", Description: "Something went wrong here. It has been noted.", Status: status}
 	case status == http.StatusServiceUnavailable:
-		return &engine.Error{Code: "temporarily_unavailable", Description: "Please try again in a moment.", Status: status}, header
+		return &engine.Error{Code: "temporarily_unavailable", Description: "Please try again in a moment.", Status: status}
 	case errors.As(err, &shown):
-		return &engine.Error{Code: "invalid_request", Description: printable(shown.Message), Status: status}, header
+		return &engine.Error{Code: "invalid_request", Description: printable(shown.Message), Status: status}
 	}
-	return &engine.Error{Code: "invalid_request", Description: "The request cannot be understood.", Status: status}, header
+	return &engine.Error{Code: "invalid_request", Description: "The request cannot be understood.", Status: status}
 }
 
 // tokenError is the one writer of errors of the token endpoint.
 func (h *Handler) tokenError(w http.ResponseWriter, r *http.Request, err error) {
-	refused, header := refusal(err)
+	refused := refusal(w, err)
 	noteDiagnosis(r.Context(), err)
 	web.Log(r.Context()).Set("oauth_error", refused.Code)
 	web.Log(r.Context()).Set("oauth_error_description", refused.Description)
 	h.refused.WithLabelValues("token", refused.Code).Inc()
-	for k, v := range header {
-		w.Header()[k] = v
-	}
 	if refused.Code == "invalid_client" { // RFC 6749 section 5.2; RFC 9110 section 11.6.1
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+h.issuer+`", charset="UTF-8"`)
 	}

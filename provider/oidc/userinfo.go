@@ -150,10 +150,7 @@ func personClaims(g *storage.GrantState, scopes []string) (map[string]any, error
 // userinfoError is the one writer of errors of the UserInfo endpoint (RFC 6750
 // section 3).
 func (h *Handler) userinfoError(w http.ResponseWriter, r *http.Request, err error) {
-	refused, header := refusal(err)
-	for k, v := range header {
-		w.Header()[k] = v
-	}
+	refused := refusal(w, err)
 	challenge := `Bearer realm="` + h.issuer + `"`
 	if refused.Code == "" {
 		w.Header().Set("WWW-Authenticate", challenge)

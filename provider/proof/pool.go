@@ -38,11 +38,21 @@ func (p *pool) do(ctx context.Context, fn func()) error {
 	case p.workers <- struct{}{}:
 		defer func() { <-p.workers }()
 	case <-ctx.Done():
-		return fmt.Errorf("proof: wait for password hashing: %w", context.Cause(ctx))
+		return waited(ctx)
 	}
 	if ctx.Err() != nil { // both were ready: nobody waits for the answer any more
-		return fmt.Errorf("proof: wait for password hashing: %w", context.Cause(ctx))
+		return waited(ctx)
 	}
 	fn()
 	return nil
+}
+
+// waited is the error of a ctx that ended in the queue: when its time was up the
+// person may try again, when they left nobody reads it.
+func waited(ctx context.Context) error {
+	err := fmt.Errorf("proof: wait for password hashing: %w", context.Cause(ctx))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Unavailable(retryAfter, err)
+	}
+	return err
 }

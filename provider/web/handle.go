@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/rs/cors"
 
@@ -88,17 +87,12 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 	return w.Handle(refuse)
 }
 
-// requestTime is how long a request may take: a store that does not answer by
-// then is answered for, with 503.
-const requestTime = 5 * time.Second
-
 // serve gives the request its state and its standing headers, and tells of it
 // once when it is over.
 func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
 	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r), record: &Record{}}
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), stateKey{}, s), requestTime)
-	defer cancel()
+	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	if w.cfg.Context != nil {
 		ctx = w.cfg.Context(ctx)
 	}
@@ -121,14 +115,17 @@ func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http
 	h.ServeHTTP(out, r)
 }
 
-// answer checks the request, runs the handler and writes its error.
+// answer checks the request, runs the handler and writes its error. The time that
+// a handler has begins when the request is read: a slow client costs only itself.
 func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
 	err := w.check(route, r)
 	if err == nil {
 		if route.Dialect == HTML && r.Method == http.MethodGet {
 			w.keepLanguage(rw, r)
 		}
-		err = route.Handler(rw, r)
+		ctx, cancel := context.WithTimeout(r.Context(), w.cfg.Timeout)
+		defer cancel()
+		err = route.Handler(rw, r.WithContext(ctx))
 	}
 	if err != nil {
 		w.fail(route, rw, r, err)

@@ -96,8 +96,11 @@ func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Dur
 		attrs = append(attrs, slog.Any("diagnosis", d))
 	}
 	level := slog.LevelInfo
-	if status >= http.StatusInternalServerError {
+	switch {
+	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
+	case s.record.diagnosis != nil: // somebody has something to mend
+		level = slog.LevelWarn
 	}
 	w.log.LogAttrs(ctx, level, "request", attrs...)
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Name           string         // on top of every page; default Doorstep
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and X-Request-ID are believed
 	MaxBody        int64          // bytes of a request's body; default 64 KiB
+	Timeout        time.Duration  // of a handler: a store that does not answer by then is answered for, with 503; default 5 s
 	Developer      bool           // error pages show the diagnosis: the demo, never production
 
 	// AllowOrigin reports whether a page of this origin may read the answers of
@@ -56,7 +57,10 @@ type Web struct {
 	formKey, deviceKey, logKey []byte
 }
 
-const defaultMaxBody = 64 << 10
+const (
+	defaultMaxBody = 64 << 10
+	defaultTimeout = 5 * time.Second
+)
 
 // New checks the configuration and registers the request metric
 // doorstep_http_request_duration_seconds{route,method,code}.
@@ -70,6 +74,9 @@ func New(cfg Config, deps Deps) (*Web, error) {
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
 	}
 	if cfg.Name == "" {
 		cfg.Name = "Doorstep"

@@ -18,10 +18,11 @@ type Authorization struct {
 	Client       *storage.Client
 	Person       storage.ID
 	Session      storage.ID
-	Sub          string // the subject as this client knows it
-	Sid          string // the session as this client knows it
-	RedirectURI  string // where the answer goes: registered, proven
-	RedirectSent bool   // the client sent it, and must send it again
+	Decision     storage.ID // what risk decided about it
+	Sub          string     // the subject as this client knows it
+	Sid          string     // the session as this client knows it
+	RedirectURI  string     // where the answer goes: registered, proven
+	RedirectSent bool       // the client sent it, and must send it again
 	Scopes       []string
 	Resources    []string
 	Nonce        string
@@ -78,7 +79,7 @@ func (e *Engine) Authorize(ctx context.Context, a *Authorization) (code string, 
 	}
 	err = e.events.Record(ctx, events.Event{
 		Kind: events.GrantMade, Actor: events.ActorPerson, Person: a.Person, Client: a.Client.ID,
-		Data: map[string]any{"grant": g.ID, "scopes": a.Scopes, "resources": a.Resources, "acr": a.ACR},
+		Data: map[string]any{"grant": g.ID, "scopes": a.Scopes, "resources": a.Resources, "acr": a.ACR, "decision": a.Decision},
 	})
 	return resp.GetCode(), err
 }

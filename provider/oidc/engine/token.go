@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/storage"
@@ -144,8 +145,27 @@ func (e *Engine) punish(ctx context.Context, c *call, refusal error) error {
 	if c.grant == nil || c.reused == "" && !c.comparing {
 		return refusal
 	}
+	// A client that hangs up does not get away with it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), punishTime)
+	defer cancel()
+	err := e.end(ctx, c)
+	if errors.Is(err, storage.ErrSpent) { // the right verifier came between: this was the second use
+		c.reused = "authorization code used twice"
+		err = e.end(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("end grant: %w", err)
+	}
+	return refusal
+}
+
+const punishTime = 2 * time.Second
+
+// end revokes a grant whose code or refresh token was used twice, or kills its
+// code; storage.ErrSpent: the code was used meanwhile.
+func (e *Engine) end(ctx context.Context, c *call) error {
 	g := &c.grant.Grant
-	err := e.store.Together(ctx, func(ctx context.Context) error {
+	return e.store.Together(ctx, func(ctx context.Context) error {
 		if c.reused != "" {
 			return e.grants.Revoke(ctx, g, c.reused)
 		}
@@ -157,8 +177,4 @@ func (e *Engine) punish(ctx context.Context, c *call, refusal error) error {
 			Data: map[string]any{"grant": g.ID, "why": "wrong code_verifier"},
 		})
 	})
-	if err != nil {
-		return fmt.Errorf("end grant: %w", err)
-	}
-	return refusal
 }
