@@ -103,7 +103,7 @@ func openSQLite(rawURL string) (*Store, error) {
 	if u.Host != "" || path == "" {
 		return nil, errors.New("storage: database URL: write sqlite:///absolute/path or sqlite:///./relative/path")
 	}
-	path = strings.TrimPrefix(path, "/./")
+	path = strings.TrimPrefix("/"+strings.TrimLeft(path, "/"), "/./") // four slashes, as others write it, mean three
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("storage: database directory: %w", err)
 	}
