@@ -79,8 +79,8 @@ func (e *Engine) aimAlone(entries []clients.Entry, scopes []string, resource str
 }
 
 // audienceOf picks the audience among those that the grant may make tokens for:
-// the one asked for now, the only one asked for then, the client's default, the
-// issuer.
+// the one in this request, the only one in the authorization, the client's
+// default, the issuer.
 func (e *Engine) audienceOf(g *storage.Grant, entries []clients.Entry, resource string) (string, error) {
 	if resource != "" {
 		if !g.Resources.Has(resource) {
