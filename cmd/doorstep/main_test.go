@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -150,13 +151,21 @@ func occupy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(l.Close()) })
 }
 
-// dangle PORT sends there half a request, which no drain can wait for in vain.
+// dangle PORT begins a request and never ends it. It returns when the server waits
+// for the rest: asked to, it says so (RFC 9110 section 10.1.1).
 func dangle(ts *testscript.TestScript, _ bool, args []string) {
 	c, err := net.Dial("tcp", "127.0.0.1:"+args[0])
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(c.Close()) })
-	_, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n"))
+	_, err = c.Write([]byte("POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n" +
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\n"))
 	ts.Check(err)
+	ts.Check(c.SetReadDeadline(time.Now().Add(20 * time.Second)))
+	line, err := bufio.NewReader(c).ReadString('\n')
+	ts.Check(err)
+	if !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		ts.Fatalf("the server does not wait for the body: %q", line)
+	}
 }
 
 // keep VARIABLE MEMBER sets a variable to the text of a member of the JSON object
