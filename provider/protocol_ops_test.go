@@ -155,8 +155,9 @@ func (h tellDraining) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// run runs a provider that takes this long to drain. Whoever stops it closes its store.
-func run(t *testing.T, drain time.Duration) *house {
+// run runs a provider that takes this long to drain, with keys of algs, or one of
+// ES256. Whoever stops it closes its store.
+func run(t *testing.T, drain time.Duration, algs ...string) *house {
 	t.Helper()
 	h := &house{public: freeAddress(t), ops: freeAddress(t), draining: make(chan struct{}), ended: make(chan error, 1)}
 	issuer, err := url.Parse("http://" + h.public)
@@ -166,8 +167,11 @@ func run(t *testing.T, drain time.Duration) *house {
 	if h.store, err = storage.Open(t.Context(), providertest.Database(t)); err != nil {
 		t.Fatal(err)
 	}
+	if algs == nil {
+		algs = []string{keys.ES256}
+	}
 	cfg := provider.Config{
-		Issuer: issuer, Keys: keys.Config{KEK: bytes.Repeat([]byte{7}, 32), Algorithms: []string{keys.ES256}},
+		Issuer: issuer, Keys: keys.Config{KEK: bytes.Repeat([]byte{7}, 32), Algorithms: algs},
 		Server: provider.ServerConfig{Listen: []string{h.public}, OpsListen: h.ops, Drain: drain},
 	}
 	logger := slog.New(tellDraining{slog.NewTextHandler(io.Discard, nil), h.draining})
@@ -312,4 +316,24 @@ func TestATakenPortEndsTheStart(t *testing.T) {
 	if err := errors.Join(<-h.ended, h.store.Close()); err != nil {
 		t.Error(err)
 	}
+}
+
+// The key that takes long to make is not waited for at the start, and made before
+// somebody asks.
+func TestSlowKeyIsMadeOnceItListens(t *testing.T) {
+	h := run(t, time.Second, keys.ES256, keys.RS256)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for made := 0; made < 2; {
+		rows, err := h.store.Keys(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = len(rows)
+	}
+	h.stop()
+	if err := <-h.ended; err != nil {
+		t.Error(err)
+	}
+	h.close(t)
 }

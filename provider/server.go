@@ -58,6 +58,7 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 	if ready != nil {
 		ready()
 	}
+	background.Go(func() { p.makeKeys(running) })
 	select {
 	case err := <-failed:
 		for _, s := range servers {
@@ -146,6 +147,14 @@ func (p *Provider) server(h http.Handler, tlsConfig *tls.Config) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// makeKeys asks for the keys, so that the slow ones are made before somebody waits
+// for them.
+func (p *Provider) makeKeys(ctx context.Context) {
+	if _, _, err := p.Keys.JWKS(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("keys", slog.Any("error", err))
 	}
 }
 

@@ -55,7 +55,7 @@ type Services struct {
 }
 
 // Open wires the services on a store that is at this binary's schema. It makes
-// keys if there are none, and returns keys.ErrWrongKEK, with nothing written, if
+// keys if there are none, those aside that take long, and returns keys.ErrWrongKEK, with nothing written, if
 // the store was sealed with another key-encryption key.
 func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Services, error) {
 	k, err := keys.New(ctx, cfg.Keys, store, now)

@@ -25,6 +25,12 @@ func WithUnit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, unitKey{}, &Unit{})
 }
 
+// WithoutUnit returns a ctx whose writes are carried out at once, whatever unit ctx
+// is in: for what has to be there although the unit may yet come to nothing.
+func WithoutUnit(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unitKey{}, nil)
+}
+
 // Together runs fn with a unit in its ctx and flushes it, so that a change and
 // its event happen together. Inside another unit it joins that one and leaves
 // the flushing to its owner.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,5 +60,34 @@ func TestRotatePrintsWhatItMadeBeforeAnError(t *testing.T) {
 	}
 	if got := stderr.String(); !strings.Contains(got, "somebody else is rotating the EdDSA key") {
 		t.Errorf("said %q", got)
+	}
+}
+
+// A command that signs nothing has no RSA key made: that would be most of its time.
+func TestCommandsMakeNoKeyThatTheyDoNotNeed(t *testing.T) {
+	database := "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "doorstep.db"))
+	var stdout, stderr bytes.Buffer
+	a := &app{
+		stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, now: time.Now,
+		environ: []string{"DOORSTEP_DATABASE__URL=" + database},
+	}
+	if code := a.run([]string{"client", "create", "--id", "job", "--name", "Night job", "--type", "service"}); code != exitOK {
+		t.Fatal(stderr.String())
+	}
+	store, err := storage.Open(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := store.Keys(t.Context())
+	if err := errors.Join(err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range made {
+		if k.Alg == keys.RS256 {
+			t.Error("an RSA key was made")
+		}
+	}
+	if len(made) == 0 {
+		t.Error("no key was made, so the key-encryption key is not tied to the database")
 	}
 }

@@ -34,6 +34,10 @@ func forge(t *testing.T, s *Service, alg, header, payload string) string {
 // Attack case 32, signed with the right key: what the header says must not matter.
 func TestForgedHeadersAreRefused(t *testing.T) {
 	s := start(t, openStore(t), newClock())
+	jwk, _, err := s.JWKS(t.Context()) // has the RSA key made
+	if err != nil {
+		t.Fatal(err)
+	}
 	kid := func(alg string) string {
 		k, err := s.set.Load().signer(alg, s.now())
 		if err != nil {
@@ -42,7 +46,6 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 		return k.kid
 	}
 	es, rs := kid(ES256), kid(RS256)
-	jwk, _, _ := s.JWKS(t.Context())
 	const claims = `{"sub":"ada"}`
 	good := `{"alg":"ES256","kid":"` + es + `","typ":"at+jwt"}`
 	if _, _, err := s.Verify(t.Context(), forge(t, s, ES256, good, claims), "at+jwt", ES256, RS256); err != nil {
@@ -82,7 +85,14 @@ func TestForgedSignaturesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts := strings.Split(compact, ".")
-	rsa, _ := s.set.Load().signer(RS256, s.now())
+	set, err := s.complete(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsa, err := set.signer(RS256, s.now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	hmacHeader := raw.EncodeToString([]byte(`{"alg":"HS256","kid":"` + rsa.kid + `","typ":"at+jwt"}`))
 	public, err := x509.MarshalPKIXPublicKey(rsa.public)
 	if err != nil {

@@ -23,6 +23,9 @@ const maxToken = 16 << 10
 // signs with alg now. typ is the token's kind ("at+jwt", ...); "" leaves it out.
 func (s *Service) Sign(ctx context.Context, alg, typ string, payload []byte) (compact string, err error) {
 	set, err := s.current(ctx)
+	if err == nil && set.misses(alg) {
+		set, err = s.complete(ctx)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -72,6 +75,11 @@ func (s *Service) verify(ctx context.Context, compact, typ string, algs []string
 		return nil, "", err
 	}
 	k, alg, err := set.match(head, typ, algs, s.now(), accepts)
+	if errors.Is(err, ErrToken) && set.misses(algs...) { // another replica may have made that key
+		if set, err = s.complete(ctx); err == nil {
+			k, alg, err = set.match(head, typ, algs, s.now(), accepts)
+		}
+	}
 	if err != nil {
 		return nil, "", err
 	}

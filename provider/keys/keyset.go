@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -81,11 +82,12 @@ func (k *stored) knowsHints(now time.Time) bool {
 
 // keyset is every key of the database at one moment; it is never changed.
 type keyset struct {
-	at     time.Time // when it was last asked for
-	readAt time.Time // when it was last read
-	keys   []stored  // oldest first
-	jwks   []byte
-	etag   string
+	at      time.Time // when it was last asked for
+	readAt  time.Time // when it was last read
+	keys    []stored  // oldest first
+	missing []string  // the configured algorithms that have no key yet
+	jwks    []byte
+	etag    string
 }
 
 // newKeyset opens the keys of rows, those that are known aside.
@@ -104,8 +106,18 @@ func (s *Service) newKeyset(rows []storage.Key, known *keyset, now time.Time) (*
 			key: opened, created: row.CreatedAt.Time, active: row.ActiveAt.Time, retired: row.RetiredAt.Time, expires: row.ExpiresAt.Time,
 		})
 	}
+	for _, alg := range s.kept() {
+		if !slices.ContainsFunc(set.keys, func(k stored) bool { return k.alg == alg }) {
+			set.missing = append(set.missing, alg)
+		}
+	}
 	set.encode(now)
 	return set, nil
+}
+
+// misses reports whether the key of one of algs is yet to be made.
+func (set *keyset) misses(algs ...string) bool {
+	return len(set.missing) > 0 && slices.ContainsFunc(algs, func(alg string) bool { return slices.Contains(set.missing, keyAlg(alg)) })
 }
 
 func (set *keyset) byID(kid string) *key {
@@ -120,15 +132,28 @@ func (set *keyset) byID(kid string) *key {
 	return nil
 }
 
-// signer returns the key that signs with alg at now: the newest that does.
+// signer returns the key that signs with alg at now: the newest that does. If none
+// does yet, it is the one that is to be the first: the clock of the replica that
+// made it may be a moment ahead of ours.
 func (set *keyset) signer(alg string, now time.Time) (*key, error) {
 	alg = keyAlg(alg)
-	var newest *stored
+	var newest, first *stored
 	for i := range set.keys {
 		k := &set.keys[i]
-		if k.alg == alg && k.signs(now) && (newest == nil || !k.active.Before(newest.active)) {
-			newest = k
+		switch {
+		case k.alg != alg:
+		case k.signs(now):
+			if newest == nil || !k.active.Before(newest.active) {
+				newest = k
+			}
+		case k.active.After(now):
+			if first == nil || k.active.Before(first.active) {
+				first = k
+			}
 		}
+	}
+	if newest == nil {
+		newest = first
 	}
 	if newest == nil {
 		return nil, fmt.Errorf("keys: no key signs with the algorithm %q", alg)

@@ -34,7 +34,7 @@ type Key struct {
 
 // List returns every key, oldest first.
 func (s *Service) List(ctx context.Context) ([]Key, error) {
-	set, err := s.current(ctx)
+	set, err := s.complete(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +64,10 @@ func (k *stored) state(now time.Time) State {
 }
 
 // JWKS returns the JWK Set of RFC 7517 section 5 with its entity tag, quotes
-// included (RFC 9110 section 8.8.3). The body must not be changed.
+// included (RFC 9110 section 8.8.3). The body must not be changed. It has a key of
+// each configured algorithm: a copy without one would be kept for MaxAge.
 func (s *Service) JWKS(ctx context.Context) (body []byte, etag string, err error) {
-	set, err := s.current(ctx)
+	set, err := s.complete(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -87,6 +88,9 @@ func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 	kept := keyAlg(alg)
 	if kept == "" {
 		return Key{}, fmt.Errorf("keys: the algorithm %q is none of ES256, EdDSA, RS256 and PS256", alg)
+	}
+	if err := s.makeFirstKeys(storage.WithoutUnit(ctx), []string{kept}); err != nil { // it signs until its successor does
+		return Key{}, err
 	}
 	rows, err := s.store.Keys(ctx)
 	if err != nil {

@@ -52,12 +52,15 @@ type Service struct {
 	root   []byte
 	set    atomic.Pointer[keyset]
 	reload singleflight.Group
+	making chan struct{} // holds the one caller that makes keys
 }
 
-// New returns the service. On an empty database it makes the root secret and one
-// key for each algorithm (the RSA key takes a moment); of several replicas that
-// start at once the first one's are used by all. ErrWrongKEK: cfg.KEK is not the
-// one that the database was sealed with; nothing is written then.
+// New returns the service. On an empty database it makes the root secret and the
+// first key of each algorithm, the RSA key aside: that one takes a while, and is
+// made when it is first needed, as whoever serves sees to by asking for the JWKS.
+// Of several replicas that start at once the first one's are used by all.
+// ErrWrongKEK: cfg.KEK is not the one that the database was sealed with; nothing
+// is written then.
 func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Service, error) {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []string{ES256, RS256, EdDSA}
@@ -78,7 +81,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.
 		return nil, err
 	}
 	cfg.KEK = nil
-	s := &Service{cfg: cfg, kek: kek, store: store, now: now}
+	s := &Service{cfg: cfg, kek: kek, store: store, now: now, making: make(chan struct{}, 1)}
 	check, err := s.secret(ctx, secretCheck, []byte(checkText))
 	if err != nil {
 		return nil, err
@@ -89,7 +92,8 @@ func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.
 	if s.root, err = s.secret(ctx, secretRoot, random(32)); err != nil {
 		return nil, err
 	}
-	if err := s.makeFirstKeys(ctx); err != nil {
+	quick := slices.DeleteFunc(s.kept(), func(alg string) bool { return alg == RS256 })
+	if err := s.makeFirstKeys(ctx, quick); err != nil {
 		return nil, err
 	}
 	_, err = s.current(ctx)
@@ -125,14 +129,23 @@ func (s *Service) firstKID(alg string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:kidSize])
 }
 
-// makeFirstKeys makes a key for each algorithm that has none.
-func (s *Service) makeFirstKeys(ctx context.Context) error {
+// kept returns the algorithms under which the configured ones have their keys.
+func (s *Service) kept() (algs []string) {
+	for _, alg := range s.cfg.Algorithms {
+		if alg = keyAlg(alg); !slices.Contains(algs, alg) {
+			algs = append(algs, alg)
+		}
+	}
+	return algs
+}
+
+// makeFirstKeys makes a key for each of algs that has none.
+func (s *Service) makeFirstKeys(ctx context.Context, algs []string) error {
 	rows, err := s.store.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("keys: read: %w", err)
 	}
-	for _, alg := range s.cfg.Algorithms {
-		alg = keyAlg(alg)
+	for _, alg := range algs {
 		if slices.ContainsFunc(rows, func(k storage.Key) bool { return k.Alg == alg }) {
 			continue
 		}
@@ -145,9 +158,34 @@ func (s *Service) makeFirstKeys(ctx context.Context) error {
 		if err := s.store.CreateKey(ctx, row); err != nil && !errors.Is(err, storage.ErrConflict) {
 			return fmt.Errorf("keys: write: %w", err)
 		}
-		rows = append(rows, *row)
 	}
 	return nil
+}
+
+// complete returns the keys, among them one for each configured algorithm: what is
+// missing is made. One caller makes it while the others wait; of several replicas
+// one adds it, and all read that one.
+func (s *Service) complete(ctx context.Context) (*keyset, error) {
+	set, err := s.current(ctx)
+	if err != nil || len(set.missing) == 0 {
+		return set, err
+	}
+	select {
+	case s.making <- struct{}{}:
+		defer func() { <-s.making }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if set = s.set.Load(); len(set.missing) == 0 {
+		return set, nil
+	}
+	// The key is everybody's: neither the end of one's request nor the failure of
+	// one's unit takes it back.
+	ctx = storage.WithoutUnit(context.WithoutCancel(ctx))
+	if err := s.makeFirstKeys(ctx, set.missing); err != nil {
+		return nil, err
+	}
+	return s.load(ctx)
 }
 
 // Derive returns the MAC key of one purpose ("refresh-token", ...): the same on
@@ -173,9 +211,7 @@ func (s *Service) current(ctx context.Context) (*keyset, error) {
 	}
 	// One reading serves all who wait, so it does not end with one's request.
 	loading := s.reload.DoChan("keys", func() (any, error) {
-		loadCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTime)
-		defer cancel()
-		return s.load(loadCtx)
+		return s.load(context.WithoutCancel(ctx))
 	})
 	select {
 	case <-ctx.Done():
@@ -190,6 +226,8 @@ func (s *Service) current(ctx context.Context) (*keyset, error) {
 
 // load reads the keys and puts them in the place of those in memory.
 func (s *Service) load(ctx context.Context) (*keyset, error) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTime)
+	defer cancel()
 	known, now := s.set.Load(), s.now()
 	rows, err := s.store.Keys(ctx)
 	if err != nil {

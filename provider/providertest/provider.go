@@ -88,7 +88,7 @@ func Start(t testing.TB, options ...Option) *P {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spareRSA.keep(t, store)
+	spareRSA.keep(t, served.Services)
 	p.Services, p.Handler, p.Routes, p.Ops = served.Services, served.Handler(), served.Routes(), served.OpsHandler()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
@@ -191,14 +191,17 @@ type spare struct {
 	key *storage.Key
 }
 
-func (s *spare) keep(t testing.TB, store *storage.Store) {
+func (s *spare) keep(t testing.TB, p *provider.Services) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.key != nil {
 		return
 	}
-	made, err := store.Keys(t.Context())
+	if _, _, err := p.Keys.JWKS(t.Context()); err != nil { // makes it
+		t.Fatal(err)
+	}
+	made, err := p.Store.Keys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func Replicas(t testing.TB, n int) *P {
 	if p.Services, err = provider.Open(t.Context(), config(issuer), store, time.Now); err != nil {
 		t.Fatal(err)
 	}
-	spareRSA.keep(t, store)
+	spareRSA.keep(t, p.Services)
 
 	var addresses []string
 	for range n {
