@@ -38,7 +38,12 @@ func TestStatementBudget(t *testing.T) {
 		{"authorize with a live session", 4, func() { code = authorize() }},
 		{"code", 2, func() { tokens = rp.Exchange(code).OK() }},
 		{"refresh", 2, func() { tokens = rp.Refresh(tokens.Refresh).OK() }},
-		{"userinfo", 2, func() { p.Userinfo(tokens.Access).WantStatus(http.StatusOK) }},
+		{"userinfo", 1, func() { p.Userinfo(tokens.Access).WantStatus(http.StatusOK) }},
+		{"introspection", 1, func() { rp.Introspect(tokens.Access).WantActive() }},
+		{"introspection of a refresh token", 1, func() { rp.Introspect(tokens.Refresh).WantActive() }},
+		{"introspection of nonsense", 0, func() { rp.Introspect("a.b.c").WantInactive() }},
+		{"revocation of an access token", 2, func() { rp.Revoke(tokens.Access).WantStatus(http.StatusOK) }},
+		{"revocation of a refresh token", 2, func() { rp.Revoke(tokens.Refresh).WantStatus(http.StatusOK) }},
 		{"metadata", 0, func() { p.Get("/.well-known/openid-configuration").WantStatus(http.StatusOK) }},
 		{"jwks", 0, func() { p.Get("/.well-known/jwks.json").WantStatus(http.StatusOK) }},
 	} {

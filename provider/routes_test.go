@@ -56,7 +56,7 @@ func TestRoutesAreThoseOfTheGolden(t *testing.T) {
 // needs the token, but for those that clients send (token-style endpoints) and the
 // two that only become a GET.
 func TestEveryFormNeedsItsToken(t *testing.T) {
-	without := []string{web.PathToken, web.PathUserinfo, web.PathAuthorize, web.PathEndSession}
+	without := []string{web.PathToken, web.PathIntrospect, web.PathRevoke, web.PathUserinfo, web.PathAuthorize, web.PathEndSession}
 	for _, route := range providertest.Start(t).Routes {
 		if route.Method == http.MethodGet || route.Method == http.MethodHead {
 			continue

@@ -7,7 +7,10 @@ import (
 	"strings"
 )
 
-// Kinds of what a revocation names.
+// Kinds of what a revocation names. [Store.TokenState] asks for jti, grant, client
+// and key. A token of a person always names its grant, and the grant's row says
+// whether person and session live: the kinds session and person are for those who
+// follow revocations without our rows.
 const (
 	RevokedJTI     = "jti"
 	RevokedGrant   = "grant"

@@ -29,6 +29,7 @@ const (
 	GrantMade       Kind = "grant.made"
 	CodeSpent       Kind = "code.spent"
 	GrantRevoked    Kind = "grant.revoked"
+	TokenRevoked    Kind = "token.revoked"
 	ClientCreated   Kind = "client.created"
 	ClientUpdated   Kind = "client.updated"
 	ClientDeleted   Kind = "client.deleted"

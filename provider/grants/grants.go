@@ -75,26 +75,35 @@ func union(a, b []string) storage.Strings {
 }
 
 // Revoke ends a grant and every token that came of it, in the unit in ctx and
-// with its event; why is for the audit. A grant may be revoked again.
-func (s *Service) Revoke(ctx context.Context, g *storage.Grant, why string) error {
+// with its event; by and why are for the audit. A grant may be revoked again.
+func (s *Service) Revoke(ctx context.Context, g *storage.Grant, by events.Actor, why string) error {
 	now := s.now()
 	if err := s.store.RevokeGrant(ctx, g.ID, why, storage.At(now), storage.At(now.Add(clients.MaxLifetime))); err != nil {
 		return fmt.Errorf("revoke grant %s: %w", g.ID, err)
 	}
 	return s.events.Record(ctx, events.Event{
-		Kind: events.GrantRevoked, Actor: events.ActorSystem, Person: g.PersonID, Client: g.ClientID,
+		Kind: events.GrantRevoked, Actor: by, Person: g.PersonID, Client: g.ClientID,
 		Data: map[string]any{"grant": g.ID, "why": why},
 	})
 }
 
-// Revoked reports whether a token is dead: issued at or before the moment from
-// which one of its ids (kind to id, as storage.Revocation names them) is revoked.
-// It is one statement. A token's iat has whole seconds, so one that was made in
-// the second of a revocation counts as made before it.
-func (s *Service) Revoked(ctx context.Context, ids map[string]string, issuedAt time.Time) (bool, error) {
-	rows, err := s.store.Revocations(ctx, ids)
-	if err != nil {
-		return false, fmt.Errorf("revocations: %w", err)
+// leeway is how far the clocks of two servers may be apart, with room to spare.
+const leeway = time.Minute
+
+// RevokeToken ends one access token that its client wants no more, in the unit in
+// ctx and with its event: person is whose grant it came of, "" for nobody's, and
+// expires when it would have ended, until when this is remembered.
+func (s *Service) RevokeToken(ctx context.Context, ids storage.TokenIDs, person storage.ID, expires time.Time, why string) error {
+	until := storage.At(expires.Add(leeway))
+	// An id has one token: whatever its time, by whoever's clock, it is dead.
+	if err := s.store.Revoke(ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: ids.JTI, NotBefore: until, ExpiresAt: until}); err != nil {
+		return fmt.Errorf("revoke token %s: %w", ids.JTI, err)
 	}
-	return slices.ContainsFunc(rows, func(r storage.Revocation) bool { return !issuedAt.After(r.NotBefore.Time) }), nil
+	data := map[string]any{"jti": ids.JTI, "why": why}
+	if ids.GrantID != "" {
+		data["grant"] = ids.GrantID
+	}
+	return s.events.Record(ctx, events.Event{
+		Kind: events.TokenRevoked, Actor: events.ActorClient, Person: person, Client: ids.ClientID, Data: data,
+	})
 }

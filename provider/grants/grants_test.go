@@ -37,6 +37,14 @@ func person(t *testing.T, store *storage.Store) storage.ID {
 	return p.ID
 }
 
+func client(t *testing.T, store *storage.Store, id string) {
+	t.Helper()
+	at := storage.At(noon)
+	if err := store.CreateClient(t.Context(), &storage.Client{ID: id, Version: 1, CreatedAt: at, UpdatedAt: at}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCovers(t *testing.T) {
 	given := &storage.Consent{Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{"https://api.example"}, CreatedAt: storage.At(noon)}
 	for _, tc := range []struct {
@@ -104,6 +112,7 @@ func TestConsentGrows(t *testing.T) {
 func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
 	s, store := start(t)
 	at := storage.At(noon.Add(-time.Hour))
+	client(t, store, "shop")
 	g := &storage.Grant{
 		ID: storage.NewID(), ClientID: "shop", PersonID: person(t, store), Sub: "p_1", RefreshGen: 1,
 		ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: at,
@@ -111,21 +120,21 @@ func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
 	if err := store.CreateGrant(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
-	ids := map[string]string{storage.RevokedGrant: string(g.ID), storage.RevokedJTI: "x", storage.RevokedSession: ""}
-	if dead, err := s.Revoked(t.Context(), ids, noon); dead || err != nil {
-		t.Fatalf("before: %v, %v", dead, err)
+	ids := storage.TokenIDs{JTI: "x", GrantID: g.ID, ClientID: "shop", KeyID: "k"}
+	if state, err := s.Living(t.Context(), ids, noon); err != nil || state.Grant.PersonID != g.PersonID {
+		t.Fatalf("before: %+v, %v", state, err)
 	}
 	for range 2 { // again is no error
 		unit := storage.WithUnit(t.Context())
-		if err := s.Revoke(unit, g, "refresh token used twice"); err != nil {
+		if err := s.Revoke(unit, g, events.ActorSystem, "refresh token used twice"); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Flush(unit); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if dead, err := s.Revoked(t.Context(), ids, noon); !dead || err != nil {
-		t.Errorf("after: %v, %v", dead, err)
+	if _, err := s.Living(t.Context(), ids, noon); !errors.Is(err, ErrDead) {
+		t.Errorf("after: %v", err)
 	}
 	state, err := store.GrantByID(t.Context(), g.ID)
 	if err != nil || state.Alive(noon) || state.Grant.RevokedWhy != "refresh token used twice" {
@@ -135,7 +144,7 @@ func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
 	if len(rows) != 2 || rows[0].Kind != "grant.revoked" || string(rows[0].Document.V) != `{"grant":"`+string(g.ID)+`","why":"refresh token used twice"}` {
 		t.Errorf("events %+v", rows)
 	}
-	revoked, _ := store.Revocations(t.Context(), ids)
+	revoked, _ := store.Revocations(t.Context(), map[string]string{storage.RevokedGrant: string(g.ID)})
 	if len(revoked) != 1 || !revoked[0].ExpiresAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("revocations %+v", revoked)
 	}
@@ -144,35 +153,34 @@ func TestARevokedGrantIsDeadWithItsTokens(t *testing.T) {
 // A revocation kills what was issued at or before it, and nothing later.
 func TestWhatIsIssuedLaterLives(t *testing.T) {
 	s, store := start(t)
+	client(t, store, "shop")
+	client(t, store, "other")
 	if err := store.Revoke(t.Context(), &storage.Revocation{
 		Kind: storage.RevokedClient, ID: "shop", NotBefore: storage.At(noon), ExpiresAt: storage.At(noon.Add(time.Hour)),
 	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
-		kind, id string
-		issued   time.Time
-		want     bool
+		client string
+		issued time.Time
+		want   error
 	}{
-		{storage.RevokedClient, "shop", noon.Add(-time.Hour), true},
-		{storage.RevokedClient, "shop", noon, true},
-		{storage.RevokedClient, "shop", noon.Add(time.Second), false},
-		{storage.RevokedClient, "other", noon, false},
-		{storage.RevokedPerson, "shop", noon, false},
+		{"shop", noon.Add(-time.Hour), ErrDead},
+		{"shop", noon, ErrDead},
+		{"shop", noon.Add(time.Second), nil},
+		{"other", noon, nil},
+		{"nobody", noon, ErrDead}, // deleted, say
+		{"", noon, ErrDead},
 	} {
-		if got, err := s.Revoked(t.Context(), map[string]string{tc.kind: tc.id}, tc.issued); got != tc.want || err != nil {
-			t.Errorf("%s %s at %v: %v, %v, want %v", tc.kind, tc.id, tc.issued, got, err, tc.want)
-		}
-	}
-	for _, ids := range []map[string]string{nil, {}, {storage.RevokedClient: ""}} {
-		if got, err := s.Revoked(t.Context(), ids, noon); got || err != nil {
-			t.Errorf("a token without ids: %v, %v", got, err)
+		ids := storage.TokenIDs{JTI: "x", ClientID: tc.client, KeyID: "k"}
+		if _, err := s.Living(t.Context(), ids, tc.issued); !errors.Is(err, tc.want) {
+			t.Errorf("%s at %v: %v, want %v", tc.client, tc.issued, err, tc.want)
 		}
 	}
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Revoked(t.Context(), map[string]string{storage.RevokedClient: "shop"}, noon); err == nil {
-		t.Error("a store that does not answer is a verdict")
+	if _, err := s.Living(t.Context(), storage.TokenIDs{ClientID: "other"}, noon); err == nil || errors.Is(err, ErrDead) {
+		t.Errorf("a store that does not answer is a verdict: %v", err)
 	}
 }

@@ -21,6 +21,8 @@ type metadata struct {
 	Issuer                        string   `json:"issuer"`
 	AuthorizationEndpoint         string   `json:"authorization_endpoint"`
 	TokenEndpoint                 string   `json:"token_endpoint"`
+	IntrospectionEndpoint         string   `json:"introspection_endpoint"`
+	RevocationEndpoint            string   `json:"revocation_endpoint"`
 	UserinfoEndpoint              string   `json:"userinfo_endpoint"`
 	EndSessionEndpoint            string   `json:"end_session_endpoint"`
 	JWKSURI                       string   `json:"jwks_uri"`
@@ -32,6 +34,8 @@ type metadata struct {
 	SubjectTypesSupported         []string `json:"subject_types_supported"`
 	IDTokenSigningAlgs            []string `json:"id_token_signing_alg_values_supported"`
 	TokenEndpointAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectionAuthMethods      []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationAuthMethods         []string `json:"revocation_endpoint_auth_methods_supported"`
 	CodeChallengeMethods          []string `json:"code_challenge_methods_supported"`
 	PromptValues                  []string `json:"prompt_values_supported"`
 	ClaimTypesSupported           []string `json:"claim_types_supported"`
@@ -64,6 +68,8 @@ func (h *Handler) describe() error {
 		Issuer:                   h.issuer,
 		AuthorizationEndpoint:    endpoint(web.PathAuthorize),
 		TokenEndpoint:            endpoint(web.PathToken),
+		IntrospectionEndpoint:    endpoint(web.PathIntrospect),
+		RevocationEndpoint:       endpoint(web.PathRevoke),
 		UserinfoEndpoint:         endpoint(web.PathUserinfo),
 		EndSessionEndpoint:       endpoint(web.PathEndSession),
 		JWKSURI:                  endpoint(web.PathJWKS),
@@ -75,6 +81,8 @@ func (h *Handler) describe() error {
 		SubjectTypesSupported:    []string{"public"},
 		IDTokenSigningAlgs:       h.Keys.Algorithms(),
 		TokenEndpointAuthMethods: authMethods(),
+		IntrospectionAuthMethods: introspectionAuthMethods(),
+		RevocationAuthMethods:    authMethods(),
 		CodeChallengeMethods:     []string{"S256"},
 		PromptValues:             promptValues,
 		ClaimTypesSupported:      []string{"normal"},

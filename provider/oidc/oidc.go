@@ -1,5 +1,5 @@
-// Package oidc is where clients speak: the authorization, token, userinfo and
-// logout endpoints, and the documents that describe them. One file per endpoint
+// Package oidc is where clients speak: the authorization, token, introspection,
+// revocation, userinfo and logout endpoints, and the documents that describe them. One file per endpoint
 // or spec; the checks of the authorization endpoint are one visible list
 // (checks.go), and each answer has one writer (respond.go, token.go).
 //
@@ -56,7 +56,6 @@ type Handler struct {
 	issuer   string
 	sidKey   [32]byte
 	metadata []byte
-	verified verified
 	issued   *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 }
@@ -86,6 +85,7 @@ func New(d Deps) (*Handler, error) {
 // Routes is the table of the protocol endpoints.
 func (h *Handler) Routes() []web.Route {
 	token := web.Route{Method: http.MethodPost, Dialect: web.OAuth, CORS: web.Clients}
+	ask := web.Route{Method: http.MethodPost, Dialect: web.OAuth} // by servers only: no page introspects
 	page := web.Route{Method: http.MethodGet, Dialect: web.HTML}
 	public := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Clients}
 	return []web.Route{
@@ -96,7 +96,9 @@ func (h *Handler) Routes() []web.Route {
 		at(public, web.PathJWKS, h.jwks, nil),
 		at(page, web.PathAuthorize, h.authorize, nil),
 		post(at(page, web.PathAuthorize, h.toGet(web.PathAuthorize), nil)),
-		at(token, web.PathToken, h.token, h.tokenError),
+		at(token, web.PathToken, h.token, h.refusedAt("token")),
+		at(ask, web.PathIntrospect, h.introspect, h.refusedAt("introspection")),
+		at(token, web.PathRevoke, h.revoke, h.refusedAt("revocation")),
 		get(at(token, web.PathUserinfo, h.userinfo, h.userinfoError)),
 		at(token, web.PathUserinfo, h.userinfo, h.userinfoError),
 		at(page, web.PathEndSession, h.endSession, nil),

@@ -100,15 +100,18 @@ func refusal(w http.ResponseWriter, err error) *engine.Error {
 	return &engine.Error{Code: "invalid_request", Description: "The request cannot be understood.", Status: status}
 }
 
-// tokenError is the one writer of errors of the token endpoint.
-func (h *Handler) tokenError(w http.ResponseWriter, r *http.Request, err error) {
-	refused := refusal(w, err)
-	noteDiagnosis(r.Context(), err)
-	web.Log(r.Context()).Set("oauth_error", refused.Code)
-	web.Log(r.Context()).Set("oauth_error_description", refused.Description)
-	h.refused.WithLabelValues("token", refused.Code).Inc()
-	if refused.Code == "invalid_client" { // RFC 6749 section 5.2; RFC 9110 section 11.6.1
-		w.Header().Set("WWW-Authenticate", `Basic realm="`+h.issuer+`", charset="UTF-8"`)
+// refusedAt is the one writer of errors of the endpoints at which clients prove
+// who they are; endpoint is for the metrics.
+func (h *Handler) refusedAt(endpoint string) func(http.ResponseWriter, *http.Request, error) {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		refused := refusal(w, err)
+		noteDiagnosis(r.Context(), err)
+		web.Log(r.Context()).Set("oauth_error", refused.Code)
+		web.Log(r.Context()).Set("oauth_error_description", refused.Description)
+		h.refused.WithLabelValues(endpoint, refused.Code).Inc()
+		if refused.Code == "invalid_client" { // RFC 6749 section 5.2; RFC 9110 section 11.6.1
+			w.Header().Set("WWW-Authenticate", `Basic realm="`+h.issuer+`", charset="UTF-8"`)
+		}
+		_ = writeOAuthJSON(w, refused.Status, oauthError{refused.Code, refused.Description}) // the client has gone: nobody is left to tell
 	}
-	_ = writeOAuthJSON(w, refused.Status, oauthError{refused.Code, refused.Description}) // the client has gone: nobody is left to tell
 }

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -22,9 +22,15 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	claims, err := h.accessToken(r, token)
+	claims, err := h.Engine.Verify(r.Context(), token)
+	if errors.Is(err, engine.ErrNoToken) {
+		return invalidToken(err)
+	}
 	if err != nil {
 		return err
+	}
+	if claims.Audience != h.issuer {
+		return invalidToken(errors.New("another audience"))
 	}
 	scopes := words(claims.Scope)
 	if !slices.Contains(scopes, clients.ScopeOpenID) {
@@ -78,33 +84,16 @@ func invalidToken(cause error) *engine.Error {
 
 // grantOf returns the living grant that a token came of; a token of client
 // credentials has none and is about nobody.
-func (h *Handler) grantOf(r *http.Request, c *engine.AccessClaims) (*storage.GrantState, error) {
-	ctx := r.Context()
-	id, err := storage.ParseID(c.GrantID)
-	if err != nil {
+func (h *Handler) grantOf(r *http.Request, token *engine.Access) (*storage.GrantState, error) {
+	if token.GrantID == "" {
 		return nil, &engine.Error{Code: "insufficient_scope", Description: "The access token is about no person.", Status: http.StatusForbidden}
 	}
-	web.Log(ctx).Set("grant_id", string(id))
-	revoked, err := h.Grants.Revoked(ctx, map[string]string{
-		storage.RevokedJTI: c.ID, storage.RevokedGrant: c.GrantID, storage.RevokedClient: c.ClientID,
-	}, time.Unix(c.IssuedAt, 0))
-	if err != nil {
-		return nil, fmt.Errorf("revocations: %w", err)
-	}
-	if revoked {
-		return nil, invalidToken(errors.New("revoked"))
-	}
-	grant, err := h.Store.GrantByID(ctx, id)
-	if errors.Is(err, storage.ErrNotFound) {
+	web.Log(r.Context()).Set("grant_id", token.GrantID)
+	grant, err := h.Engine.Person(r.Context(), token)
+	if errors.Is(err, grants.ErrDead) {
 		return nil, invalidToken(err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if grant.Grant.ClientID != c.ClientID || !grant.Alive(h.Now()) {
-		return nil, invalidToken(errors.New("the grant is over"))
-	}
-	return grant, nil
+	return grant, err
 }
 
 // claimsOf lists which claims a scope stands for (OIDC Core section 5.4).

@@ -34,8 +34,9 @@ type P struct {
 	Statements *Statements  // what reached Postgres; nothing on SQLite
 
 	t    testing.TB
-	http *http.Client // keeps no cookies and follows no redirect
-	logs *logs
+	http    *http.Client // keeps no cookies and follows no redirect
+	logs    *logs
+	clients *registered
 }
 
 // Option changes what Start starts.
@@ -74,7 +75,7 @@ func Start(t testing.TB, options ...Option) *P {
 		t.Fatal(err)
 	}
 	issuer := issuerAt(listener)
-	p := &P{Issuer: issuer.String(), Clock: s.clock, Statements: &Statements{}, t: t, http: client(http.DefaultTransport), logs: newLogs(t)}
+	p := &P{Issuer: issuer.String(), Clock: s.clock, Statements: &Statements{}, t: t, http: client(http.DefaultTransport), logs: newLogs(t), clients: &registered{}}
 	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements))
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func Replicas(t testing.TB, n int) *P {
 	defer listener.Close() //nolint:errcheck // it only finds the issuer a port that nobody serves
 	issuer, database := issuerAt(listener), Postgres(t)
 
-	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t)}
+	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t), clients: &registered{}}
 	store, err := storage.Open(t.Context(), database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
 	if err != nil {
 		t.Fatal(err)

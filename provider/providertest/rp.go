@@ -47,6 +47,7 @@ func (p *P) Client(id string, change ...func(*clients.Registration)) *RP {
 	if uris := client.Metadata.V.RedirectURIs; len(uris) > 0 {
 		rp.RedirectURI = uris[0]
 	}
+	p.clients.add(rp)
 	return rp
 }
 
@@ -136,13 +137,19 @@ func (rp *RP) ClientCredentials(params ...Param) *TokenAnswer {
 // client_id alone for a public client.
 func (rp *RP) TokenRequest(form url.Values, params ...Param) *http.Request {
 	rp.t.Helper()
+	return rp.formRequest(web.PathToken, form, params...)
+}
+
+// formRequest is a request to any endpoint at which clients prove who they are.
+func (rp *RP) formRequest(path string, form url.Values, params ...Param) *http.Request {
+	rp.t.Helper()
 	if rp.Secret == "" {
 		form.Set("client_id", rp.ID)
 	}
 	for _, change := range params {
 		change(form)
 	}
-	r, err := http.NewRequestWithContext(rp.t.Context(), http.MethodPost, rp.p.URL(web.PathToken), strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(rp.t.Context(), http.MethodPost, rp.p.URL(path), strings.NewReader(form.Encode()))
 	if err != nil {
 		rp.t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ const (
 
 	PathAuthorize  = "/oauth2/authorize"
 	PathToken      = "/oauth2/token" //nolint:gosec // a path, no credential
+	PathIntrospect = "/oauth2/introspect"
+	PathRevoke     = "/oauth2/revoke"
 	PathUserinfo   = "/oauth2/userinfo"
 	PathEndSession = "/oauth2/end_session"
 

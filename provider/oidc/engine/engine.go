@@ -85,12 +85,15 @@ type Engine struct {
 	events  *events.Service
 	now     func() time.Time
 	fosite  *fosite.Fosite
+
+	algs     []string // what access tokens are signed with
+	verified verified
 }
 
 // New returns an engine.
 func New(cfg Config, store *storage.Store, k *keys.Service, c *clients.Service, g *grants.Service, ev *events.Service, now func() time.Time) *Engine {
 	cfg.setDefaults()
-	e := &Engine{cfg: cfg, store: store, keys: k, clients: c, grants: g, events: ev, now: now}
+	e := &Engine{cfg: cfg, store: store, keys: k, clients: c, grants: g, events: ev, now: now, algs: k.Algorithms()}
 	e.fosite = fosite.NewOAuth2Provider(rows{}, e.configure())
 	return e
 }

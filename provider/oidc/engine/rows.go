@@ -158,7 +158,7 @@ func (rows) GetRefreshTokenSession(ctx context.Context, _ string, _ fosite.Sessi
 	switch newest := g.Grant.RefreshGen; {
 	case c.refresh.Generation == newest:
 		return c.requester(), nil
-	case c.refresh.Generation == newest-1 && c.now.Sub(g.Grant.RotatedAt.Time) <= c.engine.cfg.Grace:
+	case c.refresh.Generation == newest-1 && c.engine.graced(&g.Grant, c.now):
 		c.grace = true
 		return c.requester(), nil
 	case c.refresh.Generation < newest:

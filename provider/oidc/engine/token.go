@@ -167,7 +167,7 @@ func (e *Engine) end(ctx context.Context, c *call) error {
 	g := &c.grant.Grant
 	return e.store.Together(ctx, func(ctx context.Context) error {
 		if c.reused != "" {
-			return e.grants.Revoke(ctx, g, c.reused)
+			return e.grants.Revoke(ctx, g, events.ActorSystem, c.reused)
 		}
 		if err := e.store.KillCode(ctx, g.ID, storage.At(c.now)); err != nil {
 			return err

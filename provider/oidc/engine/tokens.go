@@ -21,7 +21,7 @@ type AccessClaims struct {
 	Audience string   `json:"aud"`
 	Expiry   int64    `json:"exp"`
 	IssuedAt int64    `json:"iat"`
-	ID       string   `json:"jti"`
+	ID       string   `json:"jti,omitempty"` // none where introspection tells of a refresh token
 	ClientID string   `json:"client_id"`
 	Scope    string   `json:"scope,omitempty"`
 	GrantID  string   `json:"gid,omitempty"`
@@ -32,15 +32,20 @@ type AccessClaims struct {
 }
 
 func (e *Engine) signAccessToken(ctx context.Context, c *call) (string, error) {
-	claims := AccessClaims{
-		Issuer:   e.cfg.Issuer,
-		Subject:  c.client.ID,
-		Audience: c.target.audience,
-		IssuedAt: c.now.Unix(),
-		Expiry:   c.now.Add(c.target.ttl).Unix(),
-		ID:       randomText(16),
-		ClientID: c.client.ID,
-		Scope:    strings.Join(c.target.scopes, " "),
+	claims := e.claimsOf(c, c.target.audience, c.target.scopes)
+	claims.IssuedAt, claims.Expiry, claims.ID = c.now.Unix(), c.now.Add(c.target.ttl).Unix(), randomText(16)
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode access token: %w", err)
+	}
+	return e.keys.Sign(ctx, c.target.alg, TypAccessToken, payload)
+}
+
+// claimsOf says who and what a token of this call is for, and how sure we are of
+// the person; when it is made and ends is left to the caller.
+func (e *Engine) claimsOf(c *call, audience string, scopes []string) *AccessClaims {
+	claims := &AccessClaims{
+		Issuer: e.cfg.Issuer, Subject: c.client.ID, Audience: audience, ClientID: c.client.ID, Scope: strings.Join(scopes, " "),
 	}
 	if c.grant != nil {
 		g := &c.grant.Grant
@@ -50,11 +55,7 @@ func (e *Engine) signAccessToken(ctx context.Context, c *call) (string, error) {
 			claims.AuthTime = g.AuthTime.Unix()
 		}
 	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("encode access token: %w", err)
-	}
-	return e.keys.Sign(ctx, c.target.alg, TypAccessToken, payload)
+	return claims
 }
 
 // idTokenClaims is the payload of an ID token (OIDC Core sections 2 and 3.1.3.6).

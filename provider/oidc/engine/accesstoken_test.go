@@ -1,11 +1,9 @@
-package oidc
+package engine
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"testing"
-
-	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 )
 
 func key(n int) (k [sha256.Size]byte) {
@@ -17,10 +15,10 @@ func key(n int) (k [sha256.Size]byte) {
 // out the ones that are in use.
 func TestVerifiedTokensAreBoundedAndKeepWhatIsUsed(t *testing.T) {
 	var v verified
-	busy := &engine.AccessClaims{ID: "busy"}
+	busy := &Access{AccessClaims: AccessClaims{ID: "busy"}}
 	v.put(key(0), busy)
 	for n := 1; n <= 3*verifiedMax; n++ {
-		v.put(key(n), &engine.AccessClaims{})
+		v.put(key(n), &Access{})
 		if n%1000 == 0 && v.get(key(0)) != busy {
 			t.Fatalf("the token in use was forgotten after %d others", n)
 		}

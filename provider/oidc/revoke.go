@@ -1,0 +1,38 @@
+package oidc
+
+import (
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/web"
+)
+
+// revoke serves the revocation endpoint (RFC 7009 section 2): a client ends a
+// token of its own; a public one is known by its client_id, as at the token
+// endpoint. The answer is 200 when the token is over, whether it was good before
+// or not (section 2.2), and never while the store has not taken it: then it is
+// 503, and the client has to ask again (section 2.2.1).
+//
+// The token says by itself what kind it is: token_type_hint is not needed, and an
+// unknown one does not matter.
+func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
+	form, err := h.tokenForm(r)
+	if err != nil {
+		return err
+	}
+	client, err := h.authenticate(r, form)
+	if err != nil {
+		return err
+	}
+	web.Log(r.Context()).Set("client_id", client.ID)
+	token := form.Get("token")
+	if token == "" {
+		return errNoTokenSent
+	}
+	if err := h.Engine.Revoke(r.Context(), client, token); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
