@@ -231,7 +231,7 @@ func TestPagesOfRegisteredRedirectsMayCall(t *testing.T) {
 		spa := p.Client("spa", providertest.Public, providertest.FirstParty)
 		const own, foreign = "https://spa.example", "https://evil.example"
 		shared := func(a *providertest.Answer) string { return a.Header.Get("Access-Control-Allow-Origin") }
-		for path, method := range map[string]string{web.PathToken: http.MethodPost, web.PathUserinfo: http.MethodGet} {
+		for path, method := range map[string]string{web.PathToken: http.MethodPost, web.PathRevoke: http.MethodPost, web.PathUserinfo: http.MethodGet} {
 			a := p.Send(preflight(t, p.URL(path), own, method))
 			if a.Status/100 != 2 || shared(a) != own || !strings.Contains(a.Header.Get("Access-Control-Allow-Methods"), method) ||
 				!strings.Contains(strings.ToLower(a.Header.Get("Access-Control-Allow-Headers")), "authorization") || a.Header.Get("Access-Control-Allow-Credentials") != "" {
@@ -266,7 +266,7 @@ func TestPagesOfRegisteredRedirectsMayCall(t *testing.T) {
 				}
 			}
 		}
-		for _, path := range []string{web.PathAuthorize, web.PathEndSession, web.PathSignIn, web.PathConsent, web.PathHome, web.PathSignedOut} {
+		for _, path := range []string{web.PathAuthorize, web.PathEndSession, web.PathIntrospect, web.PathSignIn, web.PathConsent, web.PathHome, web.PathSignedOut} {
 			for _, r := range []*http.Request{preflight(t, p.URL(path), own, http.MethodGet), rawRequest(t, http.MethodGet, p.URL(path), nil, "Origin", own)} {
 				if a := p.Send(r); strings.Contains(names(anyOf(a.Header)), "Access-Control") {
 					t.Errorf("%s %s: %v", r.Method, path, a.Header)

@@ -26,6 +26,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"decisions are kept":                     testDecisions,
 	"histories are kept":                     testHistories,
 	"revocations are kept":                   testRevocations,
+	"a token's life is one row":              testTokenState,
 	"events are kept":                        testEvents,
 	"an id of another shape names no row":    testForeignIDs,
 	"a database that is gone is unavailable": testUnavailable,

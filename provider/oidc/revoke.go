@@ -1,10 +1,17 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
+
+// revokeRetry is how soon to ask again for a revocation that was not taken.
+const revokeRetry = 2 * time.Second
 
 // revoke serves the revocation endpoint (RFC 7009 section 2): a client ends a
 // token of its own; a public one is known by its client_id, as at the token
@@ -29,7 +36,11 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		return errNoTokenSent
 	}
 	if err := h.Engine.Revoke(r.Context(), client, token); err != nil {
-		return err
+		var refused *engine.Error
+		if errors.As(err, &refused) {
+			return err
+		}
+		return fault.Unavailable(revokeRetry, err) // whatever it was: the token may still be good
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", "0")

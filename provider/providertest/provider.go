@@ -33,7 +33,7 @@ type P struct {
 	Clock      *Clock       // stands still; nil with Replicas, which have the machine's
 	Statements *Statements  // what reached Postgres; nothing on SQLite
 
-	t    testing.TB
+	t       testing.TB
 	http    *http.Client // keeps no cookies and follows no redirect
 	logs    *logs
 	clients *registered

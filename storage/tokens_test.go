@@ -1,0 +1,77 @@
+package storage_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// All that a token hangs on comes back in one row, whether it is there or not.
+func testTokenState(t *testing.T, f fixture) {
+	p := &storage.Person{ID: storage.NewID(), Sub: "ada", Name: "Ada L", Locale: "sv", Claims: doc(`{"website":"https://ada.example"}`), CreatedAt: now, UpdatedAt: after(time.Second)}
+	f.must(f.CreatePerson(f.ctx, p))
+	f.email(p, "Two@example.com", after(time.Hour))
+	f.email(p, "One@example.com", after(time.Minute))
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}))
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "closed", Version: 1, CreatedAt: now, UpdatedAt: now, DisabledAt: now}))
+	se := f.session(p, "secret")
+	g := newGrant(p, "code")
+	g.SessionID, g.Offline = se.ID, true
+	f.must(f.CreateGrant(f.ctx, g))
+	ids := storage.TokenIDs{JTI: "t1", GrantID: g.ID, ClientID: "web", KeyID: "k1"}
+
+	brief := storage.TokenState{ClientEnabled: true, GrantState: storage.GrantState{
+		Grant:            storage.Grant{ID: g.ID, ClientID: "web", PersonID: p.ID, SessionID: se.ID, Sub: "ada", Offline: true, ExpiresAt: g.ExpiresAt},
+		SessionExpiresAt: se.ExpiresAt,
+	}}
+	got, err := f.TokenState(f.ctx, ids)
+	f.must(err)
+	same(t, &brief, got)
+
+	full := brief
+	full.PersonName, full.PersonLocale, full.PersonClaims, full.PersonUpdatedAt = p.Name, p.Locale, p.Claims, p.UpdatedAt
+	full.Email, full.EmailVerifiedAt = "One@example.com", after(time.Minute)
+	got, err = f.TokenPerson(f.ctx, ids)
+	f.must(err)
+	same(t, &full, got)
+
+	for name, c := range map[string]struct {
+		ids  storage.TokenIDs
+		want storage.TokenState
+	}{
+		"of no grant":             {storage.TokenIDs{JTI: "t1", ClientID: "web", KeyID: "k1"}, storage.TokenState{ClientEnabled: true}},
+		"of a grant that is gone": {storage.TokenIDs{GrantID: storage.NewID(), ClientID: "web"}, storage.TokenState{ClientEnabled: true}},
+		"of a disabled client":    {storage.TokenIDs{ClientID: "closed"}, storage.TokenState{}},
+		"of nobody":               {storage.TokenIDs{}, storage.TokenState{}},
+	} {
+		for _, read := range []func(storage.TokenIDs) (*storage.TokenState, error){
+			func(ids storage.TokenIDs) (*storage.TokenState, error) { return f.TokenState(f.ctx, ids) },
+			func(ids storage.TokenIDs) (*storage.TokenState, error) { return f.TokenPerson(f.ctx, ids) },
+		} {
+			got, err := read(c.ids)
+			f.must(err)
+			t.Run(name, func(t *testing.T) { same(t, &c.want, got) })
+		}
+	}
+
+	// Each kind of id counts, by its own kind; of several revocations the newest.
+	for i, r := range []storage.Revocation{
+		{Kind: storage.RevokedJTI, ID: "t1"}, {Kind: storage.RevokedGrant, ID: string(g.ID)}, {Kind: storage.RevokedClient, ID: "web"},
+		{Kind: storage.RevokedClient, ID: "t1"}, {Kind: storage.RevokedJTI, ID: "k1"}, {Kind: storage.RevokedGrant, ID: ""},
+	} {
+		r.NotBefore, r.ExpiresAt = after(time.Duration(i)*time.Minute), after(time.Hour)
+		f.must(f.Revoke(f.ctx, &r))
+		brief.RevokedBefore = after(time.Duration(min(i, 2)) * time.Minute)
+		got, err := f.TokenState(f.ctx, ids)
+		f.must(err)
+		same(t, &brief, got)
+	}
+	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedKey, ID: "k1", NotBefore: now, ExpiresAt: after(time.Hour)}))
+	got, err = f.TokenState(f.ctx, ids)
+	f.must(err)
+	if end := time.UnixMicro(math.MaxInt64); !got.RevokedBefore.Equal(end) {
+		t.Errorf("a revoked key ends tokens made at or before %v, want all there can be", got.RevokedBefore)
+	}
+}
