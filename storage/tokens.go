@@ -26,23 +26,23 @@ type TokenState struct {
 
 const (
 	// The row that is read for every token: its revocations, its client, its grant.
-	tokenStart = "SELECT (SELECT max(CASE r.kind WHEN 'key' THEN 9223372036854775807 ELSE r.not_before END) FROM revocations r WHERE "
-	tokenState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
+	lifeStart = "SELECT (SELECT max(CASE r.kind WHEN 'key' THEN 9223372036854775807 ELSE r.not_before END) FROM revocations r WHERE "
+	lifeState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
 		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at"
-	tokenPerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at"
-	tokenJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id "
+	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at"
+	lifeJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id "
 
 	// $2 and $5 are one id: the one is text, the other a UUID.
 	revokedJWT = "(r.kind = 'jti' AND r.id = $1) OR (r.kind = 'grant' AND r.id = $2) OR (r.kind = 'client' AND r.id = $3) OR (r.kind = 'key' AND r.id = $4)"
-	fromJWT    = " FROM (SELECT 1) one LEFT JOIN clients c ON c.id = $3 LEFT JOIN grants g ON g.id = $5" + tokenJoins
+	fromJWT    = " FROM (SELECT 1) one LEFT JOIN clients c ON c.id = $3 LEFT JOIN grants g ON g.id = $5" + lifeJoins
 )
 
 var (
-	queryToken       = tokenStart + revokedJWT + tokenState + fromJWT
-	queryTokenPerson = tokenStart + revokedJWT + tokenState + tokenPerson + fromJWT + joinFirstEmail("g.person_id")
+	queryToken       = lifeStart + revokedJWT + lifeState + fromJWT
+	queryTokenPerson = lifeStart + revokedJWT + lifeState + lifePerson + fromJWT + joinFirstEmail("g.person_id")
 )
 
-// into lists where the columns of tokenState go.
+// into lists where the columns of lifeState go.
 func (t *TokenState) into() []any {
 	g := &t.Grant
 	return append(make([]any, 0, 24), &t.RevokedBefore, &t.ClientEnabled, &g.ID, &g.ClientID, &g.PersonID, &g.SessionID, &g.Sub,
