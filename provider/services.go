@@ -15,6 +15,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/outbound"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
@@ -33,6 +34,7 @@ type Config struct {
 	Session  session.Config
 	Password proof.PasswordConfig
 	Flow     flow.Config
+	Outbound outbound.Config
 	Server   ServerConfig
 	// Demo is shown on the sign-in page; only `doorstep demo` sets it.
 	Demo *templates.DemoAccount
@@ -41,6 +43,7 @@ type Config struct {
 // Services are the rooms without a face: what the command line works with too.
 type Services struct {
 	Store     *storage.Store
+	Outbound  *outbound.Client
 	Keys      *keys.Service
 	Events    *events.Service
 	Throttle  *throttle.Service
@@ -62,7 +65,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{Store: store, Keys: k}
+	s := &Services{Store: store, Keys: k, Outbound: outbound.New(cfg.Outbound)}
 	s.Events = events.New(store, k, now)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String()}, store, s.Events, now)

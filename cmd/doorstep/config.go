@@ -29,6 +29,7 @@ type settings struct {
 	TLSCert        string
 	TLSKey         string
 	TrustedProxies []netip.Prefix
+	OutboundAllow  []netip.Prefix
 	LogLevel       slog.Level
 	LogFormat      string
 	Brand          string
@@ -88,6 +89,8 @@ var table = []setting{
 		set: anyText(func(s *settings) *string { return &s.TLSKey })},
 	{key: "trusted_proxies", help: "CIDRs of proxies whose X-Forwarded-For is believed (default: this machine, if the issuer is https without tls.cert_file and listen is on loopback)",
 		set: func(s *settings, text string) (err error) { s.TrustedProxies, err = prefixes(text); return err }},
+	{key: "outbound.allow", help: "CIDRs of inside addresses that URLs which operators registered may reach, by http too (default: none)",
+		set: func(s *settings, text string) (err error) { s.OutboundAllow, err = prefixes(text); return err }},
 	{key: "server.drain", preset: "20s", help: "how long requests under way may take to end when the server stops",
 		set: duration(func(s *settings) *time.Duration { return &s.Drain }, time.Second, 10*time.Minute)},
 	{key: "server.notice", preset: "0s", help: "how long /readyz fails before the server that stops takes no more requests",
