@@ -308,7 +308,7 @@ func TestAttack48AnswersAreCut(t *testing.T) {
 // Attack case 47: https means a certificate of that very host, and TLS 1.2 at least.
 func TestAttack47TLSIsWhatItSays(t *testing.T) {
 	old := open(t, "127.0.0.1", true, fine, func(s *httptest.Server) {
-		s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // it is what must be refused
+		s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	})
 	sound := open(t, "127.0.0.1", true, fine)
 	resolver := names(map[string][]string{"example.com": {"127.0.0.1"}, "example.org": {"127.0.0.1"}})
