@@ -13,7 +13,11 @@ import (
 const (
 	needPostgres = "postgres"
 	needChromium = "chromium"
+	needNode     = "node"
 )
+
+// needs are all of them.
+var needs = []string{needPostgres, needChromium, needNode}
 
 // missing is what a machine lacks: a reason to skip a test, where anything else
 // that goes wrong with a need is a failure.

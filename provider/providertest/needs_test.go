@@ -9,7 +9,7 @@ import (
 
 // TestNeeds says what this machine has of what the tests need, and starts each.
 func TestNeeds(t *testing.T) {
-	if _, err := namedIn("DOORSTEP_TEST_REQUIRE", needPostgres, needChromium); err != nil {
+	if _, err := namedIn("DOORSTEP_TEST_REQUIRE", needs...); err != nil {
 		t.Error(err)
 	}
 	t.Run(needPostgres, func(t *testing.T) {
@@ -28,5 +28,10 @@ func TestNeeds(t *testing.T) {
 	})
 	t.Run(needChromium, func(t *testing.T) {
 		t.Logf("Chromium works: %s", Chromium(t).Eval("navigator.userAgent"))
+	})
+	t.Run(needNode, func(t *testing.T) {
+		d, err := node()
+		need(t, needNode, err)
+		t.Logf("openid-client works on Node.js %s", d.version)
 	})
 }

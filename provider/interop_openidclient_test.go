@@ -1,0 +1,204 @@
+package provider_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+)
+
+// The tests in this file drive npm's openid-client, which most services on
+// Node.js use and which its author had certified. It is told issuer, client id
+// and secret, checks every signature, and goes by the machine's clock.
+
+// openidClients runs a test on both databases.
+func openidClients(t *testing.T, run func(t *testing.T, p *providertest.P)) {
+	t.Helper()
+	t.Parallel()
+	providertest.Each(t, run, providertest.At(time.Now()))
+}
+
+// authenticates registers how the client proves itself at the token endpoint.
+func authenticates(method string) func(*clients.Registration) {
+	return func(r *clients.Registration) { r.TokenEndpointAuthMethod = method }
+}
+
+// asOpenIDClient is what the library does unless it is told otherwise.
+var asOpenIDClient = authenticates("client_secret_post")
+
+// Discovery, code with PKCE, ID token, refresh and userinfo, whatever the
+// algorithm that the client registered.
+func TestOpenIDClientSignsIn(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		for _, alg := range []string{"RS256", "ES256", "EdDSA", "PS256"} {
+			t.Run(alg, func(t *testing.T) {
+				p := p.In(t)
+				rp := p.OpenIDClient("web-"+strings.ToLower(alg), nil, asOpenIDClient, func(r *clients.Registration) { r.IDTokenSignedResponseAlg = alg })
+				in := rp.SignIn(p.Browser().SignIn("ada"), providertest.Args{"scope": "openid profile email offline_access"}, nil)
+				if got := p.Verify(in.Tokens.ID).Header["alg"]; got != alg {
+					t.Errorf("the ID token is signed by %v, want %s", got, alg)
+				}
+				if in.Claims["iss"] != p.Issuer || in.Claims["aud"] != rp.ID {
+					t.Errorf("claims %v", in.Claims)
+				}
+
+				var fresh providertest.SignedIn
+				rp.Call("refreshTokenGrant", providertest.Args{"token": in.Tokens.Refresh}, &fresh)
+				if fresh.Claims["sub"] != in.Claims["sub"] || fresh.Tokens.Access == in.Tokens.Access || fresh.Tokens.Refresh == in.Tokens.Refresh {
+					t.Errorf("refreshed %v, before %v", fresh, in)
+				}
+				var person map[string]any
+				rp.Call("fetchUserInfo", providertest.Args{"token": fresh.Tokens.Access, "subject": in.Claims["sub"]}, &person)
+				if person["email"] != "ada@example.com" || person["email_verified"] != true || person["name"] != "Ada" {
+					t.Errorf("userinfo says %v", person)
+				}
+			})
+		}
+	})
+}
+
+// However a client proves itself, the library can do it.
+func TestOpenIDClientProvesItself(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		for method, how := range map[string]struct {
+			args   providertest.Args
+			change func(*clients.Registration)
+		}{
+			"client_secret_post":  {nil, asOpenIDClient},
+			"client_secret_basic": {providertest.Args{"authentication": "client_secret_basic"}, authenticates("client_secret_basic")},
+			"none":                {providertest.Args{"authentication": "none"}, providertest.Public},
+		} {
+			t.Run(method, func(t *testing.T) {
+				p := p.In(t)
+				rp := p.OpenIDClient(strings.ReplaceAll(method, "_", "-"), how.args, how.change)
+				in := rp.SignIn(p.Browser().SignIn("ada"), nil, nil)
+				rp.Call("refreshTokenGrant", providertest.Args{"token": in.Tokens.Refresh}, nil)
+			})
+		}
+	})
+}
+
+// A service's own token, for the API that it names (RFC 6749 section 4.4, RFC
+// 8707 section 2).
+func TestOpenIDClientActsForItself(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		const api = "https://api.example.com"
+		p.Resource(api, "orders:read")
+		rp := p.OpenIDClient("report", nil, asOpenIDClient, providertest.Scope("orders:read"))
+		var own providertest.SignedIn
+		rp.Call("clientCredentialsGrant", providertest.Args{"parameters": providertest.Args{"scope": "orders:read", "resource": api}}, &own)
+		if got := p.Verify(own.Tokens.Access).Claims; got["aud"] != api || got["scope"] != "orders:read" || got["sub"] != rp.ID {
+			t.Errorf("the token says %v", got)
+		}
+	})
+}
+
+// Form Post Response Mode: the library takes the answer from the body.
+func TestOpenIDClientTakesAFormPost(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient, formPost)
+		mode := providertest.Args{"response_mode": "form_post"}
+		browser := p.Browser().SignIn("ada")
+		posted := func(parameters providertest.Args) *providertest.Answer {
+			page := browser.Walk(nil, rp.AuthorizationURL(parameters, nil))
+			form := providertest.ReadForm(page.Body)
+			if form == nil || form.Action != rp.RedirectURI {
+				t.Fatalf("no form for %s: %s", rp.RedirectURI, page)
+			}
+			return browser.Post(form.Action, form.Fields)
+		}
+		if in := rp.Arrived(posted(mode)); in.Claims["iss"] != p.Issuer {
+			t.Errorf("claims %v", in.Claims)
+		}
+		browser = p.Browser()
+		mode["prompt"] = "none"
+		if got := rp.Troubled(posted(mode)); got.Error != "login_required" {
+			t.Errorf("%s, want login_required", got)
+		}
+	})
+}
+
+// The same in a real browser, where the page posts itself.
+func TestBrowserOpenIDClientTakesAFormPost(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	rp, ada := p.OpenIDClient("web", nil, asOpenIDClient, formPost, providertest.FirstParty), p.Person("ada")
+	v := &tour{Page: providertest.Chromium(t)}
+	v.Open(rp.AuthorizationURL(providertest.Args{"response_mode": "form_post"}, nil))
+	v.prove(ada.Email, ada.Password)
+	if got := v.Text("pre"); v.URL() != rp.RedirectURI || !strings.Contains(got, `"iss":"`+p.Issuer+`"`) {
+		t.Errorf("the relying party shows %s at %s", got, v.URL())
+	}
+}
+
+// What the provider refuses reaches the program as the error of the
+// specification, by the way that the library looks for it.
+func TestOpenIDClientUnderstandsRefusals(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient)
+		trouble := func(b *providertest.Browser, parameters providertest.Args) *providertest.Trouble {
+			return rp.Troubled(b.Walk(nil, rp.AuthorizationURL(parameters, nil)).Answer)
+		}
+		none := providertest.Args{"prompt": "none"}
+		signedIn := p.Browser().SignIn("ada")
+		signedIn.Authorize(p.Client("other", providertest.FirstParty), "openid")
+		for what, got := range map[string]*providertest.Trouble{
+			"login_required":   trouble(p.Browser(), none),
+			"access_denied":    trouble(p.Browser().SignIn("ada").Deny(), nil),
+			"invalid_scope":    trouble(p.Browser(), providertest.Args{"scope": "openid orders:write"}),
+			"invalid_request":  trouble(p.Browser(), providertest.Args{"prompt": "none login"}),
+			"consent_required": trouble(signedIn, none),
+		} {
+			if got.Code != "OAUTH_AUTHORIZATION_RESPONSE_ERROR" || got.Error != what {
+				t.Errorf("%s, want %s", got, what)
+			}
+		}
+
+		old := rp.SignIn(p.Browser().SignIn("ada"), nil, nil).Tokens
+		var fresh providertest.SignedIn
+		rp.Call("refreshTokenGrant", providertest.Args{"token": old.Refresh}, &fresh)
+		p.Clock.Advance(time.Minute) // beyond the grace of a lost answer
+		for range 2 {
+			got := rp.Trouble("refreshTokenGrant", providertest.Args{"token": old.Refresh})
+			if got.Code != "OAUTH_RESPONSE_BODY_ERROR" || got.Error != "invalid_grant" || got.Status != http.StatusBadRequest {
+				t.Errorf("a replayed refresh token: %s", got)
+			}
+		}
+		got := rp.Trouble("fetchUserInfo", providertest.Args{"token": fresh.Tokens.Access, "subject": "anybody"})
+		if got.Code != "OAUTH_WWW_AUTHENTICATE_CHALLENGE" || got.Status != http.StatusUnauthorized {
+			t.Errorf("a revoked access token: %s", got)
+		}
+
+		wrong := p.OpenIDClient("wrong", providertest.Args{"secret": "not-it", "authentication": "client_secret_basic"})
+		got = wrong.Trouble("clientCredentialsGrant", nil)
+		if got.Status != http.StatusUnauthorized || got.Code != "OAUTH_WWW_AUTHENTICATE_CHALLENGE" {
+			t.Errorf("a wrong secret in a header: %s", got)
+		}
+	})
+}
+
+// RP-Initiated Logout: the library's URL signs out and leads back.
+func TestOpenIDClientSignsOut(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		const left = "https://web.example/left"
+		rp := p.OpenIDClient("web", nil, asOpenIDClient, func(r *clients.Registration) { r.PostLogoutRedirectURIs = []string{left} })
+		browser := p.Browser().SignIn("ada")
+		in := rp.SignIn(browser, nil, nil)
+		var to string
+		rp.Call("buildEndSessionUrl", providertest.Args{"parameters": providertest.Args{
+			"id_token_hint": in.Tokens.ID, "post_logout_redirect_uri": left, "state": "a state",
+		}}, &to)
+		if got := browser.Next(browser.Get(to)); got != left+"?state=a+state" {
+			t.Errorf("signed out to %s", got)
+		}
+		got := rp.Troubled(browser.Walk(nil, rp.AuthorizationURL(providertest.Args{"prompt": "none"}, nil)).Answer)
+		if got.Error != "login_required" {
+			t.Errorf("after signing out: %s", got)
+		}
+		if got := rp.Trouble("refreshTokenGrant", providertest.Args{"token": in.Tokens.Refresh}); got.Error != "invalid_grant" {
+			t.Errorf("a refresh after signing out: %s", got)
+		}
+	})
+}

@@ -1,0 +1,102 @@
+// A relying party on npm's openid-client that a Go test drives: one JSON object
+// a line asks for one call of the library, one line answers. Sign-ins come back
+// over HTTP to /N, as they would in production. It ends with standard input.
+import { webcrypto } from 'node:crypto'
+import { createServer } from 'node:http'
+import { createInterface } from 'node:readline'
+
+globalThis.crypto ??= webcrypto // Node 18 has them, and no global names for them
+globalThis.CryptoKey ??= webcrypto.CryptoKey
+const client = await import('openid-client')
+
+const parties = new Map() // by their path: { config, begun }; begun: the checks of each state
+
+// What a test may ask for. A name of the library's own takes its parameters.
+const calls = {
+  // With issuer, id and secret alone, unless the test says how the client
+  // authenticates. Every ID token's signature is checked.
+  async discovery({ party, issuer, id, secret, metadata, authentication }) {
+    const config = await client.discovery(new URL(issuer), id, metadata ? { client_secret: secret, ...metadata } : secret, await method(authentication, secret), {
+      execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks], // the issuer is http on loopback
+    })
+    parties.set(party, { config, begun: new Map() })
+    return config.serverMetadata()
+  },
+
+  // With PKCE, state and nonce. The checks are those of the answer to come.
+  async buildAuthorizationUrl({ config, begun }, { parameters, checks }) {
+    const pkceCodeVerifier = client.randomPKCECodeVerifier()
+    const [expectedState, expectedNonce] = [client.randomState(), client.randomNonce()]
+    begun.set(expectedState, { pkceCodeVerifier, expectedState, expectedNonce, ...checks })
+    return client.buildAuthorizationUrl(config, {
+      code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+      code_challenge_method: 'S256',
+      state: expectedState,
+      nonce: expectedNonce,
+      ...parameters,
+    })
+  },
+
+  refreshTokenGrant: ({ config }, { token, parameters }) => client.refreshTokenGrant(config, token, parameters).then(withClaims),
+  clientCredentialsGrant: ({ config }, { parameters }) => client.clientCredentialsGrant(config, parameters).then(withClaims),
+  fetchUserInfo: ({ config }, { token, subject }) => client.fetchUserInfo(config, token, subject),
+  buildEndSessionUrl: ({ config }, { parameters }) => client.buildEndSessionUrl(config, parameters),
+}
+
+// method is the library's own default, client_secret_post, unless it is named.
+async function method(name, secret) {
+  switch (name) {
+    case undefined:
+      return undefined
+    case 'client_secret_basic':
+      return client.ClientSecretBasic(secret)
+    case 'none':
+      return client.None()
+  }
+  throw new Error(`no authentication ${name}`)
+}
+
+const withClaims = (tokens) => ({ tokens, claims: tokens.claims() })
+
+// trouble is what the library threw, with what the provider said.
+const trouble = (e) => ({ name: e.name, code: e.code, message: e.message, error: e.error, description: e.error_description, status: e.status, cause: e.cause?.message })
+
+// The redirect. It answers with the tokens, for the test to read in the browser.
+async function callback(request) {
+  const url = new URL(request.url)
+  const { config, begun } = parties.get(url.pathname)
+  const answer = request.method === 'POST' ? new URLSearchParams(await request.clone().text()) : url.searchParams
+  const state = answer.get('state')
+  const checks = begun.get(state)
+  begun.delete(state)
+  return withClaims(await client.authorizationCodeGrant(config, request.method === 'POST' ? request : url, checks))
+}
+
+const server = createServer(async (incoming, outgoing) => {
+  const answer = (status, value) => outgoing.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+  try {
+    const chunks = []
+    for await (const chunk of incoming) chunks.push(chunk)
+    const url = new URL(incoming.url, base)
+    if (!parties.has(url.pathname)) return outgoing.writeHead(204).end() // a browser asks for its icon
+    const { method, headers } = incoming
+    answer(200, await callback(new Request(url, { method, headers, body: method === 'POST' ? Buffer.concat(chunks) : undefined })))
+  } catch (e) {
+    answer(400, trouble(e))
+  }
+})
+await new Promise((listening) => server.listen(0, '127.0.0.1', listening))
+const base = `http://127.0.0.1:${server.address().port}`
+
+const say = (value) => process.stdout.write(JSON.stringify(value) + '\n')
+say({ base })
+for await (const line of createInterface({ input: process.stdin })) {
+  const { call, ...told } = JSON.parse(line)
+  try {
+    const result = call === 'discovery' ? await calls.discovery(told) : await calls[call](parties.get(told.party), told)
+    say({ result: result ?? null })
+  } catch (e) {
+    say({ trouble: trouble(e) })
+  }
+}
+process.exit()
