@@ -52,6 +52,12 @@ func (b *Browser) SignIn(name string) *Browser {
 	return b
 }
 
+// SignedOut makes the person leave the browser, with the cookies it has.
+func (b *Browser) SignedOut() *Browser {
+	b.who = nil
+	return b
+}
+
 // Deny makes the person refuse to consent.
 func (b *Browser) Deny() *Browser {
 	b.deny = true

@@ -43,7 +43,7 @@ func startChromium() (context.Context, error) {
 		chromedp.Flag("disable-back-forward-cache", true), // chromedp loses sight of a page that comes back as it was
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE ::1"),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE "+apacheAddress+", EXCLUDE ::1"),
 		chromedp.Flag("no-sandbox", os.Geteuid() == 0), // its sandbox refuses root
 	)
 	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...) // it lives as long as the process

@@ -6,9 +6,10 @@
 // Every test sees a database of its own, on each of the databases that
 // DOORSTEP_TEST_DATABASES names ("sqlite,postgres" unless it is set). Postgres,
 // Chromium and Node.js are started once a test process, when the first test asks,
-// and are gone with everything they wrote when the process ends, however it ends.
+// Apache once a test; they are gone with everything they wrote when the process
+// ends, however it ends.
 // On a machine without them a test skips and says why; those that
-// DOORSTEP_TEST_REQUIRE names ("postgres,chromium,node") make it fail instead.
+// DOORSTEP_TEST_REQUIRE names ("postgres,chromium,node,apache") make it fail instead.
 // TestNeeds says what is missing:
 //
 //	go test -v -run TestNeeds ./provider/providertest

@@ -14,10 +14,11 @@ const (
 	needPostgres = "postgres"
 	needChromium = "chromium"
 	needNode     = "node"
+	needApache   = "apache"
 )
 
 // needs are all of them.
-var needs = []string{needPostgres, needChromium, needNode}
+var needs = []string{needPostgres, needChromium, needNode, needApache}
 
 // missing is what a machine lacks: a reason to skip a test, where anything else
 // that goes wrong with a need is a failure.

@@ -34,4 +34,11 @@ func TestNeeds(t *testing.T) {
 		need(t, needNode, err)
 		t.Logf("openid-client works on Node.js %s", d.version)
 	})
+	t.Run(needApache, func(t *testing.T) {
+		rp := Start(t).Apache("intranet", "")
+		if at := Start(t).Browser().Get(rp.URL + "/left"); at.Status != 200 {
+			t.Fatal(at)
+		}
+		t.Log("Apache works with mod_auth_openidc")
+	})
 }

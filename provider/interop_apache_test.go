@@ -1,0 +1,135 @@
+package provider_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+)
+
+// The tests in this file drive Debian's Apache with mod_auth_openidc: what
+// operators put in front of a program that knows nothing of OpenID. It is told
+// issuer, client id and secret, and goes by the machine's clock.
+
+// apaches runs a test on both databases.
+func apaches(t *testing.T, run func(t *testing.T, p *providertest.P)) {
+	t.Helper()
+	t.Parallel()
+	providertest.Each(t, run, providertest.At(time.Now()))
+}
+
+// Code with PKCE, ID token and userinfo, whatever the algorithm; once somebody
+// is in, no further page asks.
+func TestApacheSignsIn(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		for _, alg := range []string{"RS256", "ES256", "PS256"} {
+			t.Run(alg, func(t *testing.T) {
+				p := p.In(t)
+				rp := p.Apache("intranet-"+strings.ToLower(alg), "", func(r *clients.Registration) { r.IDTokenSignedResponseAlg = alg })
+				ada := p.Person("ada")
+				b := p.Browser().SignIn("ada")
+				for name, want := range map[string]string{
+					"REMOTE_USER": ada.Sub + "@" + p.Issuer, "AUTH_TYPE": "openid-connect",
+					"OIDC_CLAIM_iss": p.Issuer, "OIDC_CLAIM_aud": rp.ID, "OIDC_CLAIM_acr": "aal1",
+					"OIDC_CLAIM_email": ada.Email, "OIDC_CLAIM_email_verified": "1", "OIDC_CLAIM_name": "Ada",
+				} {
+					if got := rp.Visit(b, "/protected/a/page?x=1")[name]; got != want {
+						t.Errorf("%s is %q, want %q", name, got, want)
+					}
+				}
+				if asked := strings.Count(p.Logs(), `"route":"/oauth2/authorize"`); asked == 0 {
+					t.Error("nobody was asked")
+				} else if rp.Visit(b, "/protected/another"); strings.Count(p.Logs(), `"route":"/oauth2/authorize"`) != asked {
+					t.Error("whoever is in was asked again")
+				}
+			})
+		}
+	})
+}
+
+// By form_post: a refusal ends at the relying party, which tells it and lets
+// nobody in. (By query, Debian's version takes an error that names its issuer, as RFC
+// 9207 has it, for a sign-in that a third party began.)
+func TestApacheTakesAFormPost(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "OIDCResponseMode form_post\n", formPost)
+		ask := func(b *providertest.Browser) *providertest.Answer {
+			page := b.Walk(nil, rp.URL+"/protected/")
+			form := providertest.ReadForm(page.Body)
+			if form == nil || form.Action != rp.RedirectURI {
+				t.Fatalf("no form for %s: at %s %s", rp.RedirectURI, page.URL, page.Answer)
+			}
+			return b.Post(form.Action, form.Fields)
+		}
+		b := p.Browser().SignIn("ada")
+		if got := b.Next(ask(b)); got != rp.URL+"/protected/" {
+			t.Errorf("sent on to %s", got)
+		}
+		if got := rp.Visit(b, "/protected/")["OIDC_CLAIM_email"]; got != "ada@example.com" {
+			t.Errorf("%q is in", got)
+		}
+		b = p.Browser().SignIn("bob").Deny()
+		if got := ask(b); !strings.Contains(string(got.Body), "access_denied") || !strings.Contains(string(got.Body), "did not agree") {
+			t.Errorf("the relying party says %s", got)
+		}
+	})
+}
+
+// Its refresh hook: another access token for the same session (OIDC Core section 12).
+func TestApacheRefreshes(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "")
+		b := p.Browser().SignIn("ada")
+		before := rp.Visit(b, "/protected/")
+		again := rp.URL + "/protected/again"
+		hook := rp.RedirectURI + "?" + url.Values{"refresh": {again}, "access_token": {before["OIDC_access_token"]}}.Encode()
+		if at := b.Walk(nil, hook); at.URL.String() != again {
+			t.Fatalf("at %s: %s", at.URL, at.Answer)
+		}
+		after := rp.Visit(b, "/protected/")
+		if after["REMOTE_USER"] != before["REMOTE_USER"] || after["OIDC_access_token"] == before["OIDC_access_token"] {
+			t.Errorf("%q has %q, before it was %q with %q", after["REMOTE_USER"], after["OIDC_access_token"], before["REMOTE_USER"], before["OIDC_access_token"])
+		}
+		p.Userinfo(after["OIDC_access_token"]).WantStatus(http.StatusOK)
+	})
+}
+
+// Its sign-out link ends both sessions and comes back (RP-Initiated Logout).
+func TestApacheSignsOut(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "")
+		b := p.Browser().SignIn("ada")
+		rp.Visit(b, "/protected/")
+		left := rp.URL + "/left"
+		if at := b.Walk(nil, rp.RedirectURI+"?"+url.Values{"logout": {left}}.Encode()); at.URL.String() != left || at.Status != http.StatusOK {
+			t.Errorf("signed out to %s: %s", at.URL, at.Answer)
+		}
+		if at := b.SignedOut().Walk(nil, rp.URL+"/protected/"); !strings.HasPrefix(at.URL.String(), p.URL("/signin/password")) {
+			t.Errorf("after signing out the browser is at %s: %s", at.URL, at.Answer)
+		}
+	})
+}
+
+// In a real browser, by form_post: in, and out again.
+func TestBrowserApacheByFormPost(t *testing.T) {
+	p := providertest.Start(t, providertest.At(time.Now()))
+	rp, ada := p.Apache("intranet", "OIDCResponseMode form_post\n", formPost), p.Person("ada")
+	v := &tour{Page: providertest.Chromium(t)}
+	v.Open(rp.URL + "/protected/")
+	v.prove(ada.Email, ada.Password)
+	v.Follow("button[value=allow]")
+	if got := v.Text("pre"); v.URL() != rp.URL+"/protected/" || !strings.Contains(got, "REMOTE_USER="+ada.Sub+"@"+p.Issuer+"\n") {
+		t.Errorf("the relying party shows %s at %s", got, v.URL())
+	}
+	v.Open(rp.RedirectURI + "?" + url.Values{"logout": {rp.URL + "/left"}}.Encode())
+	if got := v.Text("pre"); v.URL() != rp.URL+"/left" || strings.Contains(got, "REMOTE_USER") {
+		t.Errorf("after signing out the relying party shows %s at %s", got, v.URL())
+	}
+	if v.Open(rp.URL + "/protected/"); !strings.HasPrefix(v.URL(), p.Issuer) {
+		t.Errorf("after signing out the browser is at %s", v.URL())
+	}
+}
