@@ -98,6 +98,35 @@ func TestApacheRefreshes(t *testing.T) {
 	})
 }
 
+// An API behind Apache asks about each token (RFC 7662), of either format.
+func TestApacheGuardsAnAPI(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		// It keeps what it was told until the token ends unless it is told to ask again.
+		guard := p.Apache("guard", "<Location /api/>\nOIDCOAuthTokenIntrospectionInterval -1\nRequire claim scope~(^|\\s)cars:read($|\\s)\n</Location>\n")
+		boats := p.Client("boats")
+		api(t, p, carsAPI, "jwt", guard.RP)
+		api(t, p, boatsAPI, "jwt", boats)
+		web := p.Client("web", providertest.Scope("cars:read", "boats:read"))
+		ada := p.Person("ada")
+		code := p.Browser().SignIn("ada").Authorize(web, "openid offline_access cars:read boats:read", resource(carsAPI), resource(boatsAPI))
+		tokens := web.Exchange(code, resource(carsAPI)).OK()
+
+		guard.Call("").WantStatus(http.StatusUnauthorized)
+		guard.Call("nonsense").WantStatus(http.StatusUnauthorized)
+		guard.Call(web.Refresh(tokens.Refresh, resource(boatsAPI)).OK().Access).WantStatus(http.StatusUnauthorized)
+		told := guard.Variables(guard.Call(tokens.Access))
+		for name, want := range map[string]string{
+			"REMOTE_USER": ada.Sub, "AUTH_TYPE": "oauth20", "OIDC_CLAIM_client_id": web.ID, "OIDC_CLAIM_aud": carsAPI, "OIDC_CLAIM_scope": "cars:read",
+		} {
+			if told[name] != want {
+				t.Errorf("%s is %q, want %q", name, told[name], want)
+			}
+		}
+		web.Revoke(tokens.Access).WantStatus(http.StatusOK)
+		guard.Call(tokens.Access).WantStatus(http.StatusUnauthorized)
+	})
+}
+
 // Its sign-out link ends both sessions and comes back (RP-Initiated Logout).
 func TestApacheSignsOut(t *testing.T) {
 	apaches(t, func(t *testing.T, p *providertest.P) {
@@ -111,6 +140,21 @@ func TestApacheSignsOut(t *testing.T) {
 		if at := b.SignedOut().Walk(nil, rp.URL+"/protected/"); !strings.HasPrefix(at.URL.String(), p.URL("/signin/password")) {
 			t.Errorf("after signing out the browser is at %s: %s", at.URL, at.Answer)
 		}
+	})
+}
+
+// When it signs somebody out it revokes what it was given (RFC 7009), which here
+// would outlive the session.
+func TestApacheRevokesWhenItSignsOut(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "OIDCScope \"openid offline_access\"\nOIDCPassRefreshToken On\n")
+		b := p.Browser().SignIn("ada")
+		kept := rp.Visit(b, "/protected/")
+		rp.Introspect(kept["OIDC_refresh_token"]).WantActive()
+		rp.Introspect(kept["OIDC_access_token"]).WantActive()
+		b.Walk(nil, rp.RedirectURI+"?"+url.Values{"logout": {rp.URL + "/left"}}.Encode())
+		rp.Introspect(kept["OIDC_refresh_token"]).WantInactive()
+		rp.Introspect(kept["OIDC_access_token"]).WantInactive()
 	})
 }
 

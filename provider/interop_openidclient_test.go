@@ -179,6 +179,66 @@ func TestOpenIDClientUnderstandsRefusals(t *testing.T) {
 	})
 }
 
+// RFC 7662: a client asks about its own tokens, an API about those made for it.
+func TestOpenIDClientIntrospects(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		cars := p.OpenIDClient("cars", providertest.Args{"authentication": "client_secret_basic"})
+		api(t, p, carsAPI, "jwt", cars.RP)
+		rp := p.OpenIDClient("web", nil, asOpenIDClient, providertest.Scope("cars:read"))
+		scopes := providertest.Args{"scope": "openid cars:read", "resource": carsAPI}
+		in := rp.SignIn(p.Browser().SignIn("ada"), scopes, nil)
+		ask := func(who *providertest.OpenIDClient, token string) map[string]any {
+			var told map[string]any
+			who.Call("tokenIntrospection", providertest.Args{"token": token, "parameters": providertest.Args{"token_type_hint": "access_token"}}, &told)
+			return told
+		}
+		for _, who := range []*providertest.OpenIDClient{rp, cars} {
+			told := ask(who, in.Tokens.Access)
+			if told["active"] != true || told["aud"] != carsAPI || told["scope"] != "cars:read" || told["sub"] != in.Claims["sub"] || told["client_id"] != rp.ID {
+				t.Errorf("%s is told %v", who.ID, told)
+			}
+		}
+		if told := ask(rp, in.Tokens.Refresh); told["active"] != true {
+			t.Errorf("the refresh token: %v", told)
+		}
+		if told := ask(cars, in.Tokens.Refresh); told["active"] != false || len(told) != 1 {
+			t.Errorf("another's refresh token: %v", told)
+		}
+	})
+}
+
+// RFC 7009: what the library revokes is over, and what is not the client's is not
+// its to revoke.
+func TestOpenIDClientRevokes(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient)
+		other := p.OpenIDClient("other", nil, asOpenIDClient)
+		active := func(token string) bool {
+			var told struct{ Active bool }
+			rp.Call("tokenIntrospection", providertest.Args{"token": token}, &told)
+			return told.Active
+		}
+		in := rp.SignIn(p.Browser().SignIn("ada"), nil, nil).Tokens
+		if got := other.Trouble("tokenRevocation", providertest.Args{"token": in.Refresh}); got.Error != "invalid_grant" || !active(in.Refresh) {
+			t.Errorf("another client's revocation: %s, active %v", got, active(in.Refresh))
+		}
+		rp.Call("tokenRevocation", providertest.Args{"token": in.Access}, nil)
+		if active(in.Access) || !active(in.Refresh) {
+			t.Errorf("after revoking the access token: access %v, refresh %v", active(in.Access), active(in.Refresh))
+		}
+		var fresh providertest.SignedIn
+		rp.Call("refreshTokenGrant", providertest.Args{"token": in.Refresh}, &fresh)
+		rp.Call("tokenRevocation", providertest.Args{"token": fresh.Tokens.Refresh}, nil)
+		rp.Call("tokenRevocation", providertest.Args{"token": fresh.Tokens.Refresh}, nil) // section 2.2: already over is no error
+		if active(fresh.Tokens.Access) || active(fresh.Tokens.Refresh) {
+			t.Errorf("after revoking the refresh token: access %v, refresh %v", active(fresh.Tokens.Access), active(fresh.Tokens.Refresh))
+		}
+		if got := rp.Trouble("refreshTokenGrant", providertest.Args{"token": fresh.Tokens.Refresh}); got.Error != "invalid_grant" {
+			t.Errorf("a revoked refresh token: %s", got)
+		}
+	})
+}
+
 // RP-Initiated Logout: the library's URL signs out and leads back.
 func TestOpenIDClientSignsOut(t *testing.T) {
 	openidClients(t, func(t *testing.T, p *providertest.P) {

@@ -214,7 +214,7 @@ func (a *Apache) Visit(b *Browser, path string) map[string]string {
 	if want := a.URL + path; at.URL.String() != want {
 		a.t.Fatalf("at %s, want %s: %s", at.URL, want, at.Answer)
 	}
-	return a.variables(at.Answer)
+	return a.Variables(at.Answer)
 }
 
 // Call calls its API with an access token, or without one if that is "".
@@ -230,7 +230,8 @@ func (a *Apache) Call(access string) *Answer {
 	return a.p.In(a.t).do(r)
 }
 
-func (a *Apache) variables(page *Answer) map[string]string {
+// Variables are what a page has, by their names in CGI, if it is shown at all.
+func (a *Apache) Variables(page *Answer) map[string]string {
 	a.t.Helper()
 	page.WantStatus(http.StatusOK)
 	_, text, _ := strings.Cut(string(page.Body), "<pre>")

@@ -40,6 +40,8 @@ const calls = {
   refreshTokenGrant: ({ config }, { token, parameters }) => client.refreshTokenGrant(config, token, parameters).then(withClaims),
   clientCredentialsGrant: ({ config }, { parameters }) => client.clientCredentialsGrant(config, parameters).then(withClaims),
   fetchUserInfo: ({ config }, { token, subject }) => client.fetchUserInfo(config, token, subject),
+  tokenIntrospection: ({ config }, { token, parameters }) => client.tokenIntrospection(config, token, parameters),
+  tokenRevocation: ({ config }, { token, parameters }) => client.tokenRevocation(config, token, parameters),
   buildEndSessionUrl: ({ config }, { parameters }) => client.buildEndSessionUrl(config, parameters),
 }
 
