@@ -23,24 +23,26 @@ const RegisteredByOperator = "operator"
 // ClientMetadata has the names of RFC 7591 and OpenID Connect Registration;
 // first_party and require_pkce are ours.
 type ClientMetadata struct {
-	RedirectURIs             []string `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs   []string `json:"post_logout_redirect_uris,omitempty"`
-	TokenEndpointAuthMethod  string   `json:"token_endpoint_auth_method"`
-	GrantTypes               []string `json:"grant_types"`
-	ResponseTypes            []string `json:"response_types"`
-	ResponseModes            []string `json:"response_modes,omitempty"`
-	ApplicationType          string   `json:"application_type"`
-	Scope                    string   `json:"scope"`
-	ClientURI                string   `json:"client_uri,omitempty"`
-	LogoURI                  string   `json:"logo_uri,omitempty"`
-	PolicyURI                string   `json:"policy_uri,omitempty"`
-	TosURI                   string   `json:"tos_uri,omitempty"`
-	Contacts                 []string `json:"contacts,omitempty"`
-	IDTokenSignedResponseAlg string   `json:"id_token_signed_response_alg"`
-	DefaultMaxAge            *int64   `json:"default_max_age,omitempty"`
-	RequireAuthTime          bool     `json:"require_auth_time,omitempty"`
-	FirstParty               bool     `json:"first_party"`
-	RequirePKCE              bool     `json:"require_pkce"`
+	RedirectURIs                []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs      []string `json:"post_logout_redirect_uris,omitempty"`
+	TokenEndpointAuthMethod     string   `json:"token_endpoint_auth_method"`
+	TokenEndpointAuthSigningAlg string   `json:"token_endpoint_auth_signing_alg,omitempty"`
+	JWKS                        Raw      `json:"jwks,omitempty"` // a JWK Set of public keys (RFC 7517 section 5)
+	GrantTypes                  []string `json:"grant_types"`
+	ResponseTypes               []string `json:"response_types"`
+	ResponseModes               []string `json:"response_modes,omitempty"`
+	ApplicationType             string   `json:"application_type"`
+	Scope                       string   `json:"scope"`
+	ClientURI                   string   `json:"client_uri,omitempty"`
+	LogoURI                     string   `json:"logo_uri,omitempty"`
+	PolicyURI                   string   `json:"policy_uri,omitempty"`
+	TosURI                      string   `json:"tos_uri,omitempty"`
+	Contacts                    []string `json:"contacts,omitempty"`
+	IDTokenSignedResponseAlg    string   `json:"id_token_signed_response_alg"`
+	DefaultMaxAge               *int64   `json:"default_max_age,omitempty"`
+	RequireAuthTime             bool     `json:"require_auth_time,omitempty"`
+	FirstParty                  bool     `json:"first_party"`
+	RequirePKCE                 bool     `json:"require_pkce"`
 }
 
 // ClientSecret is one live secret: SHA-256 of 256 random bits in text form.

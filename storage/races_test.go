@@ -19,6 +19,7 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 updates a client":             testRaceClient,
 	"one of 50 takes an address":             testRaceIdentifier,
 	"one of 50 makes the root secret":        testRaceSecret,
+	"one of 50 spends an id":                 testRaceSpentID,
 	"a throttle gives its burst and no more": testThrottle,
 	"a throttle may be emptied while taken":  testThrottleEmptied,
 	"32 writers wait for each other":         testWriters,
@@ -38,6 +39,24 @@ func testRaceCode(t *testing.T, f fixture) {
 	if kinds := f.eventKinds(); len(kinds) != 1 {
 		t.Errorf("%d events of one spending", len(kinds))
 	}
+}
+
+// Alone and in a unit alike; another id is spent as if the first were not there,
+// and one that has lapsed stays spent until it is swept.
+func testRaceSpentID(t *testing.T, f fixture) {
+	spend := func(id string) error {
+		return f.SpendID(f.ctx, &storage.SpentID{Hash: hash(id), ExpiresAt: after(-time.Minute)})
+	}
+	f.oneWins(storage.ErrSpent, race(racers, func(int) error { return spend("jti") }))
+	f.must(spend("another jti"))
+	f.oneWins(storage.ErrSpent, race(racers, func(int) error {
+		ctx := storage.WithUnit(f.ctx)
+		return errors.Join(f.CreateEvent(ctx, event("spent")), f.SpendID(ctx, &storage.SpentID{Hash: hash("in a unit"), ExpiresAt: now}), f.Flush(ctx))
+	}))
+	if kinds := f.eventKinds(); len(kinds) != 1 {
+		t.Errorf("%d events of one spending", len(kinds))
+	}
+	f.want(storage.ErrSpent, spend("jti"))
 }
 
 func testRaceInteraction(t *testing.T, f fixture) {

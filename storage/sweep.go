@@ -10,6 +10,7 @@ var swept = []struct{ table, key string }{
 	{"interactions", "id"},
 	{"revocations", "kind, id"},
 	{"throttles", "key"},
+	{"spent_ids", "hash"},
 	{"devices", "id, person_id"},
 	{"sessions", "id"},
 	{"grants", "id"},

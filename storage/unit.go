@@ -110,7 +110,7 @@ func (w write) render(given, returning string) string {
 		b.WriteString("INSERT INTO " + w.table + " (" + strings.Join(w.columns, ", ") + ") ")
 		marks := strings.TrimSuffix(strings.Repeat("?, ", len(w.columns)), ", ")
 		if given == "" {
-			b.WriteString("VALUES (" + marks + ")")
+			b.WriteString("VALUES ( " + marks + ")") // gorm spreads bytes that stand right after a parenthesis
 		} else {
 			b.WriteString("SELECT " + marks + " WHERE EXISTS (SELECT 1 FROM " + given + ")")
 		}
