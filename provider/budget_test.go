@@ -27,6 +27,8 @@ func TestStatementBudget(t *testing.T) {
 	tokens = rp.Refresh(tokens.Refresh).OK()
 	p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
 	rp.ClientCredentials(resource).OK()
+	signs := p.SigningClient("signs", providertest.Scope("read"))
+	signs.ClientCredentials(resource).OK()
 
 	var code string
 	for _, b := range []struct {
@@ -35,6 +37,7 @@ func TestStatementBudget(t *testing.T) {
 		do   func()
 	}{
 		{"client credentials", 0, func() { rp.ClientCredentials(resource).OK() }},
+		{"client credentials by an assertion", 1, func() { signs.ClientCredentials(resource).OK() }},
 		{"authorize with a live session", 4, func() { code = authorize() }},
 		{"code", 2, func() { tokens = rp.Exchange(code).OK() }},
 		{"refresh", 2, func() { tokens = rp.Refresh(tokens.Refresh).OK() }},

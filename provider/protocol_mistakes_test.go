@@ -211,6 +211,21 @@ func mistakesOfTokenRequests(t *testing.T, p *providertest.P) []mistake {
 	post := asks(own("client_id", posts.ID, "client_secret", posts.Secret), "")
 	grant := asks(own(), basic(grantless.ID, grantless.Secret))
 	late := p.Client("late", providertest.FirstParty)
+	signs, keyless := p.SigningClient("signs"), p.Client("keyless")
+	keyed := p.Client("keyed", func(r *clients.Registration) { r.JWKS = providertest.JWKS(t, signs.Key) })
+	asserts := func(rp *providertest.RP, change ...func(*providertest.Draft)) func() *providertest.Answer {
+		return func() *providertest.Answer {
+			as := *signs
+			as.ID = rp.ID
+			assertion := as.Assertion(change...)
+			a := p.Send(asserting(t, p, assertion))
+			if strings.Contains(p.Logs(), assertion) {
+				t.Error("an assertion is in the log")
+			}
+			return a
+		}
+	}
+	only := p.Client("only", providertest.SignedBy(t, signs.Key, providertest.NewSigningKey(t, "EdDSA", "ed")), func(r *clients.Registration) { r.TokenEndpointAuthSigningAlg = "EdDSA" })
 	return []mistake{
 		{
 			name: "wrong secret", client: rp.ID, send: asks(spent(), basic(rp.ID, "dsk_this-is-a-secret-of-somebody")), problem: "not one of the client's",
@@ -227,6 +242,30 @@ func mistakesOfTokenRequests(t *testing.T, p *providertest.P) []mistake {
 		{
 			name: "a secret of a public client", client: public.ID, send: asks(spent(), basic(public.ID, "x")), problem: "public",
 			arrived: "token_endpoint_auth_method=client_secret_basic", registered: "token_endpoint_auth_method=none", command: "doorstep client show public",
+		},
+		{
+			name: "assertion for the endpoint", client: signs.ID, send: asserts(signs, providertest.Claim("aud", p.URL(web.PathToken))), problem: "its aud must be the issuer",
+			arrived: "aud=" + p.URL(web.PathToken), registered: "aud=" + p.Issuer, command: "doorstep client show signs",
+		},
+		{
+			name: "assertion of an unknown key", client: signs.ID, send: asserts(signs, providertest.Header("kid", "new")), problem: "its kid is that of no registered key",
+			arrived: "kid=new", registered: "kid=key-of-signs (ES256)", command: "doorstep client show signs",
+		},
+		{
+			name: "assertion of another algorithm", client: only.ID, send: asserts(only), problem: "its alg is not the registered",
+			arrived: "alg=ES256", registered: "token_endpoint_auth_signing_alg=EdDSA", mended: serves(asserts(only)),
+		},
+		{
+			name: "assertion of a client with a secret", client: keyed.ID, send: asserts(keyed), problem: "in another way than it registered",
+			arrived: "token_endpoint_auth_method=private_key_jwt", registered: "token_endpoint_auth_method=client_secret_basic", mended: serves(asserts(keyed)),
+		},
+		{
+			name: "assertion of a client without keys", client: keyless.ID, send: asserts(keyless), problem: "register its public keys as jwks",
+			arrived: "token_endpoint_auth_method=private_key_jwt", registered: "token_endpoint_auth_method=client_secret_basic", command: "doorstep client show keyless",
+		},
+		{
+			name: "a secret of a client that signs", client: signs.ID, send: asks(spent(), basic(signs.ID, "x")), problem: "It has keys, and no secret",
+			arrived: "token_endpoint_auth_method=client_secret_basic", registered: "token_endpoint_auth_method=private_key_jwt", command: "doorstep client show signs",
 		},
 		{
 			name: "unknown client at the token endpoint", send: asks(spent("client_id", "nobody"), ""), problem: "No client of this id",

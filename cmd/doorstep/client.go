@@ -141,7 +141,10 @@ func (a *app) updateClientCommand() *cobra.Command {
 		Use:   "update ID",
 		Short: "Change a client's metadata by a JSON merge patch",
 		Long: `Change a client's metadata by a JSON merge patch (RFC 7396): members that are
-given replace, null removes, the rest stays. A list is replaced as a whole.`,
+given replace, null removes, the rest stays. A list is replaced as a whole.
+
+A client with a secret moves to keys by token_endpoint_auth_method private_key_jwt
+and its jwks; its secrets are gone then.`,
 		Example: `  echo '{"redirect_uris": ["https://shop.example.com/callback"]}' | doorstep client update shop --file -`,
 		Args:    cobra.ExactArgs(1),
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
@@ -189,6 +192,9 @@ func (a *app) printClient(c *storage.Client, secret string) error {
 		row(w, "owner", view.Owner)
 		row(w, "application_type", view.ApplicationType)
 		row(w, "token_endpoint_auth_method", view.TokenEndpointAuthMethod)
+		for _, key := range clients.KeysOf(c) {
+			row(w, "jwks", key)
+		}
 		row(w, "grant_types", strings.Join(view.GrantTypes, " "))
 		row(w, "scope", view.Scope)
 		row(w, "redirect_uris", strings.Join(view.RedirectURIs, " "))

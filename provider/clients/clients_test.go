@@ -157,6 +157,9 @@ func TestAClientIsNeverAPerson(t *testing.T) {
 	}
 }
 
+// p256 is the public key of RFC 7515 appendix A.3.1.
+const p256 = `{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+
 func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	h := start(t)
 	h.resource(t, "https://api.example", "cars:read")
@@ -208,6 +211,33 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 		{"name", func(r *Registration) { r.Name = "Shop\u202e" }, []string{"client_name"}},
 		{"long owner", func(r *Registration) { r.Owner = strings.Repeat("é", 101) }, []string{"owner"}},
 		{"contact", func(r *Registration) { r.Contacts = []string{"a\nb"} }, []string{"contacts"}},
+		{"keys", func(r *Registration) {
+			r.TokenEndpointAuthMethod, r.TokenEndpointAuthSigningAlg, r.JWKS = "private_key_jwt", "ES256", storage.Raw(`{"keys":[`+p256+`],"more":1}`)
+		}, nil},
+		{"keys beside a secret", func(r *Registration) { r.JWKS = storage.Raw(`{"keys":[` + p256 + `]}`) }, nil},
+		{"no keys", func(r *Registration) { r.TokenEndpointAuthMethod = "private_key_jwt" }, []string{"jwks"}},
+		{"keys null", func(r *Registration) {
+			r.TokenEndpointAuthMethod, r.JWKS = "private_key_jwt", storage.Raw("null")
+		}, []string{"jwks"}},
+		{"a list of keys", func(r *Registration) { r.JWKS = storage.Raw(`[` + p256 + `]`) }, []string{"jwks"}},
+		{"keys without keys", func(r *Registration) { r.JWKS = storage.Raw(`{}`) }, []string{"jwks"}},
+		{"keys that are none", func(r *Registration) { r.JWKS = storage.Raw(`{"keys":[1,"x",{}]}`) }, []string{"jwks", "jwks", "jwks"}},
+		{"too many keys", func(r *Registration) {
+			r.JWKS = storage.Raw(`{"keys":[` + strings.Repeat(`{"kty":"EC","use":"enc"},`, 20) + p256 + `]}`)
+		}, []string{"jwks"}},
+		{"a private key", func(r *Registration) {
+			r.JWKS = storage.Raw(`{"keys":[` + strings.Replace(p256, `{`, `{"d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",`, 1) + `]}`)
+		}, []string{"jwks"}},
+		{"a secret for a key", func(r *Registration) { r.JWKS = storage.Raw(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`) }, []string{"jwks"}},
+		{"one kid twice", func(r *Registration) { r.JWKS = storage.Raw(`{"keys":[` + p256 + `,` + p256 + `]}`) }, []string{"jwks"}},
+		{"keys for encryption alone", func(r *Registration) {
+			r.TokenEndpointAuthMethod, r.JWKS = "private_key_jwt", storage.Raw(`{"keys":[`+strings.Replace(p256, `{`, `{"use":"enc",`, 1)+`]}`)
+		}, []string{"jwks"}},
+		{"no key of the algorithm", func(r *Registration) {
+			r.TokenEndpointAuthMethod, r.TokenEndpointAuthSigningAlg, r.JWKS = "private_key_jwt", "PS256", storage.Raw(`{"keys":[`+p256+`]}`)
+		}, []string{"jwks"}},
+		{"an assertion without signature", func(r *Registration) { r.TokenEndpointAuthSigningAlg = "none" }, []string{"token_endpoint_auth_signing_alg"}},
+		{"an assertion with a MAC", func(r *Registration) { r.TokenEndpointAuthSigningAlg = "HS256" }, []string{"token_endpoint_auth_signing_alg"}},
 		{"much", func(r *Registration) {
 			r.Name, r.TokenEndpointAuthMethod, r.RedirectURIs, r.Scope, r.TosURI = "\x00", "x", []string{"x"}, "x", "x"
 		}, []string{"client_name", "token_endpoint_auth_method", "redirect_uris", "scope", "tos_uri"}},
@@ -380,15 +410,18 @@ func TestUpdateIsAMergePatch(t *testing.T) { // RFC 7396
 		t.Errorf("null leaves the scope %q, want the default", kept.Metadata.V.Scope)
 	}
 	for patch, field := range map[string]string{
-		`{"client_id":"other"}`:                  "client_id",
-		`{"client_id":null}`:                     "client_id",
-		`{"token_endpoint_auth_method":"none"}`:  "token_endpoint_auth_method",
-		`{"redirect_uris":["http://x.example"]}`: "redirect_uris",
-		`{"redirect_uris":"https://x.example"}`:  "redirect_uris",
-		`{"redirect_uri":"https://x.example"}`:   "redirect_uri",
-		`{"owner":"a","owner":"b"}`:              "owner",
-		`[]`:                                     "",
-		`{`:                                      "",
+		`{"client_id":"other"}`:                            "client_id",
+		`{"client_id":null}`:                               "client_id",
+		`{"token_endpoint_auth_method":"none"}`:            "token_endpoint_auth_method",
+		`{"redirect_uris":["http://x.example"]}`:           "redirect_uris",
+		`{"redirect_uris":"https://x.example"}`:            "redirect_uris",
+		`{"redirect_uri":"https://x.example"}`:             "redirect_uri",
+		`{"owner":"a","owner":"b"}`:                        "owner",
+		`{"jwks":{}}`:                                      "jwks",
+		`{"jwks":"https://x.example"}`:                     "jwks",
+		`{"token_endpoint_auth_method":"private_key_jwt"}`: "jwks",
+		`[]`: "",
+		`{`:  "",
 	} {
 		_, err := h.Update(t.Context(), "shop", []byte(patch), events.ActorOperator)
 		wantFaults(t, patch, err, field)

@@ -5,6 +5,9 @@
 //	registration.go   what is said of a client, in and out; its defaults
 //	validate.go       what is wrong with it: all faults at once, each with its field
 //	redirect.go       which redirects may be registered, and which match
+//	secret.go         what is kept of a client's secret, and how one is compared
+//	jwks.go           the keys that a client signs with
+//	assertion.go      a client that proves who it is by signing (RFC 7523)
 //	resources.go      resources, and which of them a client may use
 //	origins.go        whose pages may read what the token-style endpoints answer
 //	document.go       strict decoding of JSON from outside

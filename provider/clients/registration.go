@@ -13,9 +13,10 @@ import (
 // Client authentication methods (OpenID Connect Core section 9), grant types
 // (RFC 7591 section 2) and response modes that can be registered.
 const (
-	methodBasic = "client_secret_basic"
-	methodPost  = "client_secret_post"
-	methodNone  = "none"
+	methodBasic         = "client_secret_basic"
+	methodPost          = "client_secret_post"
+	methodPrivateKeyJWT = "private_key_jwt"
+	methodNone          = "none"
 
 	grantCode              = "authorization_code"
 	grantRefresh           = "refresh_token"
@@ -70,6 +71,9 @@ type Registration struct {
 	RequirePKCE *bool `json:"require_pkce,omitempty"`
 }
 
+// hasSecret reports whether a client of this method proves itself by a secret.
+func hasSecret(method string) bool { return method == methodBasic || method == methodPost }
+
 // DecodeRegistration reads a client's registration in JSON, at most 64 KiB. A
 // member that is unknown here, there twice or of another type is a fault that
 // names it: whoever misspells one wants to hear of it.
@@ -88,8 +92,9 @@ func registrationOf(c *storage.Client) Registration {
 	return Registration{ClientID: c.ID, Name: c.Name, Owner: c.Owner, ClientMetadata: m, RequirePKCE: &m.RequirePKCE}
 }
 
-// patched returns r changed by a merge patch (RFC 7396). No member of a
-// registration is an object, so one level is all there is to merge.
+// patched returns r changed by a merge patch (RFC 7396). One level is all there is
+// to merge: the one member that is an object, jwks, is its list of keys, and a list
+// is replaced as a whole.
 func patched(r Registration, patch []byte) (*Registration, error) {
 	if len(patch) > maxDocument {
 		return nil, fault.TooLarge("", "the patch is too long")
@@ -149,6 +154,9 @@ func (r *Registration) setDefaults() {
 		if len(r.ResponseModes) == 0 {
 			r.ResponseModes = []string{modeQuery}
 		}
+	}
+	if string(r.JWKS) == "null" {
+		r.JWKS = nil
 	}
 	if r.ResponseTypes == nil {
 		r.ResponseTypes = []string{}

@@ -23,8 +23,8 @@ func newSecret(now storage.Time) (secret string, kept storage.ClientSecret) {
 }
 
 // Authenticate reports whether secret is one of the client's living ones, in
-// time that depends on their number only. A public client has none, and no
-// secret at all is never right.
+// time that depends on their number only. A public client has none, nor has one
+// that signs, and no secret at all is never right.
 func (s *Service) Authenticate(c *storage.Client, secret string) bool {
 	var buf [64]byte // a secret of ours fits, and so costs no allocation
 	sum := sha256.Sum256(append(buf[:0], secret...))
@@ -35,5 +35,5 @@ func (s *Service) Authenticate(c *storage.Client, secret string) bool {
 			right |= subtle.ConstantTimeCompare(sum[:], kept.SHA256)
 		}
 	}
-	return right == 1 && secret != "" && c.Metadata.V.TokenEndpointAuthMethod != methodNone
+	return right == 1 && secret != "" && hasSecret(c.Metadata.V.TokenEndpointAuthMethod)
 }

@@ -172,7 +172,7 @@ func (s *Service) List(ctx context.Context) ([]storage.Client, error) {
 }
 
 // Create registers a client, with its event, and returns it with its secret,
-// which is not kept: "" for a public client. What is wrong with r is one fault
+// which is not kept: "" for a client that has none. What is wrong with r is one fault
 // that names every field; a taken client_id is a fault of kind Conflict.
 func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (c *storage.Client, secret string, err error) {
 	if r.ClientID == "" {
@@ -187,7 +187,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 		ID: r.ClientID, Version: 1, Name: r.Name, Owner: r.Owner, RegisteredBy: string(by),
 		Metadata: storage.Document(metadata), CreatedAt: now, UpdatedAt: now,
 	}
-	if metadata.TokenEndpointAuthMethod != methodNone {
+	if hasSecret(metadata.TokenEndpointAuthMethod) {
 		var kept storage.ClientSecret
 		secret, kept = newSecret(now)
 		c.Secrets = storage.Document([]storage.ClientSecret{kept})
@@ -209,7 +209,8 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 
 // Update changes a client's registration by a JSON merge patch (RFC 7396): null
 // gives a member its default again. The client_id stays, and a public client
-// stays public. storage.ErrNotFound: there is none.
+// stays public. One that moves from a secret to keys loses its secrets, so that none
+// comes back to life with its old method. storage.ErrNotFound: there is none.
 func (s *Service) Update(ctx context.Context, id string, patch []byte, by events.Actor) (*storage.Client, error) {
 	c, err := s.Show(ctx, id)
 	if err != nil {
@@ -227,7 +228,10 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 		return nil, fault.Invalid("client_id", "cannot be changed")
 	}
 	if (metadata.TokenEndpointAuthMethod == methodNone) != (c.Metadata.V.TokenEndpointAuthMethod == methodNone) {
-		return nil, fault.Invalid("token_endpoint_auth_method", "cannot change between none and a secret: register another client")
+		return nil, fault.Invalid("token_endpoint_auth_method", "cannot change from or to none: register another client")
+	}
+	if !hasSecret(metadata.TokenEndpointAuthMethod) {
+		c.Secrets = storage.Document[[]storage.ClientSecret](nil)
 	}
 	c.Name, c.Owner, c.Metadata, c.UpdatedAt = r.Name, r.Owner, storage.Document(metadata), storage.At(s.now())
 	unit := storage.WithUnit(ctx)

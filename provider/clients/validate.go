@@ -45,6 +45,7 @@ func (s *Service) accept(ctx context.Context, r *Registration) (storage.ClientMe
 	}
 	f.text("owner", r.Owner)
 	f.grants(r)
+	f.keys(r)
 	f.redirects("redirect_uris", r.RedirectURIs, r.ApplicationType)
 	f.redirects("post_logout_redirect_uris", r.PostLogoutRedirectURIs, r.ApplicationType)
 	f.scope(r.Scope, known)
@@ -96,6 +97,13 @@ func (f *faults) oneOf(field, value string, allowed ...string) {
 	}
 }
 
+// optional checks one word that may be left out.
+func (f *faults) optional(field, value string, allowed ...string) {
+	if value != "" {
+		f.oneOf(field, value, allowed...)
+	}
+}
+
 // someOf checks a list of words.
 func (f *faults) someOf(field string, values []string, allowed ...string) {
 	for i, v := range values {
@@ -108,7 +116,7 @@ func (f *faults) someOf(field string, values []string, allowed ...string) {
 
 // grants checks how the client gets tokens (RFC 7591 section 2.1).
 func (f *faults) grants(r *Registration) {
-	f.oneOf("token_endpoint_auth_method", r.TokenEndpointAuthMethod, methodBasic, methodPost, methodNone)
+	f.oneOf("token_endpoint_auth_method", r.TokenEndpointAuthMethod, methodBasic, methodPost, methodPrivateKeyJWT, methodNone)
 	f.oneOf("application_type", r.ApplicationType, typeWeb, typeNative)
 	f.someOf("grant_types", r.GrantTypes, grantCode, grantRefresh, grantClientCredentials)
 	f.someOf("response_types", r.ResponseTypes, "code")
@@ -124,7 +132,7 @@ func (f *faults) grants(r *Registration) {
 		f.add("grant_types", "%s comes of %s only: register both", grantRefresh, grantCode)
 	}
 	if has(grantClientCredentials) && r.TokenEndpointAuthMethod == methodNone {
-		f.add("grant_types", "%s needs a client that has a secret, not token_endpoint_auth_method none", grantClientCredentials)
+		f.add("grant_types", "%s needs a client that can prove who it is, not token_endpoint_auth_method none", grantClientCredentials)
 	}
 }
 

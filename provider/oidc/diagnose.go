@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -178,12 +179,47 @@ func authMethodMismatch(c *storage.Client, method string) web.Diagnosis {
 		Command: patch(c, "token_endpoint_auth_method", `"`+method+`"`),
 	}
 	switch {
+	case registered == authKey:
+		d.Problem += " It has keys, and no secret: it sends client_assertion, which it signs with one of them."
+		d.Command = show(c)
+	case method == authKey && !clients.HasKeys(c):
+		d.Problem += " It signed an assertion, and no key of it is registered: register its public keys as jwks, with token_endpoint_auth_method " + authKey + "."
+		d.Command = show(c)
 	case registered == authNone:
 		d.Problem += " It is a public one: it sends client_id in the body, and no secret. One with a secret is another client."
 		d.Command = show(c)
 	case method == authNone:
 		d.Problem += " It sent no secret, and has one."
 		d.Command = show(c)
+	}
+	return d
+}
+
+// maxSaid is how much of what an assertion says is logged, in bytes.
+const maxSaid = 300
+
+// wrongAssertion says what is wrong with a client assertion: what it says of itself
+// and what is registered, never the assertion.
+func (h *Handler) wrongAssertion(c *storage.Client, a *clients.Assertion, wrong *clients.AssertionError) web.Diagnosis {
+	m := &c.Metadata.V
+	d := web.Diagnosis{
+		Problem:    "The client_assertion was refused: its " + wrong.Part + " " + wrong.Problem + ".",
+		Registered: append([]string{"aud=" + h.issuer}, clients.KeysOf(c)...),
+		Command:    show(c),
+	}
+	for _, said := range a.Arrived() {
+		d.Arrived = append(d.Arrived, strings.ToValidUTF8(said[:min(len(said), maxSaid)], ""))
+	}
+	if m.TokenEndpointAuthSigningAlg != "" {
+		d.Registered = append(d.Registered, "token_endpoint_auth_signing_alg="+m.TokenEndpointAuthSigningAlg)
+	}
+	switch wrong.Part {
+	case "alg":
+		if m.TokenEndpointAuthSigningAlg != "" && slices.Contains(clients.AssertionAlgorithms(), a.Alg()) {
+			d.Command = patch(c, "token_endpoint_auth_signing_alg", `"`+a.Alg()+`"`)
+		}
+	case "kid":
+		d.Problem += ` Register the key that it signs with: doorstep client update ` + c.ID + ` --file -, with {"jwks": {"keys": [...]}}.`
 	}
 	return d
 }

@@ -36,6 +36,9 @@ type metadata struct {
 	TokenEndpointAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectionAuthMethods      []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods         []string `json:"revocation_endpoint_auth_methods_supported"`
+	TokenEndpointAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgs         []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs            []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	CodeChallengeMethods          []string `json:"code_challenge_methods_supported"`
 	PromptValues                  []string `json:"prompt_values_supported"`
 	ClaimTypesSupported           []string `json:"claim_types_supported"`
@@ -83,6 +86,9 @@ func (h *Handler) describe() error {
 		TokenEndpointAuthMethods: authMethods(),
 		IntrospectionAuthMethods: introspectionAuthMethods(),
 		RevocationAuthMethods:    authMethods(),
+		TokenEndpointAuthAlgs:    clients.AssertionAlgorithms(),
+		IntrospectionAuthAlgs:    clients.AssertionAlgorithms(),
+		RevocationAuthAlgs:       clients.AssertionAlgorithms(),
 		CodeChallengeMethods:     []string{"S256"},
 		PromptValues:             promptValues,
 		ClaimTypesSupported:      []string{"normal"},

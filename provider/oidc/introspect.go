@@ -26,7 +26,7 @@ func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) error {
 	web.Log(r.Context()).Set("client_id", client.ID)
 	if client.Metadata.V.TokenEndpointAuthMethod == authNone {
 		// Who found a token could ask in the name of any public client (section 4).
-		return engine.Refuse("invalid_client", "A client without a secret cannot prove who it is, so it is told nothing about tokens.")
+		return engine.Refuse("invalid_client", "A public client cannot prove who it is, so it is told nothing about tokens.")
 	}
 	token := form.Get("token")
 	if token == "" {

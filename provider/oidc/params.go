@@ -14,7 +14,7 @@ import (
 var limits = map[string]int{
 	"client_id": 64, "redirect_uri": 2048, "post_logout_redirect_uri": 2048, "scope": 2048, "state": 4096, "nonce": 1024,
 	"code": 512, "refresh_token": 512, "code_verifier": 512, "code_challenge": 128, "id_token_hint": 8192,
-	"access_token": 8192, "token": 8192, "client_secret": 512,
+	"access_token": 8192, "token": 8192, "client_secret": 512, "client_assertion": 8192,
 }
 
 const (

@@ -18,8 +18,10 @@ import (
 
 // RP is a relying party: a client and what it remembers of its requests.
 type RP struct {
-	ID, Secret  string // Secret is "" for a public client
+	ID, Secret  string // Secret is "" for a public client, and for one that signs
 	RedirectURI string
+	Key         *SigningKey // of a client that signs
+	Alg         string      // that it signs with
 
 	p    *P
 	t    testing.TB
@@ -133,8 +135,8 @@ func (rp *RP) ClientCredentials(params ...Param) *TokenAnswer {
 }
 
 // TokenRequest is a request to the token endpoint, authenticated by
-// client_secret_basic (RFC 6749 section 2.3.1: form-encoded first), or by
-// client_id alone for a public client.
+// client_secret_basic (RFC 6749 section 2.3.1: form-encoded first), by an assertion
+// for a client that signs, or by client_id alone for a public client.
 func (rp *RP) TokenRequest(form url.Values, params ...Param) *http.Request {
 	rp.t.Helper()
 	return rp.formRequest(web.PathToken, form, params...)
@@ -145,6 +147,9 @@ func (rp *RP) formRequest(path string, form url.Values, params ...Param) *http.R
 	rp.t.Helper()
 	if rp.Secret == "" {
 		form.Set("client_id", rp.ID)
+	}
+	if rp.Key != nil {
+		Asserting(rp.Assertion())(form)
 	}
 	for _, change := range params {
 		change(form)

@@ -32,7 +32,7 @@ func (rows) GetClient(ctx context.Context, _ string) (fosite.Client, error) {
 	return newClient(c.client, c.form.Get("redirect_uri")), nil
 }
 
-// ClientAssertionJWTValid refuses: assertions are not used yet.
+// ClientAssertionJWTValid refuses: the edge has checked assertions and spent their ids.
 func (rows) ClientAssertionJWTValid(context.Context, string) error { return fosite.ErrJTIKnown }
 
 // SetClientAssertionJWT does nothing, see ClientAssertionJWTValid.
