@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
 )
 
 // The tests in this file drive Debian's Apache with mod_auth_openidc: what
@@ -95,6 +96,58 @@ func TestApacheRefreshes(t *testing.T) {
 			t.Errorf("%q has %q, before it was %q with %q", after["REMOTE_USER"], after["OIDC_access_token"], before["REMOTE_USER"], before["OIDC_access_token"])
 		}
 		p.Userinfo(after["OIDC_access_token"]).WantStatus(http.StatusOK)
+	})
+}
+
+// Requests at once that all renew the access token keep the session: they use one
+// refresh token, and a lost race is no theft (RFC 9700 section 4.14.2).
+func TestApacheRefreshesInParallel(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "OIDCRefreshAccessTokenBeforeExpiry 3600 logout_on_error\n")
+		b := p.Browser().SignIn("ada")
+		before := rp.Visit(b, "/protected/")["OIDC_access_token"]
+		for range 3 {
+			var requests []*http.Request
+			for range 8 {
+				requests = append(requests, b.Request(rp.URL+"/protected/"))
+			}
+			for _, a := range p.AtOnce(requests...) {
+				if rp.Variables(a)["OIDC_access_token"] == before {
+					t.Error("the access token was not renewed")
+				}
+			}
+		}
+	})
+}
+
+// What became of the session at the provider reaches it with the next refresh.
+func TestApacheNoticesTheEndOfASession(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "OIDCRefreshAccessTokenBeforeExpiry 3600 logout_on_error\n")
+		b := p.Browser().SignIn("ada")
+		rp.Visit(b, "/protected/")
+		other := p.Client("other", providertest.FirstParty)
+		hint := other.Exchange(b.Authorize(other, "openid")).OK().ID
+		b.Get(p.URL(web.PathEndSession) + "?" + url.Values{"id_token_hint": {hint}}.Encode())
+		if at := b.Get(rp.URL + "/protected/"); strings.Contains(string(at.Body), "REMOTE_USER") {
+			t.Errorf("after the session ended: %s", at)
+		}
+		if at := b.SignedOut().Walk(nil, rp.URL+"/protected/"); !strings.HasPrefix(at.URL.String(), p.URL("/signin/password")) {
+			t.Errorf("after the session ended the browser is at %s: %s", at.URL, at.Answer)
+		}
+	})
+}
+
+// OIDC Core section 4: another site sends the person with the issuer's name; the
+// relying party asks the provider and goes where it was told to.
+func TestApacheSignsInForAThirdParty(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "")
+		target := rp.URL + "/protected/orders"
+		begin := rp.RedirectURI + "?" + url.Values{"iss": {p.Issuer}, "target_link_uri": {target}, "login_hint": {"ada@example.com"}}.Encode()
+		if at := p.Browser().SignIn("ada").Walk(nil, begin); at.URL.String() != target || at.Status != http.StatusOK {
+			t.Errorf("at %s: %s", at.URL, at.Answer)
+		}
 	})
 }
 

@@ -179,6 +179,57 @@ func TestOpenIDClientUnderstandsRefusals(t *testing.T) {
 	})
 }
 
+// OIDC Core section 3.1.2.1: the library holds auth_time against the max_age that
+// it sent or registered.
+func TestOpenIDClientWantsAFreshProof(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		ask, check := providertest.Args{"max_age": 300}, providertest.Args{"maxAge": 300}
+		rp := p.OpenIDClient("web", nil, asOpenIDClient)
+		registered := p.OpenIDClient("registered", providertest.Args{"metadata": providertest.Args{"default_max_age": 300, "require_auth_time": true}}, asOpenIDClient,
+			func(r *clients.Registration) { r.DefaultMaxAge, r.RequireAuthTime = new(int64(300)), true })
+		browser := p.Browser().SignIn("ada")
+		first := rp.SignIn(browser, ask, check).Claims["auth_time"]
+		if again := rp.SignIn(browser, ask, check).Claims["auth_time"]; again != first {
+			t.Errorf("auth_time %v within max_age, before it was %v", again, first)
+		}
+		rp.Later(10 * time.Minute)
+		if got := rp.Troubled(browser.Walk(nil, rp.AuthorizationURL(providertest.Args{"prompt": "none", "max_age": 300}, check)).Answer); got.Error != "login_required" {
+			t.Errorf("in silence: %s", got)
+		}
+		second := rp.SignIn(browser, ask, check).Claims["auth_time"]
+		if second == first {
+			t.Errorf("auth_time is still %v", second)
+		}
+		rp.Later(10 * time.Minute)
+		registered.Later(0)
+		if third := registered.SignIn(browser, nil, nil).Claims["auth_time"]; third == second {
+			t.Errorf("with a default_max_age auth_time is still %v", third)
+		}
+	})
+}
+
+// Silent renewal: prompt=none with the old ID token as a hint answers about the
+// same person and the same proof, and about nobody else.
+func TestOpenIDClientRenewsInSilence(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient)
+		browser := p.Browser().SignIn("ada")
+		in := rp.SignIn(browser, nil, nil)
+		silent := providertest.Args{"prompt": "none", "id_token_hint": in.Tokens.ID}
+		again := rp.SignIn(browser, silent, nil)
+		for _, claim := range []string{"sub", "auth_time", "acr", "sid"} {
+			if again.Claims[claim] != in.Claims[claim] {
+				t.Errorf("%s is %v, before it was %v", claim, again.Claims[claim], in.Claims[claim])
+			}
+		}
+		bob := p.Browser().SignIn("bob")
+		rp.SignIn(bob, nil, nil)
+		if got := rp.Troubled(bob.Walk(nil, rp.AuthorizationURL(silent, nil)).Answer); got.Error != "login_required" {
+			t.Errorf("with a hint of somebody else: %s", got)
+		}
+	})
+}
+
 // RFC 7662: a client asks about its own tokens, an API about those made for it.
 func TestOpenIDClientIntrospects(t *testing.T) {
 	openidClients(t, func(t *testing.T, p *providertest.P) {

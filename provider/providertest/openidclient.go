@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 )
@@ -16,6 +17,7 @@ type OpenIDClient struct {
 	*RP
 	node *driver
 	path string
+	told Args // at discovery
 }
 
 // Args are the parameters of one call, as driver.mjs names them.
@@ -50,13 +52,22 @@ func (p *P) OpenIDClient(id string, how Args, change ...func(*clients.Registrati
 	c := &OpenIDClient{node: d, path: path, RP: p.Client(id, append([]func(*clients.Registration){func(r *clients.Registration) {
 		r.RedirectURIs = []string{redirect}
 	}}, change...)...)}
-	told := Args{"issuer": p.Issuer, "id": c.ID}
+	c.told = Args{"issuer": p.Issuer, "id": c.ID}
 	if c.Secret != "" {
-		told["secret"] = c.Secret
+		c.told["secret"] = c.Secret
 	}
-	maps.Copy(told, how)
-	c.Call("discovery", told, nil)
+	maps.Copy(c.told, how)
+	c.Call("discovery", c.told, nil)
 	return c
+}
+
+// Later moves the provider's clock, and the library's with it.
+func (c *OpenIDClient) Later(d time.Duration) {
+	c.t.Helper()
+	c.p.Clock.Advance(d)
+	skew, _ := c.told["skew"].(float64)
+	c.told["skew"] = skew + d.Seconds()
+	c.Call("discovery", c.told, nil)
 }
 
 // Call has the library do one thing, and reads what came of it into result

@@ -15,8 +15,9 @@ const parties = new Map() // by their path: { config, begun }; begun: the checks
 const calls = {
   // With issuer, id and secret alone, unless the test says how the client
   // authenticates. Every ID token's signature is checked.
-  async discovery({ party, issuer, id, secret, metadata, authentication }) {
-    const config = await client.discovery(new URL(issuer), id, metadata ? { client_secret: secret, ...metadata } : secret, await method(authentication, secret), {
+  async discovery({ party, issuer, id, secret, metadata, skew, authentication }) {
+    const told = metadata || skew ? { client_secret: secret, [client.clockSkew]: skew, ...metadata } : secret
+    const config = await client.discovery(new URL(issuer), id, told, method(authentication, secret), {
       execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks], // the issuer is http on loopback
     })
     parties.set(party, { config, begun: new Map() })
@@ -46,7 +47,7 @@ const calls = {
 }
 
 // method is the library's own default, client_secret_post, unless it is named.
-async function method(name, secret) {
+function method(name, secret) {
   switch (name) {
     case undefined:
       return undefined
