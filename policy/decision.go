@@ -117,6 +117,5 @@ func (d *Decision) MetBy(evs []Evidence, now time.Time) bool {
 		return len(counts) > 0
 	}
 	// The assurance may rest on older proofs; one proof of a named method and age is needed beside it.
-	_, holds := Best(Assess(evs, now), []string{d.ACR})
-	return holds && len(counts) > 0
+	return anyHeld(Assess(evs, now), []string{d.ACR}) && len(counts) > 0
 }

@@ -47,11 +47,13 @@ const (
 	PHRH = "phrh"
 )
 
-// KnownACR reports whether v is a value that Doorstep knows, reachable or not:
-// a request that names a known one must be met, unknown ones are ignored.
-func KnownACR(v string) bool {
-	return slices.Contains([]string{AAL1, AAL2, AAL3, PHR, PHRH}, v)
-}
+// ACRValues returns every value that Doorstep knows, reachable or not, the
+// strongest last: aal3 > aal2 > aal1, phrh > phr.
+func ACRValues() []string { return []string{AAL1, AAL2, AAL3, PHR, PHRH} }
+
+// KnownACR reports whether v is a value that Doorstep knows: a request that
+// names a known one must be met, unknown ones are ignored.
+func KnownACR(v string) bool { return slices.Contains(ACRValues(), v) }
 
 // A kind tells whether a proof is of a sort that a level needs.
 type kind func(Evidence) bool
@@ -117,19 +119,45 @@ func holds(acr string, needs []kind, evs []Evidence) (Assurance, bool) {
 	return a, true
 }
 
-// Best returns the assurance that a token carries: for the first of the acr
-// values asked that holds, else the strongest one (met false, if any known value
-// was asked). The zero Assurance means that nothing is proven.
-func Best(held []Assurance, asked []string) (best Assurance, met bool) {
-	met = true
-	for _, v := range asked {
+// ACRAsked is which acr is asked for.
+type ACRAsked struct {
+	Values    []string // alternatives, as of acr_values: of the known ones one must hold, unknown ones are ignored
+	Essential []string // of an essential acr claim: one must hold, known or not
+	Preferred []string // of a voluntary acr claim: carried if it holds
+}
+
+// All returns every value that is asked for.
+func (a ACRAsked) All() []string { return slices.Concat(a.Essential, a.Values, a.Preferred) }
+
+// Unmet returns the alternatives of one demand that the assurances held do not
+// meet, nil when every demand is met.
+func (a ACRAsked) Unmet(held []Assurance) []string {
+	if len(a.Essential) > 0 && !anyHeld(held, a.Essential) {
+		return a.Essential
+	}
+	if slices.ContainsFunc(a.Values, KnownACR) && !anyHeld(held, a.Values) {
+		return slices.DeleteFunc(slices.Clone(a.Values), func(v string) bool { return !KnownACR(v) })
+	}
+	return nil
+}
+
+func anyHeld(held []Assurance, values []string) bool {
+	return slices.ContainsFunc(held, func(a Assurance) bool { return slices.Contains(values, a.ACR) })
+}
+
+// Best returns the assurance that a token carries: for the first of the values
+// asked that holds, else the strongest aal. The zero Assurance means that nothing
+// is proven.
+func Best(held []Assurance, asked ACRAsked) Assurance {
+	for _, v := range asked.All() {
 		if i := slices.IndexFunc(held, func(a Assurance) bool { return a.ACR == v }); i >= 0 {
-			return held[i], true
+			return held[i]
 		}
-		met = met && !KnownACR(v)
 	}
-	if len(held) == 0 {
-		return Assurance{}, false
+	for _, v := range slices.Backward([]string{AAL1, AAL2, AAL3}) {
+		if i := slices.IndexFunc(held, func(a Assurance) bool { return a.ACR == v }); i >= 0 {
+			return held[i]
+		}
 	}
-	return held[0], met
+	return Assurance{}
 }

@@ -63,22 +63,49 @@ func TestAssuranceComesFromLivingEvidence(t *testing.T) {
 // must be met, the first that holds is carried (OIDC Core section 3.1.2.1).
 func TestACRAskedIsAListOfAlternatives(t *testing.T) {
 	held := policy.Assess([]policy.Evidence{ago(0, policy.Password, "")}, noon)
-	for asked, met := range map[string]bool{
-		"":                     true,
-		"urn:example:gold":     true,
-		"aal1":                 true,
-		"aal2 aal1":            true,
-		"urn:example:gold phr": false,
-		"aal2":                 false,
-		"AAL1":                 true, // another word: values are compared as they are
+	for asked, unmet := range map[string]string{
+		"":                           "",
+		"urn:example:gold":           "",
+		"aal1":                       "",
+		"aal2 aal1":                  "",
+		"urn:example:gold phr":       "phr",
+		"aal2":                       "aal2",
+		"phrh urn:example:gold aal3": "phrh aal3",
+		"AAL1":                       "", // another word: values are compared as they are
 	} {
-		best, ok := policy.Best(held, strings.Fields(asked))
-		if ok != met || best.ACR != policy.AAL1 {
-			t.Errorf("asked %q: %q met %v, want aal1 met %v", asked, best.ACR, ok, met)
+		of := policy.ACRAsked{Values: strings.Fields(asked)}
+		if got := strings.Join(of.Unmet(held), " "); got != unmet || policy.Best(held, of).ACR != policy.AAL1 {
+			t.Errorf("asked %q: unmet %q, want %q", asked, got, unmet)
 		}
 	}
-	if best, ok := policy.Best(nil, nil); ok || best.ACR != "" {
-		t.Errorf("no evidence: %q met %v, want nothing", best.ACR, ok)
+	if best := policy.Best(nil, policy.ACRAsked{}); best.ACR != "" {
+		t.Errorf("no evidence: %q, want nothing", best.ACR)
+	}
+}
+
+// TestEssentialACRMustHold, known or not; a voluntary one is carried if it holds
+// (OIDC Core section 5.5.1.1). What is carried otherwise is the strongest aal.
+func TestEssentialACRMustHold(t *testing.T) {
+	held := []policy.Assurance{{ACR: policy.PHRH}, {ACR: policy.PHR}, {ACR: policy.AAL2}, {ACR: policy.AAL1}}
+	for _, tc := range []struct {
+		asked          policy.ACRAsked
+		carried, unmet string
+	}{
+		{policy.ACRAsked{}, "aal2", ""},
+		{policy.ACRAsked{Values: []string{"aal3", "phr", "aal1"}}, "phr", ""},
+		{policy.ACRAsked{Values: []string{"aal3"}}, "aal2", "aal3"},
+		{policy.ACRAsked{Essential: []string{"aal1"}}, "aal1", ""},
+		{policy.ACRAsked{Essential: []string{"urn:example:gold", "phrh"}}, "phrh", ""},
+		{policy.ACRAsked{Essential: []string{"urn:example:gold"}}, "aal2", "urn:example:gold"},
+		{policy.ACRAsked{Essential: []string{"aal1"}, Values: []string{"aal2"}}, "aal1", ""},
+		{policy.ACRAsked{Essential: []string{"aal1"}, Values: []string{"aal3"}}, "aal1", "aal3"},
+		{policy.ACRAsked{Preferred: []string{"aal3", "urn:example:gold", "aal1"}}, "aal1", ""},
+		{policy.ACRAsked{Preferred: []string{"aal3"}}, "aal2", ""},
+	} {
+		best, unmet := policy.Best(held, tc.asked), strings.Join(tc.asked.Unmet(held), " ")
+		if best.ACR != tc.carried || unmet != tc.unmet {
+			t.Errorf("%+v: carries %s and misses %q, want %s and %q", tc.asked, best.ACR, unmet, tc.carried, tc.unmet)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ type Client struct {
 const RegisteredByOperator = "operator"
 
 // ClientMetadata has the names of RFC 7591 and OpenID Connect Registration;
-// first_party and require_pkce are ours.
+// first_party, require_pkce and legacy are ours.
 type ClientMetadata struct {
 	RedirectURIs                []string `json:"redirect_uris,omitempty"`
 	PostLogoutRedirectURIs      []string `json:"post_logout_redirect_uris,omitempty"`
@@ -40,9 +40,11 @@ type ClientMetadata struct {
 	Contacts                    []string `json:"contacts,omitempty"`
 	IDTokenSignedResponseAlg    string   `json:"id_token_signed_response_alg"`
 	DefaultMaxAge               *int64   `json:"default_max_age,omitempty"`
+	DefaultACRValues            []string `json:"default_acr_values,omitempty"`
 	RequireAuthTime             bool     `json:"require_auth_time,omitempty"`
 	FirstParty                  bool     `json:"first_party"`
 	RequirePKCE                 bool     `json:"require_pkce"`
+	Legacy                      bool     `json:"legacy,omitempty"` // may have an ID token from the authorization endpoint
 }
 
 // ClientSecret is one live secret: SHA-256 of 256 random bits in text form.

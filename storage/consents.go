@@ -8,14 +8,15 @@ type Consent struct {
 	ClientID  string `gorm:"primaryKey"`
 	Scopes    Strings
 	Resources Strings
-	CreatedAt Time `gorm:"autoCreateTime:false"`
-	UpdatedAt Time `gorm:"autoUpdateTime:false"`
+	Claims    Strings // names of claims, beside those that the scopes stand for
+	CreatedAt Time    `gorm:"autoCreateTime:false"`
+	UpdatedAt Time    `gorm:"autoUpdateTime:false"`
 }
 
 // SetConsent writes what the person agreed to, in place of what was there.
 func (s *Store) SetConsent(ctx context.Context, c *Consent) error {
 	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (person_id, client_id) DO UPDATE SET scopes = excluded.scopes,"+
-		" resources = excluded.resources, updated_at = excluded.updated_at"))
+		" resources = excluded.resources, claims = excluded.claims, updated_at = excluded.updated_at"))
 }
 
 // ConsentOf returns what a person agreed to for a client, or ErrNotFound.

@@ -198,7 +198,7 @@ func testConsents(t *testing.T, f fixture) {
 	f.want(storage.ErrNotFound, err)
 	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
 	later := &storage.Consent{PersonID: p.ID, ClientID: "web", Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{"https://api.example"},
-		CreatedAt: after(time.Hour), UpdatedAt: after(time.Hour)}
+		Claims: storage.Strings{"birthdate"}, CreatedAt: after(time.Hour), UpdatedAt: after(time.Hour)}
 	f.must(f.SetConsent(f.ctx, later))
 	got, err := f.ConsentOf(f.ctx, p.ID, "web")
 	f.must(err)

@@ -16,6 +16,7 @@ type Grant struct {
 	Sid           string // the session as this client knows it
 	Scopes        Strings
 	Resources     Strings // every audience the grant may make tokens for
+	Claims        JSON[ClaimsAsked]
 	Nonce         string
 	ACR           string  `gorm:"column:acr"`
 	AMR           Strings `gorm:"column:amr"`

@@ -110,7 +110,9 @@ func testInteractions(t *testing.T, f fixture) {
 func testGrants(t *testing.T, f fixture) {
 	p := f.person("ada")
 	full := &storage.Grant{ID: storage.NewID(), ClientID: "web", PersonID: p.ID, SessionID: f.session(p, "secret").ID, Sub: "sub", Sid: "sid",
-		Scopes: storage.Strings{"openid", `"\`}, Resources: storage.Strings{"https://api.example"}, Nonce: "n'", ACR: "aal1", AMR: storage.Strings{"pwd"}, AuthTime: now,
+		Scopes: storage.Strings{"openid", `"\`}, Resources: storage.Strings{"https://api.example"}, Nonce: "n'",
+		Claims: storage.Document(storage.ClaimsAsked{Userinfo: map[string][]any{"email": nil, "locale": {"sv", 1.5, true}}}),
+		ACR:    "aal1", AMR: storage.Strings{"pwd"}, AuthTime: now,
 		CodeHash: hash("full"), CodeExpiresAt: after(time.Minute), CodeUsedAt: after(time.Second), RedirectURI: "https://a.example/cb", CodeChallenge: "c",
 		Offline: true, RefreshHash: hash("refresh"), RefreshGen: 7, RotatedAt: after(2 * time.Second), IdleExpiresAt: after(time.Hour),
 		ExpiresAt: after(2 * time.Hour), RevokedAt: after(3 * time.Second), RevokedWhy: "why", CreatedAt: now}

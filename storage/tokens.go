@@ -29,7 +29,7 @@ const (
 	lifeStart = "SELECT (SELECT max(CASE r.kind WHEN 'key' THEN 9223372036854775807 ELSE r.not_before END) FROM revocations r WHERE "
 	lifeState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
 		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at"
-	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at"
+	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, g.claims"
 	lifeJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id "
 
 	// $2 and $5 are one id: the one is text, the other a UUID.
@@ -55,11 +55,12 @@ func (s *Store) TokenState(ctx context.Context, ids TokenIDs) (*TokenState, erro
 	return &t, s.readRow(ctx, queryToken, ids.args(), t.into())
 }
 
-// TokenPerson is TokenState with what there is to tell of the grant's person.
+// TokenPerson is TokenState with what there is to tell of the grant's person, and
+// which claims its client asked for by name.
 func (s *Store) TokenPerson(ctx context.Context, ids TokenIDs) (*TokenState, error) {
 	var t TokenState
 	return &t, s.readRow(ctx, queryTokenPerson, ids.args(),
-		append(t.into(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt))
+		append(t.into(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt, &t.Grant.Claims))
 }
 
 func (ids TokenIDs) args() []any {

@@ -19,6 +19,7 @@ func testTokenState(t *testing.T, f fixture) {
 	se := f.session(p, "secret")
 	g := newGrant(p, "code")
 	g.SessionID, g.Offline = se.ID, true
+	g.Claims = storage.Document(storage.ClaimsAsked{Userinfo: map[string][]any{"email": nil}})
 	f.must(f.CreateGrant(f.ctx, g))
 	ids := storage.TokenIDs{JTI: "t1", GrantID: g.ID, ClientID: "web", KeyID: "k1"}
 
@@ -32,7 +33,7 @@ func testTokenState(t *testing.T, f fixture) {
 
 	full := brief
 	full.PersonName, full.PersonLocale, full.PersonClaims, full.PersonUpdatedAt = p.Name, p.Locale, p.Claims, p.UpdatedAt
-	full.Email, full.EmailVerifiedAt = "One@example.com", after(time.Minute)
+	full.Email, full.EmailVerifiedAt, full.Grant.Claims = "One@example.com", after(time.Minute), g.Claims
 	got, err = f.TokenPerson(f.ctx, ids)
 	f.must(err)
 	same(t, &full, got)

@@ -39,6 +39,14 @@ func baseIn(lang string) Base {
 	}
 }
 
+// everyClaim is every claim that a client may ask for by its name.
+func everyClaim() []string {
+	return []string{
+		"address", "birthdate", "email", "email_verified", "family_name", "gender", "given_name", "locale", "middle_name", "name", "nickname",
+		"phone_number", "phone_number_verified", "picture", "preferred_username", "profile", "updated_at", "website", "zoneinfo",
+	}
+}
+
 // everyPage is one page of each kind and each state of it, by the name of its golden file.
 func everyPage(lang string) map[string]any {
 	base, form := baseIn(lang), Form{"/signin/password?i=1", "form-token"}
@@ -59,6 +67,7 @@ func everyPage(lang string) map[string]any {
 		"signin-again-empty":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "empty", Reauth: true, Who: ada},
 		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}, CancelAction: "/signin/cancel?i=1"},
 		"consent":               Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()},
+		"consent-claims":        Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()[:1], Claims: everyClaim()},
 		"consent-ours":          Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", FirstParty: true},
 		"signout":               SignOut{Base: base, Form: form, Who: ada, ClientName: "Kerbside", CancelHref: "/"},
 		"signout-alone":         SignOut{Base: base, Form: form, Who: ada},

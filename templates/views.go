@@ -67,6 +67,7 @@ type Consent struct {
 	ClientHost string // the host that the answer goes to, so that a copied name shows
 	FirstParty bool
 	Scopes     []ScopeLine
+	Claims     []string // names of standard claims that none of Scopes stands for (OpenID Connect Core section 5.5)
 }
 
 // ScopeLine says in words what one scope lets a client do. Title and Detail of openid, profile, email, address, phone and

@@ -180,6 +180,34 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 			r.DefaultMaxAge, r.IDTokenSignedResponseAlg = &age, "EdDSA"
 			r.PostLogoutRedirectURIs = []string{"com.example.app:/bye"}
 		}, nil},
+		{"everything that is for old clients", func(r *Registration) {
+			r.Legacy, r.GrantTypes = true, []string{"implicit", "authorization_code"}
+			r.ResponseTypes, r.ResponseModes = []string{"id_token", "id_token code", "code"}, []string{"fragment", "form_post"}
+			r.DefaultACRValues = []string{"phr", "aal1"}
+		}, nil},
+		{"an old client that has nothing old", func(r *Registration) { r.Legacy = true }, nil},
+		{"id_token", func(r *Registration) { r.ResponseTypes = []string{"id_token"} }, []string{"response_types"}},
+		{"code id_token", func(r *Registration) {
+			r.GrantTypes, r.ResponseTypes = []string{"authorization_code", "implicit"}, []string{"code id_token"}
+		}, []string{"grant_types", "response_types"}},
+		{"id_token without its grant", func(r *Registration) { r.Legacy, r.ResponseTypes = true, []string{"id_token"} }, []string{"response_types"}},
+		{"implicit without id_token", func(r *Registration) {
+			r.Legacy, r.GrantTypes = true, []string{"authorization_code", "implicit"}
+		}, []string{"grant_types"}},
+		{"code id_token without code's grant", func(r *Registration) {
+			r.Legacy, r.GrantTypes, r.ResponseTypes = true, []string{"implicit"}, []string{"code id_token"}
+		}, []string{"response_types"}},
+		{"token of an old client", func(r *Registration) {
+			r.Legacy, r.GrantTypes, r.ResponseTypes = true, []string{"implicit"}, []string{"id_token token"}
+		}, []string{"response_types"}},
+		{"one response type in two orders", func(r *Registration) {
+			r.Legacy, r.GrantTypes = true, []string{"implicit", "authorization_code"}
+			r.ResponseTypes = []string{"code id_token", "id_token code"}
+		}, []string{"response_types"}},
+		{"implicit without redirect", func(r *Registration) {
+			r.Legacy, r.GrantTypes, r.ResponseTypes, r.RedirectURIs = true, []string{"implicit"}, []string{"id_token"}, nil
+		}, []string{"redirect_uris"}},
+		{"acr", func(r *Registration) { r.DefaultACRValues = []string{"aal9"} }, []string{"default_acr_values"}},
 		{"no redirect", func(r *Registration) { r.RedirectURIs = nil }, []string{"redirect_uris"}},
 		{"javascript", func(r *Registration) { r.RedirectURIs = []string{"javascript:alert(1)"} }, []string{"redirect_uris"}},
 		{"twice", func(r *Registration) { r.RedirectURIs = append(r.RedirectURIs, r.RedirectURIs[0]) }, []string{"redirect_uris"}},
@@ -259,6 +287,27 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"cars:sell"`) {
 		t.Errorf("the fault does not name the scope: %v", err)
 	}
+}
+
+// TestOnlyOperatorsMarkLegacyClients: nobody gets an ID token from the
+// authorization endpoint by registering for it.
+func TestOnlyOperatorsMarkLegacyClients(t *testing.T) {
+	h := start(t)
+	old := web("")
+	old.Legacy, old.GrantTypes, old.ResponseTypes = true, []string{"implicit"}, []string{"id_token"}
+	for _, by := range []events.Actor{events.ActorPerson, events.ActorClient, events.ActorSystem} {
+		_, _, err := h.Create(t.Context(), old, by)
+		wantFaults(t, string(by), err, "legacy")
+	}
+	c, _ := h.create(t, web("later"))
+	patch := []byte(`{"legacy":true,"grant_types":["authorization_code","implicit"],"response_types":["code","id_token code"]}`)
+	_, err := h.Update(t.Context(), c.ID, patch, events.ActorClient)
+	wantFaults(t, "update by itself", err, "legacy")
+	if c, err = h.Update(t.Context(), c.ID, patch, events.ActorOperator); err != nil || !slices.Equal(c.Metadata.V.ResponseTypes, []string{"code", "code id_token"}) {
+		t.Errorf("by an operator: %v, %v", c, err)
+	}
+	_, err = h.Update(t.Context(), c.ID, []byte(`{"legacy":null}`), events.ActorOperator)
+	wantFaults(t, "unmarked, with what is legacy", err, "grant_types", "response_types")
 }
 
 func TestAuthenticate(t *testing.T) {

@@ -88,6 +88,14 @@ func notJSON(err error) *fault.Error {
 	return f
 }
 
+// CheckObject refuses what is no JSON object, or one that two readers could read
+// in two ways: members of one name, text that is not UTF-8, anything after it; or
+// one that is nested deeper than anything that is read here. Its error is a fault.
+func CheckObject(text []byte) error {
+	_, err := memberNames(text)
+	return err
+}
+
 // memberNames returns the names of an object's own members, after a look at all
 // that is in it.
 func memberNames(text []byte) ([]string, error) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/storage"
@@ -21,8 +22,10 @@ const (
 	grantCode              = "authorization_code"
 	grantRefresh           = "refresh_token"
 	grantClientCredentials = "client_credentials"
+	grantImplicit          = "implicit" // an ID token from the authorization endpoint, and never an access token
 
 	modeQuery    = "query"
+	modeFragment = "fragment"
 	modeFormPost = "form_post"
 
 	typeWeb    = "web"
@@ -59,8 +62,8 @@ func IsOIDCScope(scope string) bool {
 const defaultScope = ScopeOpenID + " " + ScopeProfile + " " + ScopeEmail
 
 // Registration is what is said of a client: RFC 7591 section 2, OpenID Connect
-// Dynamic Client Registration section 2, and our own owner, first_party and
-// require_pkce. What is left out gets the default of those specifications.
+// Dynamic Client Registration section 2, and our own owner, first_party,
+// require_pkce and legacy. What is left out gets the default of those specifications.
 type Registration struct {
 	ClientID string `json:"client_id,omitempty"` // 1 to 64 of A-Z a-z 0-9 . _ -; "": a random one
 	Name     string `json:"client_name,omitempty"`
@@ -146,9 +149,9 @@ func (r *Registration) setDefaults() {
 	if len(r.GrantTypes) == 0 {
 		r.GrantTypes = []string{grantCode}
 	}
-	if slices.Contains(r.GrantTypes, grantCode) {
+	if slices.Contains(r.GrantTypes, grantCode) || slices.Contains(r.GrantTypes, grantImplicit) {
 		setDefault(&r.Scope, defaultScope)
-		if len(r.ResponseTypes) == 0 {
+		if len(r.ResponseTypes) == 0 && slices.Contains(r.GrantTypes, grantCode) {
 			r.ResponseTypes = []string{"code"}
 		}
 		if len(r.ResponseModes) == 0 {
@@ -158,6 +161,9 @@ func (r *Registration) setDefaults() {
 	if string(r.JWKS) == "null" {
 		r.JWKS = nil
 	}
+	for i, t := range r.ResponseTypes {
+		r.ResponseTypes[i] = ResponseType(t)
+	}
 	if r.ResponseTypes == nil {
 		r.ResponseTypes = []string{}
 	}
@@ -165,6 +171,14 @@ func (r *Registration) setDefaults() {
 		always := true
 		r.RequirePKCE = &always
 	}
+}
+
+// ResponseType returns a response type with its words in one order: which of them
+// comes first means nothing (RFC 6749 section 3.1.1).
+func ResponseType(t string) string {
+	words := strings.Split(t, " ")
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
 
 // View is a client as it is shown: the answer of RFC 7591 section 3.2.1.

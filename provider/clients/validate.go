@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/storage"
@@ -30,7 +32,7 @@ func (f *faults) add(field, format string, args ...any) {
 
 // accept fills in the defaults of r and returns the metadata to keep, or one
 // fault that names everything that is wrong.
-func (s *Service) accept(ctx context.Context, r *Registration) (storage.ClientMetadata, error) {
+func (s *Service) accept(ctx context.Context, r *Registration, by events.Actor) (storage.ClientMetadata, error) {
 	r.setDefaults()
 	known, err := s.store.Resources(ctx)
 	if err != nil {
@@ -45,6 +47,9 @@ func (s *Service) accept(ctx context.Context, r *Registration) (storage.ClientMe
 	}
 	f.text("owner", r.Owner)
 	f.grants(r)
+	if r.Legacy && by != events.ActorOperator {
+		f.add("legacy", "is for an operator to say")
+	}
 	f.keys(r)
 	f.redirects("redirect_uris", r.RedirectURIs, r.ApplicationType)
 	f.redirects("post_logout_redirect_uris", r.PostLogoutRedirectURIs, r.ApplicationType)
@@ -54,6 +59,7 @@ func (s *Service) accept(ctx context.Context, r *Registration) (storage.ClientMe
 	if age := r.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSeconds) {
 		f.add("default_max_age", "must be between 0 and %d seconds", maxSeconds)
 	}
+	f.someOf("default_acr_values", r.DefaultACRValues, policy.ACRValues()...)
 	if err := fault.Join(f...); err != nil {
 		return storage.ClientMetadata{}, err
 	}
@@ -118,21 +124,51 @@ func (f *faults) someOf(field string, values []string, allowed ...string) {
 func (f *faults) grants(r *Registration) {
 	f.oneOf("token_endpoint_auth_method", r.TokenEndpointAuthMethod, methodBasic, methodPost, methodPrivateKeyJWT, methodNone)
 	f.oneOf("application_type", r.ApplicationType, typeWeb, typeNative)
-	f.someOf("grant_types", r.GrantTypes, grantCode, grantRefresh, grantClientCredentials)
-	f.someOf("response_types", r.ResponseTypes, "code")
-	f.someOf("response_modes", r.ResponseModes, modeQuery, modeFormPost)
+	f.someOf("grant_types", r.GrantTypes, grantCode, grantRefresh, grantClientCredentials, grantImplicit)
+	f.someOf("response_types", r.ResponseTypes, "code", "id_token", "code id_token")
+	f.someOf("response_modes", r.ResponseModes, modeQuery, modeFragment, modeFormPost)
 	has := func(grant string) bool { return slices.Contains(r.GrantTypes, grant) }
-	if has(grantCode) && len(r.RedirectURIs) == 0 {
-		f.add("redirect_uris", "must have at least one entry for the grant %s", grantCode)
+	if (has(grantCode) || has(grantImplicit)) && len(r.RedirectURIs) == 0 {
+		f.add("redirect_uris", "must have at least one entry for the grants %s and %s", grantCode, grantImplicit)
 	}
-	if !has(grantCode) && len(r.ResponseTypes) > 0 {
-		f.add("response_types", "must be empty without the grant %s", grantCode)
-	}
+	f.correspondence(r, has)
 	if has(grantRefresh) && !has(grantCode) {
 		f.add("grant_types", "%s comes of %s only: register both", grantRefresh, grantCode)
 	}
 	if has(grantClientCredentials) && r.TokenEndpointAuthMethod == methodNone {
 		f.add("grant_types", "%s needs a client that can prove who it is, not token_endpoint_auth_method none", grantClientCredentials)
+	}
+}
+
+// correspondence checks that grant types and response types fit each other, as in
+// the table of OpenID Connect Registration section 2, and that only a client that
+// an operator marked legacy has those with an ID token in them.
+func (f *faults) correspondence(r *Registration, has func(string) bool) {
+	issues := func(word string) bool {
+		return slices.ContainsFunc(r.ResponseTypes, func(t string) bool { return slices.Contains(strings.Split(t, " "), word) })
+	}
+	const forOld = "%s is for old clients, which an operator marks with legacy: use code"
+	switch {
+	case r.Legacy:
+		if has(grantImplicit) && !issues("id_token") {
+			f.add("grant_types", "%s is for the response types id_token and code id_token, and no other", grantImplicit)
+		}
+		if issues("id_token") && !has(grantImplicit) {
+			f.add("response_types", "id_token needs the grant %s", grantImplicit)
+		}
+	default:
+		if has(grantImplicit) {
+			f.add("grant_types", forOld, grantImplicit)
+		}
+		if issues("id_token") {
+			f.add("response_types", forOld, "id_token")
+		}
+		if slices.Contains(r.ResponseModes, modeFragment) {
+			f.add("response_modes", forOld, modeFragment)
+		}
+	}
+	if issues("code") && !has(grantCode) {
+		f.add("response_types", "code needs the grant %s", grantCode)
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	ConsentGiven    Kind = "consent.given"
 	GrantMade       Kind = "grant.made"
 	CodeSpent       Kind = "code.spent"
+	IDTokenGiven    Kind = "id_token.given" // alone, at the authorization endpoint: no grant comes of it
 	GrantRevoked    Kind = "grant.revoked"
 	TokenRevoked    Kind = "token.revoked"
 	ClientCreated   Kind = "client.created"

@@ -140,7 +140,7 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 			return fmt.Errorf("device: %w", err)
 		}
 	}
-	best, _ := policy.Best(policy.Assess(p.standing.Evidence, now.Time), a.Request.ACRValues)
+	best := policy.Best(policy.Assess(p.standing.Evidence, now.Time), a.Request.acr())
 	err := s.events.Record(ctx, events.Event{
 		Kind: events.SignInSucceeded, Actor: events.ActorPerson, Person: p.session.PersonID, Client: a.Request.ClientID,
 		Data: signedInData{p.session.ID, best.ACR, best.AMR, p.assessed.Decision.ID, p.assessed.Decision.Outcome},
@@ -220,7 +220,7 @@ func (s *Service) Consent(ctx context.Context, a Answer, shown storage.ID, allow
 	}
 	progress.Consent = ConsentAllow
 	return s.advance(ctx, a, progress, func(ctx context.Context) error {
-		return s.grants.Give(ctx, a.SignIn.Person.ID, a.Request.ClientID, &a.SignIn.Consent, a.Request.Scopes, a.Request.Resources)
+		return s.grants.Give(ctx, a.SignIn.Person.ID, a.Request.ClientID, &a.SignIn.Consent, a.Request.asked())
 	})
 }
 

@@ -93,9 +93,9 @@ var table = []row{
 		func(v *view) bool { return v.Person == "" }, Next{Step: StepPassword}, LoginRequired},
 	{"prompt=select_account", "OIDC Core section 3.1.2.1",
 		func(v *view) bool { return v.prompts("select_account") && !v.Progress.Chosen }, Next{Step: StepAccount}, AccountSelectionRequired},
-	{"the wrong person signed in or was chosen here", "OIDC Core section 3.1.2.1, id_token_hint",
+	{"the wrong person signed in or was chosen here", "OIDC Core sections 3.1.2.1, id_token_hint, and 3.1.2.2, sub",
 		func(v *view) bool { return v.isSomebodyElse() && v.Progress.Chosen }, refuse(LoginRequired), ""},
-	{"somebody else is signed in", "OIDC Core section 3.1.2.1, id_token_hint",
+	{"somebody else is signed in", "OIDC Core sections 3.1.2.1, id_token_hint, and 3.1.2.2, sub",
 		(*view).isSomebodyElse, Next{Step: StepPassword}, LoginRequired},
 
 	{"the rules deny", "the set of rules, policy/rules",
@@ -109,9 +109,9 @@ var table = []row{
 		func(v *view) bool { return v.Request.MaxAge != nil && !v.isFresh(*v.Request.MaxAge) }, again(StepPassword), LoginRequired},
 
 	{"no acr asked for can be reached", "Core Error Code unmet_authentication_requirements 1.0",
-		func(v *view) bool { return !v.acrMet && v.wayToAny(v.Request.ACRValues) == "" }, refuse(UnmetRequirements), ""},
+		func(v *view) bool { return v.acrUnmet != nil && v.wayToAny(v.acrUnmet) == "" }, refuse(UnmetRequirements), ""},
 	{"an acr asked for is not reached yet", "OIDC Core section 3.1.2.1, RFC 9470 section 5",
-		func(v *view) bool { return !v.acrMet }, Next{Reauth: true}, InteractionRequired},
+		func(v *view) bool { return v.acrUnmet != nil }, Next{Reauth: true}, InteractionRequired},
 	{"the rules require what cannot be reached", "the set of rules, policy/rules",
 		func(v *view) bool { return !v.decisionMet && v.wayTo(v.Decision.ACR, v.Decision.Methods) == "" }, refuse(UnmetRequirements), InteractionRequired},
 	{"the rules require more", "the set of rules, policy/rules",
@@ -150,20 +150,25 @@ func Decide(in Input) Next {
 type view struct {
 	Input
 	best        policy.Assurance // for the acr asked
-	acrMet      bool
+	acrUnmet    []string         // alternatives of which one must still be reached; nil when there is nothing to reach
 	decisionMet bool
 }
 
 func newView(in Input) *view {
 	v := &view{Input: in}
-	v.best, v.acrMet = policy.Best(policy.Assess(in.Evidence, in.Now), in.Request.ACRValues)
+	held := policy.Assess(in.Evidence, in.Now)
+	v.best, v.acrUnmet = policy.Best(held, in.Request.acr()), in.Request.acr().Unmet(held)
 	v.decisionMet = in.Decision.MetBy(in.Evidence, in.Now)
 	return v
 }
 
 func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Prompt, value) }
 
-func (v *view) isSomebodyElse() bool { return v.Request.Person != "" && v.Request.Person != v.Person }
+// isSomebodyElse reports whether the client named another person, by a hint or by
+// the claim sub with a value.
+func (v *view) isSomebodyElse() bool {
+	return v.Request.Person != "" && v.Request.Person != v.Person || len(v.Request.Among) > 0 && !slices.Contains(v.Request.Among, v.Person)
+}
 
 // isHere reports whether a proof was given in this interaction, or since it began.
 func (v *view) isHere(e policy.Evidence) bool {
@@ -210,8 +215,8 @@ func (v *view) wayToAny(acrs []string) Step {
 
 // wayForward is the step of a row that asks for more proof.
 func (v *view) wayForward() Step {
-	if !v.acrMet {
-		return v.wayToAny(v.Request.ACRValues)
+	if v.acrUnmet != nil {
+		return v.wayToAny(v.acrUnmet)
 	}
 	return v.wayTo(v.Decision.ACR, v.Decision.Methods)
 }
@@ -228,7 +233,7 @@ func (v *view) wantsConsent() bool {
 	case v.Client.FirstParty:
 		return false
 	}
-	return !grants.Covers(&v.Consent, v.Request.Scopes, v.Request.Resources)
+	return !grants.Covers(&v.Consent, v.Request.asked())
 }
 
 func (v *view) isRecognised() bool {

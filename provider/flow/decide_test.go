@@ -61,11 +61,23 @@ func acr(values ...string) func(*Input)         { return func(in *Input) { in.Re
 func evidence(e []policy.Evidence) func(*Input) { return func(in *Input) { in.Evidence = e } }
 func decided(d policy.Decision) func(*Input)    { return func(in *Input) { in.Decision = d } }
 func progress(p Progress) func(*Input)          { return func(in *Input) { in.Progress = p } }
-func hinted(p storage.ID) func(*Input)          { return func(in *Input) { in.Request.Person = p } }
-func firstParty(in *Input)                      { in.Client.FirstParty = true }
-func public(in *Input)                          { in.Client.TokenEndpointAuthMethod = "none" }
-func redirect(uri string) func(*Input)          { return func(in *Input) { in.Request.RedirectURI = uri } }
-func neverAgreed(in *Input)                     { in.Consent = storage.Consent{} }
+func essential(values ...string) func(*Input) {
+	return func(in *Input) { in.Request.ACREssential = values }
+}
+func among(ps ...storage.ID) func(*Input) { return func(in *Input) { in.Request.Among = ps } }
+func wants(claims ...string) func(*Input) {
+	return func(in *Input) {
+		in.Request.Claims.Userinfo = map[string][]any{}
+		for _, c := range claims {
+			in.Request.Claims.Userinfo[c] = nil
+		}
+	}
+}
+func hinted(p storage.ID) func(*Input) { return func(in *Input) { in.Request.Person = p } }
+func firstParty(in *Input)             { in.Client.FirstParty = true }
+func public(in *Input)                 { in.Client.TokenEndpointAuthMethod = "none" }
+func redirect(uri string) func(*Input) { return func(in *Input) { in.Request.RedirectURI = uri } }
+func neverAgreed(in *Input)            { in.Consent = storage.Consent{} }
 func nobody(in *Input) {
 	in.Person, in.Evidence, in.Decision, in.Consent = "", nil, policy.Decision{}, storage.Consent{}
 }
@@ -113,6 +125,11 @@ func TestNext(t *testing.T) {
 		{"hinted person is not", plain(hinted(bob)), password, LoginRequired},
 		{"hinted person is not, and somebody else signed in here", plain(hinted(bob), progress(Progress{Chosen: true, Session: "s"})), LoginRequired, LoginRequired},
 
+		{"the person of sub is signed in", plain(among(bob, ada)), done, done},
+		{"the person of sub is not", plain(among(bob)), password, LoginRequired},
+		{"the person of sub is, and the hint names another", plain(among(ada), hinted(bob)), password, LoginRequired},
+		{"the person of sub is not, and somebody else signed in here", plain(among(bob), progress(Progress{Chosen: true, Session: "s"})), LoginRequired, LoginRequired},
+
 		{"every proof lapsed", plain(evidence(proven(91 * 24 * time.Hour))), again, LoginRequired},
 		{"a session without proof", plain(evidence(nil)), again, LoginRequired},
 
@@ -143,6 +160,12 @@ func TestNext(t *testing.T) {
 		{"acr within reach", plain(acr("aal2"), otp), "totp again", InteractionRequired},
 		{"acr out of reach, but nobody is signed in", plain(nobody, acr("aal2")), password, LoginRequired},
 
+		{"essential acr held", plain(essential("aal1")), done, done},
+		{"essential acr unknown", plain(essential("urn:example:gold")), UnmetRequirements, UnmetRequirements},
+		{"essential acr out of reach", plain(essential("phr", "aal3")), UnmetRequirements, UnmetRequirements},
+		{"essential acr within reach", plain(essential("urn:example:gold", "aal2"), otp), "totp again", InteractionRequired},
+		{"essential acr held, another out of reach", plain(essential("aal1"), acr("aal2")), UnmetRequirements, UnmetRequirements},
+
 		{"the rules require what is held", plain(decided(require("aal1"))), done, done},
 		{"the rules require what nobody can reach", plain(decided(require("aal2"))), UnmetRequirements, InteractionRequired},
 		{"the rules require what can be reached", plain(decided(require("aal2")), otp), "totp again", InteractionRequired},
@@ -153,6 +176,10 @@ func TestNext(t *testing.T) {
 		{"never agreed, no scope", plain(neverAgreed, func(in *Input) { in.Request.Scopes, in.Request.Resources = nil, nil }), consent, ConsentRequired},
 		{"a wider scope", plain(func(in *Input) { in.Request.Scopes = []string{"openid", "phone"} }), consent, ConsentRequired},
 		{"another resource", plain(func(in *Input) { in.Request.Resources = []string{"https://other.example"} }), consent, ConsentRequired},
+		{"another claim", plain(wants("phone_number")), consent, ConsentRequired},
+		{"a claim of a scope that was agreed to", plain(wants("email", "name")), done, done},
+		{"a claim that was agreed to", plain(wants("phone_number"), func(in *Input) { in.Consent.Claims = []string{"phone_number"} }), done, done},
+		{"another claim, first party", plain(wants("phone_number"), firstParty), done, done},
 		{"agreed in this interaction", plain(neverAgreed, progress(Progress{Consent: ConsentAllow})), done, done},
 		{"prompt=consent", plain(prompt("consent")), consent, ConsentRequired},
 		{"prompt=consent, first party", plain(prompt("consent"), firstParty), consent, ConsentRequired},

@@ -278,7 +278,7 @@ func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw) (ri
 		return risk.Attempt{}, fmt.Errorf("flow: history: %w", err)
 	}
 	return risk.Attempt{
-		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.ACRValues,
+		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
 		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent, History: h,
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -14,24 +15,38 @@ import (
 // Request is what is asked. It never changes. Its checks are oidc's: an unproven
 // redirect never comes as far as this.
 type Request struct {
-	ClientID     string     `json:"client_id,omitempty"`
-	RedirectURI  string     `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
-	RedirectSent bool       `json:"redirect_sent,omitempty"` // the client sent it itself
-	ResponseType string     `json:"response_type,omitempty"`
-	ResponseMode string     `json:"response_mode,omitempty"`
-	State        string     `json:"state,omitempty"`
-	StateSent    bool       `json:"state_sent,omitempty"` // an empty state that was sent is returned
-	Scopes       []string   `json:"scopes,omitempty"`
-	Resources    []string   `json:"resources,omitempty"`
-	Nonce        string     `json:"nonce,omitempty"`
-	Challenge    string     `json:"challenge,omitempty"`
-	Prompt       []string   `json:"prompt,omitempty"`
-	MaxAge       *int64     `json:"max_age,omitempty"` // seconds; the client's default when it sent none
-	ACRValues    []string   `json:"acr_values,omitempty"`
-	Person       storage.ID `json:"person,omitempty"` // whom id_token_hint names
-	LoginHint    string     `json:"login_hint,omitempty"`
-	UILocales    string     `json:"ui_locales,omitempty"`
-	Silent       bool       `json:"silent,omitempty"` // nothing may be asked (prompt=none)
+	ClientID     string              `json:"client_id,omitempty"`
+	RedirectURI  string              `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
+	RedirectSent bool                `json:"redirect_sent,omitempty"` // the client sent it itself
+	ResponseType string              `json:"response_type,omitempty"`
+	ResponseMode string              `json:"response_mode,omitempty"`
+	State        string              `json:"state,omitempty"`
+	StateSent    bool                `json:"state_sent,omitempty"` // an empty state that was sent is returned
+	Scopes       []string            `json:"scopes,omitempty"`
+	Resources    []string            `json:"resources,omitempty"`
+	Nonce        string              `json:"nonce,omitempty"`
+	Challenge    string              `json:"challenge,omitempty"`
+	Prompt       []string            `json:"prompt,omitempty"`
+	MaxAge       *int64              `json:"max_age,omitempty"`       // seconds; the client's default when it sent none
+	ACRValues    []string            `json:"acr_values,omitempty"`    // the client's default when it sent none
+	ACREssential []string            `json:"acr_essential,omitempty"` // of the claim acr; see policy.ACRAsked
+	ACRPreferred []string            `json:"acr_preferred,omitempty"`
+	Claims       storage.ClaimsAsked `json:"claims,omitzero"`  // about the person
+	Person       storage.ID          `json:"person,omitempty"` // whom id_token_hint names
+	Among        []storage.ID        `json:"among,omitempty"`  // one of whom the claim sub asks for
+	LoginHint    string              `json:"login_hint,omitempty"`
+	UILocales    string              `json:"ui_locales,omitempty"`
+	Silent       bool                `json:"silent,omitempty"` // nothing may be asked (prompt=none)
+}
+
+// asked is what the person has to agree to.
+func (r *Request) asked() grants.Asked {
+	return grants.Asked{Scopes: r.Scopes, Resources: r.Resources, Claims: r.Claims.Names()}
+}
+
+// acr is which acr is asked for.
+func (r *Request) acr() policy.ACRAsked {
+	return policy.ACRAsked{Values: r.ACRValues, Essential: r.ACREssential, Preferred: r.ACRPreferred}
 }
 
 // Progress is what was done about it.

@@ -35,10 +35,24 @@ func New(store *storage.Store, ev *events.Service, refreshKey [32]byte, now func
 	return &Service{store: store, events: ev, refreshKey: refreshKey, now: now}
 }
 
-// Covers reports whether a consent, nil or zero for none, has all of these
-// scopes and resources: if so, nobody needs to be asked again.
-func Covers(c *storage.Consent, scopes, resources []string) bool {
-	return c != nil && !c.CreatedAt.IsZero() && hasAll(c.Scopes, scopes) && hasAll(c.Resources, resources)
+// Asked is what a client wants and a person agrees to. A claim that one of the
+// scopes stands for needs no name of its own (OIDC Core section 5.4).
+type Asked struct {
+	Scopes    []string `json:"scopes"`
+	Resources []string `json:"resources"`
+	Claims    []string `json:"claims,omitempty"` // names (OIDC Core section 5.5)
+}
+
+// Beyond returns the claims that none of the scopes stands for.
+func Beyond(claims, scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return slices.Contains(scopes, clients.ScopeOf(c)) })
+}
+
+// Covers reports whether a consent, nil or zero for none, has all that is
+// asked: if so, nobody needs to be asked again.
+func Covers(c *storage.Consent, a Asked) bool {
+	return c != nil && !c.CreatedAt.IsZero() && hasAll(c.Scopes, a.Scopes) && hasAll(c.Resources, a.Resources) &&
+		hasAll(c.Claims, Beyond(Beyond(a.Claims, a.Scopes), c.Scopes))
 }
 
 func hasAll(have storage.Strings, wanted []string) bool {
@@ -46,25 +60,23 @@ func hasAll(have storage.Strings, wanted []string) bool {
 }
 
 // Give writes, in the unit in ctx and with its event, that a person agreed to
-// these scopes and resources for a client, beside what they had agreed to
-// before: had, nil or zero for nothing.
-func (s *Service) Give(ctx context.Context, person storage.ID, client string, had *storage.Consent, scopes, resources []string) error {
+// what a client asked, beside what they had agreed to before: had, nil or zero
+// for nothing.
+func (s *Service) Give(ctx context.Context, person storage.ID, client string, had *storage.Consent, a Asked) error {
+	if had == nil {
+		had = &storage.Consent{}
+	}
 	now := storage.At(s.now())
 	consent := storage.Consent{
-		PersonID: person, ClientID: client, Scopes: union(nil, scopes), Resources: union(nil, resources), CreatedAt: now, UpdatedAt: now,
-	}
-	if had != nil {
-		consent.Scopes, consent.Resources = union(had.Scopes, scopes), union(had.Resources, resources)
+		PersonID: person, ClientID: client, Scopes: union(had.Scopes, a.Scopes), Resources: union(had.Resources, a.Resources),
+		Claims: union(had.Claims, Beyond(a.Claims, a.Scopes)), CreatedAt: now, UpdatedAt: now,
 	}
 	if err := s.store.SetConsent(ctx, &consent); err != nil {
 		return fmt.Errorf("consent for %s: %w", client, err)
 	}
 	return s.events.Record(ctx, events.Event{
 		Kind: events.ConsentGiven, Actor: events.ActorPerson, Person: person, Client: client,
-		Data: struct {
-			Scopes    []string `json:"scopes"`
-			Resources []string `json:"resources"`
-		}{union(nil, scopes), union(nil, resources)},
+		Data: Asked{union(nil, a.Scopes), union(nil, a.Resources), union(nil, Beyond(a.Claims, a.Scopes))},
 	})
 }
 

@@ -63,9 +63,46 @@ func TestCovers(t *testing.T) {
 		{"no consent, and nothing wanted", nil, nil, nil, false},
 		{"none was found", &storage.Consent{}, nil, nil, false},
 	} {
-		if got := Covers(tc.consent, tc.scopes, tc.resources); got != tc.want {
+		if got := Covers(tc.consent, Asked{Scopes: tc.scopes, Resources: tc.resources}); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.what, got, tc.want)
 		}
+	}
+}
+
+// TestConsentCoversClaims: a claim is agreed to by its name, or by the scope that
+// stands for it (OIDC Core sections 5.4 and 5.5).
+func TestConsentCoversClaims(t *testing.T) {
+	given := &storage.Consent{Scopes: storage.Strings{"openid", "email"}, Claims: storage.Strings{"birthdate"}, CreatedAt: storage.At(noon)}
+	for _, tc := range []struct {
+		asked Asked
+		want  bool
+	}{
+		{Asked{Claims: []string{"birthdate"}}, true},
+		{Asked{Claims: []string{"email", "email_verified"}}, true}, // of a scope that was agreed to
+		{Asked{Claims: []string{"name"}}, false},
+		{Asked{Claims: []string{"birthdate", "address"}}, false},
+		{Asked{Scopes: []string{"profile"}, Claims: []string{"name"}}, false}, // the scope itself was not
+		{Asked{Scopes: []string{"openid"}}, true},
+	} {
+		if got := Covers(given, tc.asked); got != tc.want {
+			t.Errorf("%+v: %v, want %v", tc.asked, got, tc.want)
+		}
+	}
+	s, store := start(t)
+	ada := person(t, store)
+	for _, a := range []Asked{
+		{Scopes: []string{"openid", "email"}, Claims: []string{"email", "birthdate"}}, {Scopes: []string{"openid"}, Claims: []string{"name"}},
+	} {
+		had, err := store.ConsentOf(t.Context(), ada, "shop")
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if err := s.Give(t.Context(), ada, "shop", had, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := store.ConsentOf(t.Context(), ada, "shop"); err != nil || !slices.Equal(got.Claims, storage.Strings{"birthdate", "name"}) {
+		t.Errorf("%+v, %v: want birthdate and name, as email came with its scope", got, err)
 	}
 }
 
@@ -75,7 +112,7 @@ func TestConsentGrows(t *testing.T) {
 	give := func(had *storage.Consent, scopes, resources []string) *storage.Consent {
 		t.Helper()
 		unit := storage.WithUnit(t.Context())
-		if err := s.Give(unit, ada, "shop", had, scopes, resources); err != nil {
+		if err := s.Give(unit, ada, "shop", had, Asked{Scopes: scopes, Resources: resources}); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := store.ConsentOf(t.Context(), ada, "shop"); had == nil && !errors.Is(err, storage.ErrNotFound) {
@@ -91,11 +128,11 @@ func TestConsentGrows(t *testing.T) {
 		return c
 	}
 	first := give(nil, []string{"openid", "email", "openid"}, nil)
-	if !slices.Equal(first.Scopes, storage.Strings{"email", "openid"}) || len(first.Resources) != 0 || !Covers(first, []string{"openid"}, nil) {
+	if !slices.Equal(first.Scopes, storage.Strings{"email", "openid"}) || len(first.Resources) != 0 || !Covers(first, Asked{Scopes: []string{"openid"}}) {
 		t.Errorf("the first: %+v", first)
 	}
 	second := give(first, []string{"cars:read", "openid"}, []string{"https://api.example"})
-	if !Covers(second, []string{"openid", "email", "cars:read"}, []string{"https://api.example"}) || len(second.Scopes) != 3 {
+	if !Covers(second, Asked{Scopes: []string{"openid", "email", "cars:read"}, Resources: []string{"https://api.example"}}) || len(second.Scopes) != 3 {
 		t.Errorf("the second: %+v", second)
 	}
 	rows, err := store.Events(t.Context(), 5)

@@ -91,17 +91,18 @@ func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 }
 
-// issue makes the grant and spends the interaction in one unit, then sends the code.
+// issue makes the grant and spends the interaction in one unit, then sends what
+// the response type asked for.
 func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	if err := h.spend(ctx, a); err != nil {
 		return err
 	}
 	s := a.SignIn
-	code, err := h.Engine.Authorize(ctx, &engine.Authorization{
-		Client: a.Client, Person: s.Person.ID, Session: s.Session.ID, Decision: storage.ID(a.Decision.ID),
+	out, err := h.Engine.Authorize(ctx, &engine.Authorization{
+		Client: a.Client, ResponseType: a.Request.ResponseType, About: s, Decision: storage.ID(a.Decision.ID),
 		Sub: s.Person.Sub, Sid: h.sid(s.Session.ID, a.Client.ID),
 		RedirectURI: a.Request.RedirectURI, RedirectSent: a.Request.RedirectSent,
-		Scopes: a.Request.Scopes, Resources: a.Request.Resources,
+		Scopes: a.Request.Scopes, Resources: a.Request.Resources, Claims: a.Request.Claims,
 		Nonce: a.Request.Nonce, Challenge: a.Request.Challenge,
 		ACR: a.Assurance.ACR, AMR: a.Assurance.AMR, AuthTime: a.Assurance.AuthTime,
 	})
@@ -114,7 +115,14 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err := h.Store.Flush(ctx); err != nil {
 		return err
 	}
-	return h.respond(w, r, a.Request, answer{{"code", code}})
+	var to answer
+	if out.Code != "" {
+		to = append(to, [2]string{"code", out.Code})
+	}
+	if out.IDToken != "" {
+		to = append(to, [2]string{"id_token", out.IDToken})
+	}
+	return h.respond(w, r, a.Request, to)
 }
 
 // spend marks the interaction answered, if there is one: of two tabs that end it

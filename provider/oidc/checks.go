@@ -43,6 +43,9 @@ var checksAfterRedirect = []check{
 	checkUnsupported,
 	checkResponseType,
 	checkScope,
+	checkIDToken,
+	checkClaims,
+	checkACR,
 	checkPKCE,
 	checkResource,
 	checkPrompt,
@@ -51,7 +54,7 @@ var checksAfterRedirect = []check{
 	copyHarmless,
 }
 
-// checkClient: the client is registered and may use the code grant.
+// checkClient: the client is registered.
 func checkClient(ctx context.Context, a *asked) error {
 	id := a.params.Get("client_id")
 	if id == "" {
@@ -89,22 +92,34 @@ func checkRedirectURI(_ context.Context, a *asked) error {
 	// What every answer needs from here on, a refusal by the next check too.
 	a.State, a.StateSent = a.params.Get("state"), a.params.Has("state")
 	a.Silent = slices.Contains(words(a.params.Get("prompt")), "none")
+	a.ResponseType = clients.ResponseType(a.params.Get("response_type"))
+	a.ResponseMode = defaultMode(a.ResponseType)
 	return nil
 }
 
-// checkResponseMode: query, or form_post for a client that registered it.
+// defaultMode is the response mode of a response type, also of one that is not
+// served: where the client looks for the answer (OAuth 2.0 Multiple Response Type
+// Encoding Practices section 5).
+func defaultMode(responseType string) string {
+	if of := words(responseType); slices.Contains(of, "id_token") || slices.Contains(of, "token") {
+		return modeFragment
+	}
+	return modeQuery
+}
+
+// checkResponseMode: that of the response type, or one that the client
+// registered. An ID token is never put into a query, which ends in logs (OAuth 2.0
+// Multiple Response Type Encoding Practices section 3.0).
 func checkResponseMode(_ context.Context, a *asked) error {
 	mode := a.params.Get("response_mode")
-	if mode == "" || mode == modeQuery {
-		a.ResponseMode = modeQuery
+	switch {
+	case mode == "", mode == a.ResponseMode:
 		return nil
+	case mode == modeQuery, !slices.Contains(a.client.Metadata.V.ResponseModes, mode):
+		return engine.Refusef("invalid_request", "The response_mode %s is not registered for this client, or not for this response_type.", printable(mode))
 	}
-	if mode == modeFormPost && slices.Contains(a.client.Metadata.V.ResponseModes, modeFormPost) {
-		a.ResponseMode = modeFormPost
-		return nil
-	}
-	a.ResponseMode = modeQuery
-	return engine.Refusef("invalid_request", "The response_mode %s is not registered for this client.", printable(mode))
+	a.ResponseMode = mode
+	return nil
 }
 
 // checkUnsupported: parameters that change what is asked must not be ignored
@@ -118,32 +133,50 @@ func checkUnsupported(_ context.Context, a *asked) error {
 	return nil
 }
 
-// checkResponseType: code, and nothing else.
+// checkResponseType: one that is served and that the client registered, with its
+// words in any order. No access token is ever given here (RFC 9700 section 2.1.2).
 func checkResponseType(_ context.Context, a *asked) error {
-	a.ResponseType = a.params.Get("response_type")
 	switch {
 	case a.ResponseType == "":
 		return engine.Refuse("invalid_request", "The parameter response_type is missing.")
-	case a.ResponseType != "code", !slices.Contains(a.client.Metadata.V.ResponseTypes, "code"):
+	case !slices.Contains(engine.ResponseTypes(), a.ResponseType), !slices.Contains(a.client.Metadata.V.ResponseTypes, a.ResponseType):
 		return diagnosed(engine.Refusef("unsupported_response_type", "The response_type %s is not available to this client.", printable(a.ResponseType)),
 			responseTypeMismatch(a.client, a.ResponseType))
-	case !slices.Contains(a.client.Metadata.V.GrantTypes, engine.GrantCode):
+	case a.code() && !slices.Contains(a.client.Metadata.V.GrantTypes, engine.GrantCode):
 		return diagnosed(engine.Refuse("unauthorized_client", "The client is not registered for the authorization_code grant."),
 			grantTypeMismatch(a.client, engine.GrantCode))
 	}
 	return nil
 }
 
+// code reports whether a code is asked for; idToken, whether an ID token is, here.
+func (a *asked) code() bool    { return slices.Contains(words(a.ResponseType), engine.ResponseCode) }
+func (a *asked) idToken() bool { return slices.Contains(words(a.ResponseType), engine.ResponseIDToken) }
+
+// checkIDToken: what is answered with an ID token here is an OpenID request, and
+// its nonce ties the ID token to it (OIDC Core sections 3.2.2.1 and 3.3.2.1).
+func checkIDToken(_ context.Context, a *asked) error {
+	switch {
+	case !a.idToken():
+		return nil
+	case !slices.Contains(a.Scopes, clients.ScopeOpenID):
+		return engine.Refuse("invalid_request", "An ID token needs the scope openid.")
+	case a.params.Get("nonce") == "":
+		return engine.Refuse("invalid_request", "The parameter nonce is missing: an ID token from the authorization endpoint needs it.")
+	}
+	return nil
+}
+
 // checkScope: every scope is registered for the client (RFC 6749 section 3.3).
-// offline_access without a refresh grant means nothing and is left out (OIDC
-// Core section 11).
+// offline_access without a refresh grant, or without a code, means nothing and is
+// left out (OIDC Core section 11).
 func checkScope(_ context.Context, a *asked) error {
 	registered := words(a.client.Metadata.V.Scope)
 	for _, s := range words(a.params.Get("scope")) {
 		if !slices.Contains(registered, s) {
 			return diagnosed(engine.Refusef("invalid_scope", "The scope %s is not registered for this client.", printable(s)), scopeMismatch(a.client, s))
 		}
-		if s == clients.ScopeOffline && !slices.Contains(a.client.Metadata.V.GrantTypes, engine.GrantRefresh) {
+		if s == clients.ScopeOffline && !(a.code() && slices.Contains(a.client.Metadata.V.GrantTypes, engine.GrantRefresh)) {
 			continue
 		}
 		a.Scopes = append(a.Scopes, s)
@@ -155,6 +188,9 @@ func checkScope(_ context.Context, a *asked) error {
 // otherwise; a challenge that was sent is enforced for everyone (RFC 7636, RFC
 // 9700 section 2.1.1).
 func checkPKCE(_ context.Context, a *asked) error {
+	if !a.code() { // nothing to prove
+		return nil
+	}
 	challenge, method := a.params.Get("code_challenge"), a.params.Get("code_challenge_method")
 	if challenge == "" && method == "" {
 		if a.client.Metadata.V.RequirePKCE {
@@ -246,7 +282,6 @@ func checkHint(ctx context.Context, a *asked) error {
 // these checks (display, claims_locales, unknown parameters) is ignored.
 func copyHarmless(_ context.Context, a *asked) error {
 	a.Nonce = a.params.Get("nonce")
-	a.ACRValues = words(a.params.Get("acr_values"))
 	a.LoginHint = a.params.Get("login_hint")
 	a.UILocales = a.params.Get("ui_locales")
 	return nil

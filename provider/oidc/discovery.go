@@ -53,9 +53,9 @@ type metadata struct {
 
 // describe writes the metadata once: it depends on nothing that changes.
 func (h *Handler) describe() error {
-	claims := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"}
+	claims := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"}
 	for _, scope := range []string{clients.ScopeProfile, clients.ScopeEmail, clients.ScopeAddress, clients.ScopePhone} {
-		claims = append(claims, claimsOf[scope]...)
+		claims = append(claims, clients.ClaimsOf(scope)...)
 	}
 	mounted := map[string]bool{}
 	for _, r := range h.Routes() {
@@ -77,9 +77,9 @@ func (h *Handler) describe() error {
 		EndSessionEndpoint:       endpoint(web.PathEndSession),
 		JWKSURI:                  endpoint(web.PathJWKS),
 		ScopesSupported:          clients.OIDCScopes(),
-		ResponseTypesSupported:   []string{"code"},
-		ResponseModesSupported:   []string{modeQuery, modeFormPost},
-		GrantTypesSupported:      engine.GrantTypes(),
+		ResponseTypesSupported:   engine.ResponseTypes(),
+		ResponseModesSupported:   []string{modeQuery, modeFragment, modeFormPost},
+		GrantTypesSupported:      append(engine.GrantTypes(), engine.GrantImplicit),
 		ACRValuesSupported:       []string{"aal1"},
 		SubjectTypesSupported:    []string{"public"},
 		IDTokenSigningAlgs:       h.Keys.Algorithms(),
@@ -94,6 +94,7 @@ func (h *Handler) describe() error {
 		ClaimTypesSupported:      []string{"normal"},
 		ClaimsSupported:          claims,
 		UILocalesSupported:       h.Pages.Languages(),
+		ClaimsParameterSupported: true,
 		ResponseIssSupported:     true,
 	}, "", "  ")
 	h.metadata = body

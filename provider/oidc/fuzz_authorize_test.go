@@ -17,7 +17,10 @@ import (
 // (RFC 9700 section 4.11).
 func FuzzAuthorizeLeadsNowhereElse(f *testing.F) {
 	p := providertest.Start(f)
-	rp := p.Client("web", providertest.FirstParty, func(r *clients.Registration) { r.ResponseModes = []string{"query", "form_post"} })
+	rp := p.Client("web", providertest.FirstParty, func(r *clients.Registration) {
+		r.ResponseModes, r.Legacy = []string{"query", "form_post"}, true
+		r.GrantTypes, r.ResponseTypes = append(r.GrantTypes, "implicit"), []string{"code", "id_token", "code id_token"}
+	})
 	browser := p.Browser().SignIn("ada")
 	browser.Authorize(rp, "openid")
 	whole, err := url.Parse(rp.AuthorizationURL("openid", providertest.With("state", "s"), providertest.With("nonce", "n")))
@@ -31,6 +34,9 @@ func FuzzAuthorizeLeadsNowhereElse(f *testing.F) {
 		whole.RawQuery + "&redirect_uri=" + evil, strings.Replace(whole.RawQuery, "web.example", "evil.example", 1), whole.RawQuery + "&resource=x&resource=" + evil,
 		"", "i=x", "i=0198c0de-0000-7000-8000-000000000000", "client_id=web", "client_id=web&redirect_uri=" + evil, "client_id=web&redirect_uri=" + evil + "&prompt=none&state=%00",
 		"client_id=web&redirect_uri=https%3A%2F%2Fweb.example%2Fcallback&response_type=token&scope=%22", "client_id=web&scope=email&response_type=code", "%zz", "a;b", "client_id=%ff",
+		whole.RawQuery + "&claims=" + url.QueryEscape(`{"userinfo":{"email":{"essential":true}},"id_token":{"acr":{"values":["aal1","x"]},"sub":{"value":"p_x"}}}`),
+		whole.RawQuery + "&claims=" + url.QueryEscape(`{"id_token":{"name":{"value":"\u0000"}}}`), whole.RawQuery + "&claims=%7B", whole.RawQuery + "&claims=" + url.QueryEscape(`{"id_token":{"acr":{"essential":true,"value":1e999}}}`),
+		strings.Replace(whole.RawQuery, "response_type=code", "response_type=code+id_token", 1),
 		"client_id=web&redirect_uri=https%3A%2F%2Fweb.example%2Fcallback%23f", "client_id=web&redirect_uri=//evil.example&lang=sv", "client_id=web&acr_values=aal9&ui_locales=%C3%A9",
 	} {
 		f.Add(seed)
@@ -52,7 +58,7 @@ func FuzzAuthorizeLeadsNowhereElse(f *testing.F) {
 				to = form.Action + "?"
 			}
 			switch {
-			case to == "", strings.HasPrefix(to, rp.RedirectURI+"?"), strings.HasPrefix(to, "/signin/"):
+			case to == "", strings.HasPrefix(to, rp.RedirectURI+"?"), strings.HasPrefix(to, rp.RedirectURI+"#"), strings.HasPrefix(to, "/signin/"):
 			default:
 				t.Errorf("%q leads to %s", query, to)
 			}

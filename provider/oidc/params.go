@@ -14,7 +14,7 @@ import (
 var limits = map[string]int{
 	"client_id": 64, "redirect_uri": 2048, "post_logout_redirect_uri": 2048, "scope": 2048, "state": 4096, "nonce": 1024,
 	"code": 512, "refresh_token": 512, "code_verifier": 512, "code_challenge": 128, "id_token_hint": 8192,
-	"access_token": 8192, "token": 8192, "client_secret": 512, "client_assertion": 8192,
+	"access_token": 8192, "token": 8192, "client_secret": 512, "client_assertion": 8192, "claims": 4096,
 }
 
 const (
@@ -78,8 +78,11 @@ func words(s string) []string {
 	return out
 }
 
-// seconds reads a non-negative number of seconds, such as max_age.
+// seconds reads a number of seconds in digits and nothing else, such as max_age.
 func seconds(s string) (int64, bool) {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' }) {
+		return 0, false
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil && n >= 0 && n < 1<<40
+	return n, err == nil && n < 1<<40
 }

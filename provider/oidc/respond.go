@@ -13,6 +13,7 @@ import (
 // The response modes (OAuth 2.0 Multiple Response Types; Form Post Response Mode).
 const (
 	modeQuery    = "query"
+	modeFragment = "fragment"
 	modeFormPost = "form_post"
 )
 
@@ -44,7 +45,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, req flow.Reque
 		q.WriteString(url.QueryEscape(p[0]) + "=" + url.QueryEscape(p[1]))
 	}
 	sep := "?"
-	if strings.Contains(req.RedirectURI, "?") {
+	switch {
+	case req.ResponseMode == modeFragment: // no registered redirect has a fragment of its own
+		sep = "#"
+	case strings.Contains(req.RedirectURI, "?"):
 		sep = "&"
 	}
 	w.Header().Set("Location", req.RedirectURI+sep+q.String())

@@ -1,9 +1,7 @@
 package oidc
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -40,10 +38,22 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := personClaims(grant, scopes)
+	asked := grant.Grant.Claims.V.Userinfo
+	if len(asked) > 0 {
+		client, err := h.Clients.Get(r.Context(), claims.ClientID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return invalidToken(err)
+		}
+		if err != nil {
+			return err
+		}
+		asked = engine.MayStillLearn(client, asked)
+	}
+	out, err := engine.PersonClaims(grant, scopes, asked)
 	if err != nil {
 		return err
 	}
+	out["sub"] = grant.Grant.Sub
 	return writeOAuthJSON(w, http.StatusOK, out)
 }
 
@@ -94,46 +104,6 @@ func (h *Handler) grantOf(r *http.Request, token *engine.Access) (*storage.Grant
 		return nil, invalidToken(err)
 	}
 	return grant, err
-}
-
-// claimsOf lists which claims a scope stands for (OIDC Core section 5.4).
-var claimsOf = map[string][]string{
-	clients.ScopeProfile: {
-		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
-		"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
-	},
-	clients.ScopeEmail:   {"email", "email_verified"},
-	clients.ScopeAddress: {"address"},
-	clients.ScopePhone:   {"phone_number", "phone_number_verified"},
-}
-
-// personClaims returns what the scopes let the client know of the person.
-func personClaims(g *storage.GrantState, scopes []string) (map[string]any, error) {
-	all := map[string]any{}
-	if len(g.PersonClaims.V) > 0 {
-		if err := json.Unmarshal(g.PersonClaims.V, &all); err != nil {
-			return nil, fmt.Errorf("claims of person: %w", err)
-		}
-	}
-	if g.PersonName != "" {
-		all["name"] = g.PersonName
-	}
-	if g.PersonLocale != "" {
-		all["locale"] = g.PersonLocale
-	}
-	all["updated_at"] = g.PersonUpdatedAt.Unix()
-	if g.Email != "" {
-		all["email"], all["email_verified"] = g.Email, !g.EmailVerifiedAt.IsZero()
-	}
-	out := map[string]any{"sub": g.Grant.Sub}
-	for _, scope := range scopes {
-		for _, name := range claimsOf[scope] {
-			if v, ok := all[name]; ok {
-				out[name] = v
-			}
-		}
-	}
-	return out, nil
 }
 
 // userinfoError is the one writer of errors of the UserInfo endpoint (RFC 6750

@@ -137,7 +137,7 @@ func (b *Browser) Walk(rp *RP, to string) *Arrival {
 		if location := answer.Header.Get("Location"); location != "" && answer.Status/100 == 3 {
 			next := r.URL.ResolveReference(b.parse(location))
 			if rp != nil && strings.HasPrefix(next.String(), rp.RedirectURI) {
-				return &Arrival{Answer: answer, URL: next, Params: next.Query(), rp: rp, issuer: b.p.Issuer}
+				return &Arrival{Answer: answer, URL: next, Params: carried(next), rp: rp, issuer: b.p.Issuer}
 			}
 			if b.stop != "" && next.Path == b.stop {
 				return &Arrival{Answer: answer, URL: next, rp: rp, issuer: b.p.Issuer}
@@ -153,6 +153,19 @@ func (b *Browser) Walk(rp *RP, to string) *Arrival {
 	}
 	b.t.Fatalf("going in circles, now at %s", r.URL)
 	return nil
+}
+
+// carried is what a redirect carries: in its fragment, if it has one, else in its
+// query.
+func carried(u *url.URL) url.Values {
+	if u.Fragment == "" {
+		return u.Query()
+	}
+	values, err := url.ParseQuery(u.EscapedFragment())
+	if err != nil {
+		return url.Values{}
+	}
+	return values
 }
 
 // Get goes to one page without going on.

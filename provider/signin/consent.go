@@ -8,6 +8,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
@@ -32,6 +33,7 @@ func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, a flow.Ans
 		Base: h.base(r, a), Form: h.form(w, r, web.PathConsent, a),
 		Who: account(a.SignIn), ClientName: clientName(a.Client), ClientHost: hostOf(a.Request.RedirectURI),
 		FirstParty: a.Client.Metadata.V.FirstParty, Scopes: scopes,
+		Claims: grants.Beyond(a.Request.Claims.Names(), a.Request.Scopes),
 	})
 }
 

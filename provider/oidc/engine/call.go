@@ -29,6 +29,7 @@ type call struct {
 	refresh grants.Refresh      // the refresh token presented, or the one to be made from a code
 	grace   bool                // a repeated refresh: yields its successor again and writes nothing
 	target  target              // what the access token is for
+	alone   bool                // an ID token is all that is answered: nothing else can tell about the person
 
 	reused    string // why the grant must be revoked, "" if it need not
 	comparing bool   // the verifier is being compared: a failure now kills the code
@@ -91,7 +92,7 @@ func (c *client) GetID() string                      { return c.c.ID }
 func (c *client) GetHashedSecret() []byte            { return nil }
 func (c *client) GetRedirectURIs() []string          { return []string{c.redirect} }
 func (c *client) GetGrantTypes() fosite.Arguments    { return c.c.Metadata.V.GrantTypes }
-func (c *client) GetResponseTypes() fosite.Arguments { return c.c.Metadata.V.ResponseTypes }
+func (c *client) GetResponseTypes() fosite.Arguments { return fosite.Arguments{ResponseCode} } // all that fosite is asked for
 func (c *client) GetScopes() fosite.Arguments        { return c.scopes }
 func (c *client) IsPublic() bool                     { return c.c.Metadata.V.TokenEndpointAuthMethod == "none" }
 func (c *client) GetAudience() fosite.Arguments      { return nil }

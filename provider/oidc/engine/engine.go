@@ -41,9 +41,13 @@ const (
 	GrantCode              = "authorization_code"
 	GrantRefresh           = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+
+	// GrantImplicit is registered for an ID token from the authorization endpoint;
+	// no token endpoint knows it.
+	GrantImplicit = "implicit"
 )
 
-// GrantTypes lists what the engine drives, for the metadata.
+// GrantTypes lists what the token endpoint serves.
 func GrantTypes() []string { return []string{GrantCode, GrantRefresh, GrantClientCredentials} }
 
 // Config has the lifetimes of what the engine makes.

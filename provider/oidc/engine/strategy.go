@@ -91,7 +91,7 @@ func (s strategy) GenerateIDToken(ctx context.Context, _ time.Duration, _ fosite
 	if resp, ok := ctx.Value(fosite.AccessResponseContextKey).(fosite.AccessResponder); ok {
 		access = resp.GetAccessToken()
 	}
-	return s.signIDToken(ctx, callIn(ctx), access)
+	return s.signIDToken(ctx, callIn(ctx), access, "")
 }
 
 // idClaims satisfies the part of openid.Session that fosite looks into: it

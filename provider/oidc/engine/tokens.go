@@ -58,7 +58,8 @@ func (e *Engine) claimsOf(c *call, audience string, scopes []string) *AccessClai
 	return claims
 }
 
-// idTokenClaims is the payload of an ID token (OIDC Core sections 2 and 3.1.3.6).
+// idTokenClaims is the payload of an ID token (OIDC Core sections 2 and 3.1.3.6),
+// claims about the person aside.
 type idTokenClaims struct {
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
@@ -71,10 +72,15 @@ type idTokenClaims struct {
 	AMR      []string `json:"amr,omitempty"`
 	Session  string   `json:"sid,omitempty"`
 	AtHash   string   `json:"at_hash,omitempty"`
+	CHash    string   `json:"c_hash,omitempty"` // OIDC Core section 3.3.2.11
 	ID       string   `json:"jti"`
 }
 
-func (e *Engine) signIDToken(ctx context.Context, c *call, access string) (string, error) {
+// signIDToken is the one maker of ID tokens: beside an access token at the token
+// endpoint, beside a code, or alone, at the authorization endpoint. Alone it
+// carries the claims that the scopes stand for, as nothing else could (OIDC Core
+// section 5.4).
+func (e *Engine) signIDToken(ctx context.Context, c *call, access, code string) (string, error) {
 	g := &c.grant.Grant
 	alg := c.client.Metadata.V.IDTokenSignedResponseAlg
 	claims := idTokenClaims{
@@ -87,19 +93,42 @@ func (e *Engine) signIDToken(ctx context.Context, c *call, access string) (strin
 		AMR:      g.AMR,
 		Session:  g.Sid,
 		AtHash:   halfHash(alg, access),
+		CHash:    halfHash(alg, code),
 		ID:       randomText(16),
 	}
-	if c.grantType == GrantCode { // OIDC Core 12.2: a refreshed ID token should have no nonce
+	if c.grantType != GrantRefresh { // OIDC Core 12.2: a refreshed ID token should have no nonce
 		claims.Nonce = g.Nonce
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()
 	}
-	payload, err := json.Marshal(claims)
+	var scopes []string
+	if c.alone {
+		scopes = c.scopes()
+	}
+	about, err := PersonClaims(c.grant, scopes, MayStillLearn(c.client, g.Claims.V.IDToken))
+	if err != nil {
+		return "", err
+	}
+	payload, err := merged(claims, about)
 	if err != nil {
 		return "", fmt.Errorf("encode ID token: %w", err)
 	}
 	return e.keys.Sign(ctx, alg, "", payload)
+}
+
+// merged returns claims and those about the person as one JSON object. No name is
+// in both: those of persons are a list of our own (clients.ClaimsOf).
+func merged(claims idTokenClaims, about map[string]any) ([]byte, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil || len(about) == 0 {
+		return payload, err
+	}
+	more, err := json.Marshal(about)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(payload[:len(payload)-1], ','), more[1:]...), nil
 }
 
 // halfHash returns the left half of the token's hash, by the hash of the
