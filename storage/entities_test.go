@@ -51,6 +51,28 @@ func testKeys(t *testing.T, f fixture) {
 	f.must(err)
 	sparse.RetiredAt, sparse.ExpiresAt = after(time.Hour), after(3*time.Hour)
 	same(t, []storage.Key{*full, *sparse}, got)
+
+	none := storage.Time{}
+	f.want(storage.ErrStale, f.EndKey(f.ctx, "k2", none, now)) // it was retired meanwhile
+	f.must(f.ReplanKey(f.ctx, "k2", after(2*time.Hour), none, none))
+	f.must(f.ActivateKey(f.ctx, "k2", after(time.Second)))
+	sparse.ActiveAt = after(time.Second)
+	got, err = f.Keys(f.ctx)
+	f.must(err)
+	same(t, []storage.Key{*full, *sparse}, got) // it was to retire at another moment
+	f.must(f.ReplanKey(f.ctx, "k2", after(time.Hour), none, none))
+	f.must(f.EndKey(f.ctx, "k2", none, after(time.Minute)))
+	f.must(f.EndKey(f.ctx, "k2", after(time.Minute), after(time.Minute)))
+	sparse.RetiredAt, sparse.ExpiresAt = after(time.Minute), after(time.Minute)
+	got, err = f.Keys(f.ctx)
+	f.must(err)
+	same(t, []storage.Key{*full, *sparse}, got)
+
+	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: "k1", NotBefore: now, ExpiresAt: now}))
+	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedKey, ID: "k2", NotBefore: now, ExpiresAt: now}))
+	revoked, err := f.RevokedKeys(f.ctx)
+	f.must(err)
+	same(t, []string{"k2"}, revoked)
 }
 
 // Of several replicas that start at once the first one's secret stays.

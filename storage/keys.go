@@ -44,6 +44,37 @@ func (s *Store) RetireKey(ctx context.Context, kid string, retired, expires Time
 	})
 }
 
+// EndKey ends a key: it signs no more and leaves the published set. retired is its
+// retirement as the caller read it; ErrStale: somebody else changed that meanwhile.
+func (s *Store) EndKey(ctx context.Context, kid string, retired, at Time) error {
+	return s.do(ctx, write{
+		text:  "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at IS NOT DISTINCT FROM ?",
+		args:  []any{at, at, kid, retired},
+		guard: ErrStale,
+	})
+}
+
+// ActivateKey sets when a key begins to sign.
+func (s *Store) ActivateKey(ctx context.Context, kid string, active Time) error {
+	return s.do(ctx, write{text: "UPDATE keys SET active_at = ? WHERE kid = ?", args: []any{active, kid}})
+}
+
+// ReplanKey moves the end of a key that was to retire at planned; zero times mean
+// that it goes on until it is rotated again.
+func (s *Store) ReplanKey(ctx context.Context, kid string, planned, retired, expires Time) error {
+	return s.do(ctx, write{
+		text: "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at = ?",
+		args: []any{retired, expires, kid, planned},
+	})
+}
+
+// RevokedKeys returns the ids of the signing keys that were revoked.
+func (s *Store) RevokedKeys(ctx context.Context) ([]string, error) {
+	var kids []string
+	err := s.db(ctx).Model(&Revocation{}).Where("kind = ?", RevokedKey).Pluck("id", &kids).Error
+	return kids, translate(err)
+}
+
 // SecretNamed returns the secret of that name, or ErrNotFound.
 func (s *Store) SecretNamed(ctx context.Context, name string) (*Secret, error) {
 	var secret Secret

@@ -21,7 +21,8 @@ func (a *app) keyCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List signing keys",
 		Long: `List signing keys. A key is next (published, does not sign yet), signing, retired
-(published while its last tokens live), hint (verifies id_token_hint only) or forgotten.`,
+(published while its last tokens live), hint (verifies id_token_hint only), forgotten
+or revoked.`,
 		Example: "  doorstep key list",
 		Args:    cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
@@ -57,10 +58,11 @@ told.`,
 		}
 		return nil
 	})
-	for _, cmd := range []*cobra.Command{list, rotate} {
+	revoke := a.revokeKeyCommand()
+	for _, cmd := range []*cobra.Command{list, rotate, revoke} {
 		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age")...)
 	}
-	return a.group("key", "Look after the keys that sign tokens", list, rotate)
+	return a.group("key", "Look after the keys that sign tokens", list, rotate, revoke)
 }
 
 // rotate gives a successor to the key of one algorithm, or of all if it is "".
@@ -83,13 +85,7 @@ func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys
 	}
 	var fresh []keys.Key
 	for _, alg := range algorithms {
-		var key keys.Key
-		err := s.Store.Together(ctx, func(ctx context.Context) (err error) {
-			if key, err = s.Keys.Rotate(ctx, alg); err != nil {
-				return err
-			}
-			return s.Events.Record(ctx, events.Event{Kind: events.KeyRotated, Actor: events.ActorOperator, Data: map[string]string{"kid": key.KID, "alg": key.Alg}})
-		})
+		key, err := s.RotateKey(ctx, alg, events.ActorOperator)
 		if errors.Is(err, storage.ErrStale) {
 			err = fmt.Errorf("somebody else is rotating the %s key at this moment", alg)
 		}
@@ -111,11 +107,15 @@ type printedKey struct {
 	ExpiresAt *string `json:"expires_at"`
 }
 
+func printed(k keys.Key) printedKey {
+	at := func(t time.Time) *string { return moment(storage.At(t)) }
+	return printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt)}
+}
+
 func (a *app) printKeys(all []keys.Key) error {
 	out := make([]printedKey, 0, len(all))
-	at := func(t time.Time) *string { return moment(storage.At(t)) }
 	for _, k := range all {
-		out = append(out, printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt)})
+		out = append(out, printed(k))
 	}
 	return a.print(out, func(w io.Writer) {
 		row(w, "KID", "ALG", "STATE", "SIGNS FROM", "TO", "PUBLISHED TO")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,5 +91,60 @@ func TestCommandsMakeNoKeyThatTheyDoNotNeed(t *testing.T) {
 	}
 	if len(made) == 0 {
 		t.Error("no key was made, so the key-encryption key is not tied to the database")
+	}
+}
+
+// TestRevokingTheKeyThatSignsSaysWhatItBreaks: in words before it is done, and as
+// data with the successor's id.
+func TestRevokingTheKeyThatSignsSaysWhatItBreaks(t *testing.T) {
+	database := "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "doorstep.db"))
+	var stdout, stderr bytes.Buffer
+	a := &app{
+		stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, now: time.Now,
+		environ: []string{"DOORSTEP_DATABASE__URL=" + database, "DOORSTEP_KEYS__JWKS_MAX_AGE=20m"},
+	}
+	run := func(code int, args ...string) (out, said string) {
+		t.Helper()
+		stdout.Reset()
+		stderr.Reset()
+		if got := a.run(args); got != code {
+			t.Fatalf("%v: exit code %d, want %d: %s", args, got, code, stderr.String())
+		}
+		return stdout.String(), stderr.String()
+	}
+	list := func() (all []printedKey) {
+		t.Helper()
+		out, _ := run(exitOK, "key", "list", "-o", "json")
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := list()
+	kid := before[slices.IndexFunc(before, func(k printedKey) bool { return k.Alg == keys.ES256 })].KID
+	for _, want := range []string{"Access tokens that it signed are refused", "nobody has to sign in again", "20m at most", "--yes"} {
+		if _, said := run(exitUsage, "key", "revoke", kid); !strings.Contains(said, want) {
+			t.Errorf("said %q, want %q", said, want)
+		}
+	}
+	if len(list()) != len(before) {
+		t.Fatal("something was done without --yes")
+	}
+	out, _ := run(exitOK, "key", "revoke", kid, "--yes", "-o", "json")
+	var told struct {
+		KID, State string
+		Successor  printedKey
+		Breaks     []string
+	}
+	if err := json.Unmarshal([]byte(out), &told); err != nil {
+		t.Fatal(err)
+	}
+	if told.KID != kid || told.State != "revoked" || told.Successor.State != "signing" || !strings.Contains(strings.Join(told.Breaks, " "), told.Successor.KID) {
+		t.Errorf("told %+v", told)
+	}
+	for _, k := range list() {
+		if k.KID == kid && k.State != "revoked" || k.KID == told.Successor.KID && k.State != "signing" {
+			t.Errorf("listed %+v", k)
+		}
 	}
 }

@@ -40,6 +40,7 @@ const (
 	PersonDisabled  Kind = "person.disabled"
 	PasswordSet     Kind = "password.set"
 	KeyRotated      Kind = "key.rotated"
+	KeyRevoked      Kind = "key.revoked"
 )
 
 // Actor is who did it.

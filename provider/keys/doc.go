@@ -5,7 +5,8 @@
 //
 // A signing key is published when it is made, signs from ActiveAt to RetiredAt,
 // and leaves the published set at ExpiresAt, when the last token it signed is
-// gone. Its public half stays, to verify ID tokens given back as hints.
+// gone. Its public half stays, to verify ID tokens given back as hints. One that is
+// revoked does nothing any more: a row of kind key in storage's revocations says so.
 //
 // It must never let a private key, the root secret or the KEK out, sign with an
 // algorithm that is symmetric or "none", accept a token by what the token says

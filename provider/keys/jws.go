@@ -57,6 +57,17 @@ func (s *Service) Verify(ctx context.Context, compact, typ string, algs ...strin
 	return s.verify(ctx, compact, typ, algs, (*stored).published)
 }
 
+// Published reports whether Verify still takes tokens of this key, for who has
+// checked the signature of one before.
+func (s *Service) Published(ctx context.Context, kid string) (bool, error) {
+	set, err := s.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	k := set.find(kid)
+	return k != nil && k.published(s.now()), nil
+}
+
 // VerifyHint is Verify for ID tokens that are given back as a hint (OpenID
 // Connect Core section 3.1.2.1, RP-Initiated Logout section 2): keys that have
 // left the published set are accepted too, for 400 days after they retired.

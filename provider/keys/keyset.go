@@ -65,19 +65,22 @@ func (k *key) segment(alg, typ string) (string, error) {
 type stored struct {
 	*key
 	created, active, retired, expires time.Time
+	revoked                           bool // for good, whatever its times say
 }
 
 // signs reports whether the key is the one, or one of those, that sign at now.
 func (k *stored) signs(now time.Time) bool {
-	return !k.active.After(now) && (k.retired.IsZero() || k.retired.After(now))
+	return !k.revoked && !k.active.After(now) && (k.retired.IsZero() || k.retired.After(now))
 }
 
 // published reports whether the key is in the published set at now.
-func (k *stored) published(now time.Time) bool { return k.expires.IsZero() || k.expires.After(now) }
+func (k *stored) published(now time.Time) bool {
+	return !k.revoked && (k.expires.IsZero() || k.expires.After(now))
+}
 
 // knowsHints reports whether the key verifies hints at now.
 func (k *stored) knowsHints(now time.Time) bool {
-	return k.retired.IsZero() || k.retired.Add(hintLife).After(now)
+	return !k.revoked && (k.retired.IsZero() || k.retired.Add(hintLife).After(now))
 }
 
 // keyset is every key of the database at one moment; it is never changed.
@@ -91,7 +94,7 @@ type keyset struct {
 }
 
 // newKeyset opens the keys of rows, those that are known aside.
-func (s *Service) newKeyset(rows []storage.Key, known *keyset, now time.Time) (*keyset, error) {
+func (s *Service) newKeyset(rows []storage.Key, revoked []string, known *keyset, now time.Time) (*keyset, error) {
 	set := &keyset{at: now, readAt: now}
 	for i := range rows {
 		row := &rows[i]
@@ -104,6 +107,7 @@ func (s *Service) newKeyset(rows []storage.Key, known *keyset, now time.Time) (*
 		}
 		set.keys = append(set.keys, stored{
 			key: opened, created: row.CreatedAt.Time, active: row.ActiveAt.Time, retired: row.RetiredAt.Time, expires: row.ExpiresAt.Time,
+			revoked: slices.Contains(revoked, row.KID),
 		})
 	}
 	for _, alg := range s.kept() {
@@ -146,7 +150,7 @@ func (set *keyset) signer(alg string, now time.Time) (*key, error) {
 			if newest == nil || !k.active.Before(newest.active) {
 				newest = k
 			}
-		case k.active.After(now):
+		case k.active.After(now) && !k.revoked:
 			if first == nil || k.active.Before(first.active) {
 				first = k
 			}

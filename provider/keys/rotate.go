@@ -19,6 +19,7 @@ const (
 	StateRetired   State = "retired"   // published while its last tokens live
 	StateHint      State = "hint"      // verifies ID tokens given back as hints, no more
 	StateForgotten State = "forgotten" // verifies nothing
+	StateRevoked   State = "revoked"   // verifies nothing, before its time
 )
 
 // Key is what may be told about a signing key. Zero times are not set.
@@ -40,17 +41,22 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 	}
 	out := make([]Key, len(set.keys))
 	for i := range set.keys {
-		k := &set.keys[i]
-		out[i] = Key{
-			KID: k.kid, Alg: k.alg, State: k.state(s.now()),
-			CreatedAt: k.created, ActiveAt: k.active, RetiredAt: k.retired, ExpiresAt: k.expires,
-		}
+		out[i] = set.keys[i].describe(s.now())
 	}
 	return out, nil
 }
 
+func (k *stored) describe(now time.Time) Key {
+	return Key{
+		KID: k.kid, Alg: k.alg, State: k.state(now),
+		CreatedAt: k.created, ActiveAt: k.active, RetiredAt: k.retired, ExpiresAt: k.expires,
+	}
+}
+
 func (k *stored) state(now time.Time) State {
 	switch {
+	case k.revoked:
+		return StateRevoked
 	case k.active.After(now):
 		return StateNext
 	case k.signs(now):

@@ -20,9 +20,15 @@ import (
 type Config struct {
 	KEK        []byte        // the key-encryption key, 32 bytes
 	Algorithms []string      // those that a key is kept for; default ES256, RS256, EdDSA
-	JWKSMaxAge time.Duration // how long others may cache the published keys; default 15 min
-	Keep       time.Duration // how long a retired key stays published: the longest token life and skew; default 2 h
+	JWKSMaxAge time.Duration // how long others may cache the published keys; default DefaultJWKSMaxAge
+	Keep       time.Duration // how long a retired key stays published: the longest token life and skew; default DefaultKeep
 }
+
+// Defaults of Config.
+const (
+	DefaultJWKSMaxAge = 15 * time.Minute
+	DefaultKeep       = 2 * time.Hour
+)
 
 // maxAge is how old the keys in memory may be, and reloadTime bounds the reading
 // of them. Within noticed of a rotation every server publishes the new key, those
@@ -66,10 +72,10 @@ func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.
 		cfg.Algorithms = []string{ES256, RS256, EdDSA}
 	}
 	if cfg.JWKSMaxAge == 0 {
-		cfg.JWKSMaxAge = 15 * time.Minute
+		cfg.JWKSMaxAge = DefaultJWKSMaxAge
 	}
 	if cfg.Keep == 0 {
-		cfg.Keep = 2 * time.Hour
+		cfg.Keep = DefaultKeep
 	}
 	for _, alg := range cfg.Algorithms {
 		if keyAlg(alg) == "" {
@@ -202,8 +208,9 @@ func (s *Service) Algorithms() []string {
 }
 
 // current returns the keys, at most maxAge old. If they cannot be read, those
-// that are known serve on: until a key signs it has been published for
-// JWKSMaxAge, and revoking one is not done here.
+// that are known serve on: until a key signs it has been published for JWKSMaxAge.
+// A key that is revoked meanwhile signs on then, and who asks whether a token was
+// revoked gets no answer either.
 func (s *Service) current(ctx context.Context) (*keyset, error) {
 	set := s.set.Load()
 	if set != nil && s.now().Sub(set.at).Abs() < maxAge {
@@ -230,6 +237,10 @@ func (s *Service) load(ctx context.Context) (*keyset, error) {
 	defer cancel()
 	known, now := s.set.Load(), s.now()
 	rows, err := s.store.Keys(ctx)
+	var revoked []string
+	if err == nil {
+		revoked, err = s.store.RevokedKeys(ctx)
+	}
 	if err != nil {
 		if known == nil || now.Sub(known.readAt) > s.cfg.JWKSMaxAge {
 			return nil, fmt.Errorf("keys: read: %w", err)
@@ -239,7 +250,7 @@ func (s *Service) load(ctx context.Context) (*keyset, error) {
 		s.set.Store(&later)
 		return &later, nil
 	}
-	set, err := s.newKeyset(rows, known, now)
+	set, err := s.newKeyset(rows, revoked, known, now)
 	if err != nil {
 		return nil, err
 	}

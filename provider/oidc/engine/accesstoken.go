@@ -32,14 +32,22 @@ type Access struct {
 // Any other token is ErrNoToken.
 func (e *Engine) Verify(ctx context.Context, token string) (*Access, error) {
 	key := sha256.Sum256([]byte(token))
-	a := e.verified.get(key)
-	if a == nil {
-		var err error
-		if a, err = e.read(ctx, token); err != nil {
+	if a := e.verified.get(key); a != nil {
+		// Its signature was good; its key may have been retired or revoked since.
+		published, err := e.keys.Published(ctx, a.ids.KeyID)
+		if err != nil {
 			return nil, err
 		}
-		e.verified.put(key, a)
+		if !published {
+			return nil, noToken(errors.New("its key is gone"))
+		}
+		return a, e.inTime(a)
 	}
+	a, err := e.read(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	e.verified.put(key, a)
 	return a, e.inTime(a)
 }
 

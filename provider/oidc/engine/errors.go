@@ -93,6 +93,9 @@ func fromFosite(err error) error {
 		return err
 	}
 	code, known := wireCodes[rfc.ErrorField]
+	if cause := rfc.Unwrap(); !known && cause != nil {
+		return fmt.Errorf("engine: %w: %w", err, cause) // fosite's own text leaves it out
+	}
 	if !known {
 		return fmt.Errorf("engine: %w", err)
 	}
