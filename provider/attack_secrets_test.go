@@ -45,8 +45,10 @@ func TestAttack90SecretsAreToldToNobody(t *testing.T) {
 	t.Parallel()
 	providertest.Databases(t, func(t *testing.T, database string) {
 		p := providertest.Start(t, providertest.On(database))
-		rp, secrets := p.Client("web"), canaries{}
-		secrets.add("the client's secret", rp.Secret)
+		cars, secrets := p.Client("cars"), canaries{}
+		api(t, p, carsAPI, "opaque", cars)
+		rp := p.Client("web", providertest.Scope("cars:read"))
+		secrets.add("the client's secret", rp.Secret, cars.Secret)
 		seen := func(r *http.Request, res *http.Response) {
 			for _, c := range res.Cookies() {
 				if c.Name != deviceCookie { // an id with its MAC, see below
@@ -71,6 +73,14 @@ func TestAttack90SecretsAreToldToNobody(t *testing.T) {
 			secrets.add("an ID token", some.ID)
 			secrets.add("a refresh token", some.Refresh)
 		}
+		opaque := rp.ClientCredentials(resource(carsAPI)).OK()
+		secrets.add("an opaque token", opaque.Access)
+		for _, token := range []string{opaque.Access, tokens.Access, tokens.ID, next.Refresh, opaque.Access + "x"} {
+			cars.Introspect(token)
+			cars.Revoke(token)
+			rp.Introspect(token)
+		}
+		wantOver(t, rp.Revoke(opaque.Access))
 		form := mistakes(t, p, rp, b, secrets, tokens, code)
 		secrets.add("the form token", form)
 		b.Send(b.Filled(p.URL(web.PathSignOut), providertest.With("decision", "signout"))).WantStatus(http.StatusSeeOther)

@@ -17,9 +17,12 @@ import (
 func TestStatementBudget(t *testing.T) {
 	p := providertest.Start(t, providertest.On(providertest.Postgres(t)))
 	p.Resource("https://api.example", "read")
-	rp := p.Client("web", providertest.FirstParty, providertest.Scope("read"))
+	cars := p.Client("cars")
+	api(t, p, carsAPI, "opaque", cars)
+	rp := p.Client("web", providertest.FirstParty, providertest.Scope("read", "cars:read"))
 	browser := p.Browser().SignIn("ada")
 	resource := providertest.With("resource", "https://api.example")
+	inCars := providertest.With("resource", carsAPI)
 	authorize := func() string { return browser.Authorize(rp, "openid profile offline_access") }
 
 	// Once before: statements are prepared, caches filled, the session is new.
@@ -29,6 +32,8 @@ func TestStatementBudget(t *testing.T) {
 	rp.ClientCredentials(resource).OK()
 	signs := p.SigningClient("signs", providertest.Scope("read"))
 	signs.ClientCredentials(resource).OK()
+	opaque := rp.ClientCredentials(inCars).OK()
+	cars.Introspect(opaque.Access).WantActive()
 
 	var code string
 	for _, b := range []struct {
@@ -47,6 +52,14 @@ func TestStatementBudget(t *testing.T) {
 		{"introspection of nonsense", 0, func() { rp.Introspect("a.b.c").WantInactive() }},
 		{"revocation of an access token", 2, func() { rp.Revoke(tokens.Access).WantStatus(http.StatusOK) }},
 		{"revocation of a refresh token", 2, func() { rp.Revoke(tokens.Refresh).WantStatus(http.StatusOK) }},
+		{"opaque: client credentials", 1, func() { opaque = rp.ClientCredentials(inCars).OK() }},
+		{"opaque: introspection", 1, func() { cars.Introspect(opaque.Access).WantActive() }},
+		{"opaque: revocation", 2, func() { rp.Revoke(opaque.Access).WantStatus(http.StatusOK) }},
+		{"opaque: authorize", 4, func() { code = browser.Authorize(rp, "openid offline_access cars:read", inCars) }},
+		{"opaque: code", 2, func() { tokens = rp.Exchange(code, inCars).OK() }},
+		{"opaque: refresh", 2, func() { opaque = rp.Refresh(tokens.Refresh, inCars).OK() }},
+		{"opaque: the same refresh again", 2, func() { rp.Refresh(tokens.Refresh, inCars).OK() }},
+		{"opaque: introspection with a grant", 1, func() { cars.Introspect(opaque.Access).WantActive() }},
 		{"metadata", 0, func() { p.Get("/.well-known/openid-configuration").WantStatus(http.StatusOK) }},
 		{"jwks", 0, func() { p.Get("/.well-known/jwks.json").WantStatus(http.StatusOK) }},
 	} {

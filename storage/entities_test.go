@@ -27,6 +27,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"histories are kept":                     testHistories,
 	"revocations are kept":                   testRevocations,
 	"a token's life is one row":              testTokenState,
+	"opaque tokens are kept":                 testAccessTokens,
 	"events are kept":                        testEvents,
 	"an id of another shape names no row":    testForeignIDs,
 	"a database that is gone is unavailable": testUnavailable,

@@ -9,6 +9,7 @@ import (
 var swept = []struct{ table, key string }{
 	{"interactions", "id"},
 	{"revocations", "kind, id"},
+	{"access_tokens", "hash"},
 	{"throttles", "key"},
 	{"spent_ids", "hash"},
 	{"devices", "id, person_id"},

@@ -76,3 +76,47 @@ func testTokenState(t *testing.T, f fixture) {
 		t.Errorf("a revoked key ends tokens made at or before %v, want all there can be", got.RevokedBefore)
 	}
 }
+
+// An opaque token comes back with all that it hangs on, lapsed or not.
+func testAccessTokens(t *testing.T, f fixture) {
+	p := f.person("ada")
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}))
+	g := f.grant(p, "code")
+	full := storage.AccessToken{Hash: hash("full"), GrantID: g.ID, ClientID: "web", Claims: doc(`{"sub":"ada"}`), CreatedAt: now, ExpiresAt: after(time.Minute)}
+	own := storage.AccessToken{Hash: hash("own"), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: now}
+	life := storage.TokenState{ClientEnabled: true}
+	of := life
+	of.Grant = storage.Grant{ID: g.ID, ClientID: "web", PersonID: p.ID, Sub: "ada", ExpiresAt: g.ExpiresAt}
+	for _, c := range []struct {
+		token storage.AccessToken
+		life  storage.TokenState
+	}{{full, of}, {own, life}} {
+		f.must(f.CreateAccessToken(f.ctx, &c.token))
+		f.want(storage.ErrConflict, f.CreateAccessToken(f.ctx, &c.token))
+		got, err := f.AccessToken(f.ctx, c.token.Hash)
+		f.must(err)
+		same(t, &storage.AccessTokenState{AccessToken: c.token, TokenState: c.life}, got)
+	}
+	for _, unknown := range [][]byte{hash("unknown"), nil, {}} {
+		_, err := f.AccessToken(f.ctx, unknown)
+		f.want(storage.ErrNotFound, err)
+	}
+
+	for i, r := range []storage.Revocation{
+		{Kind: storage.RevokedGrant, ID: string(g.ID)}, {Kind: storage.RevokedClient, ID: "web"}, {Kind: storage.RevokedJTI, ID: "web"},
+	} {
+		r.NotBefore, r.ExpiresAt = after(time.Duration(i+1)*time.Minute), after(time.Hour)
+		f.must(f.Revoke(f.ctx, &r))
+		got, err := f.AccessToken(f.ctx, full.Hash)
+		f.must(err)
+		if want := after(time.Duration(min(i+1, 2)) * time.Minute); !got.RevokedBefore.Equal(want.Time) {
+			t.Errorf("after %s: revoked before %v, want %v", r.Kind, got.RevokedBefore, want)
+		}
+	}
+	f.must(f.DeleteAccessToken(f.ctx, full.Hash))
+	f.want(storage.ErrNotFound, f.DeleteAccessToken(f.ctx, full.Hash))
+	_, err := f.AccessToken(f.ctx, full.Hash)
+	f.want(storage.ErrNotFound, err)
+	_, err = f.AccessToken(f.ctx, own.Hash)
+	f.must(err)
+}

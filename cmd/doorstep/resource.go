@@ -23,8 +23,9 @@ func (a *app) resourceCommand() *cobra.Command {
 		Long: `Register a resource (RFC 8707): an API that access tokens are made for.
 
 --file takes JSON: audience (an absolute URI), name, scopes (names), and optionally
-owner, introspects (ids of the clients that introspect for it), format (jwt),
-algorithm (ES256, RS256, EdDSA) and lifetime (seconds). A client whose registered
+owner, introspects (ids of the clients that introspect for it), format (jwt, or
+opaque: only who introspects learns what such a token is worth), algorithm of JWTs
+(ES256, RS256, EdDSA) and lifetime (seconds). A client whose registered
 scope has one of these names gets tokens for the resource with that scope, so no two
 resources have the same name.`,
 		Example: `  echo '{"audience": "https://api.example.com", "name": "Orders", "scopes": ["orders:read"]}' | doorstep resource create --file -`,

@@ -17,6 +17,7 @@ import (
 // Defaults and limits of a resource's access tokens.
 const (
 	formatJWT       = "jwt"
+	FormatOpaque    = "opaque" // a row each; only introspection tells what it is worth
 	defaultAlg      = "ES256"
 	defaultLifetime = 10 * time.Minute
 	minLifetime     = 30 * time.Second
@@ -107,7 +108,7 @@ type ResourceView struct {
 	Owner       string   `json:"owner,omitempty"` // a group's name
 	Scopes      []string `json:"scopes"`
 	Introspects []string `json:"introspects,omitempty"` // ids of the clients that introspect for it
-	Format      string   `json:"format,omitempty"`      // "jwt"
+	Format      string   `json:"format,omitempty"`      // "jwt", "opaque"
 	Algorithm   string   `json:"algorithm,omitempty"`
 	Lifetime    int64    `json:"lifetime,omitempty"` // seconds that an access token lives
 }
@@ -204,7 +205,10 @@ func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error 
 		}
 	}
 	f.owned(r, known)
-	f.oneOf("format", r.Format, formatJWT)
+	f.oneOf("format", r.Format, formatJWT, FormatOpaque)
+	if r.Format == FormatOpaque && len(r.Introspects) == 0 {
+		f.add("introspects", "must name a client: an opaque token says nothing to the API, which has to ask")
+	}
 	f.oneOf("algorithm", r.Alg, s.cfg.Algorithms...)
 	if ttl := r.TTL(); r.Lifetime > maxSeconds || ttl < minLifetime || ttl > MaxLifetime {
 		f.add("lifetime", "must be between %d and %d seconds", int64(minLifetime.Seconds()), int64(MaxLifetime.Seconds()))

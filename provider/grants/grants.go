@@ -111,6 +111,19 @@ func (s *Service) RevokeToken(ctx context.Context, ids storage.TokenIDs, person 
 	if err := s.store.Revoke(ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: ids.JTI, NotBefore: until, ExpiresAt: until}); err != nil {
 		return fmt.Errorf("revoke token %s: %w", ids.JTI, err)
 	}
+	return s.recordRevoked(ctx, ids, person, why)
+}
+
+// RevokeOpaque is RevokeToken for an opaque access token, whose row goes;
+// storage.ErrNotFound, when the unit is flushed: it went before.
+func (s *Service) RevokeOpaque(ctx context.Context, hash []byte, ids storage.TokenIDs, person storage.ID, why string) error {
+	if err := s.store.DeleteAccessToken(ctx, hash); err != nil {
+		return fmt.Errorf("revoke token %s: %w", ids.JTI, err)
+	}
+	return s.recordRevoked(ctx, ids, person, why)
+}
+
+func (s *Service) recordRevoked(ctx context.Context, ids storage.TokenIDs, person storage.ID, why string) error {
 	data := map[string]any{"jti": ids.JTI, "why": why}
 	if ids.GrantID != "" {
 		data["grant"] = ids.GrantID

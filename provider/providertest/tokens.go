@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
@@ -62,6 +63,12 @@ func (p *P) owner(token string) *RP {
 			p.t.Fatal(err)
 		}
 		id = state.Grant.ClientID
+	} else if hash, ok := grants.OpaqueHash(token); ok {
+		row, err := p.Store.AccessToken(p.t.Context(), hash)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		id = row.ClientID
 	} else if parts := strings.Split(token, "."); len(parts) == 3 {
 		var claims struct {
 			ClientID string `json:"client_id"`

@@ -86,6 +86,21 @@ func (e *Engine) inTime(a *Access) error {
 	return nil
 }
 
+// opaque returns the living opaque access token of this hash, and whose grant it
+// came of: "" for nobody's. It is one statement; grants.ErrDead, ErrNoToken.
+func (e *Engine) opaque(ctx context.Context, hash []byte) (*Access, storage.ID, error) {
+	row, err := e.grants.LivingOpaque(ctx, hash)
+	if err != nil {
+		return nil, "", err
+	}
+	a := &Access{ids: storage.TokenIDs{GrantID: row.GrantID, ClientID: row.ClientID}}
+	if err := json.Unmarshal(row.Claims.V, &a.AccessClaims); err != nil {
+		return nil, "", fmt.Errorf("claims of an opaque token: %w", err)
+	}
+	a.ids.JTI = a.ID
+	return a, row.Grant.PersonID, e.inTime(a)
+}
+
 func noToken(cause error) error { return fmt.Errorf("%w: %w", ErrNoToken, cause) }
 
 // Person returns the living grant that a verified token came of, with its

@@ -148,7 +148,8 @@ func (e *Engine) atIssuer(scopes []string) target {
 }
 
 func atResource(entry clients.Entry, scopes []string) target {
-	t := target{audience: entry.Resource.Audience, alg: entry.Resource.Alg, ttl: entry.Resource.TTL()}
+	r := entry.Resource
+	t := target{audience: r.Audience, opaque: r.Format == clients.FormatOpaque, alg: r.Alg, ttl: r.TTL()}
 	for _, s := range scopes {
 		if slices.Contains(entry.Scopes, s) {
 			t.scopes = append(t.scopes, s)

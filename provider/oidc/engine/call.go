@@ -45,7 +45,8 @@ func (c *call) scopes() storage.Strings {
 type target struct {
 	audience string
 	scopes   []string
-	alg      string
+	opaque   bool
+	alg      string // of a JWT
 	ttl      time.Duration
 }
 

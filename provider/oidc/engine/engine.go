@@ -7,7 +7,7 @@
 // calls read the grant's row once and append to the unit; the engine flushes it
 // once, as one compare-and-set, and only then gives the tokens away.
 //
-// It must never let a fosite type out, keep an access token, or ask fosite what
+// It must never let a fosite type out, keep an access token but as a hash, or ask fosite what
 // time it is: fosite calls time.Now by itself, so lifetimes are set by our
 // session, strategies and answers from the injected clock.
 //

@@ -39,6 +39,9 @@ func (e *Engine) introspect(ctx context.Context, caller *storage.Client, token s
 	if refresh, err := e.grants.Decode(token); err == nil {
 		return e.introspectRefresh(ctx, caller, refresh)
 	}
+	if hash, ok := grants.OpaqueHash(token); ok {
+		return e.introspectOpaque(ctx, caller, hash)
+	}
 	a, err := e.Verify(ctx, token)
 	if err != nil {
 		return nil, err
@@ -49,7 +52,22 @@ func (e *Engine) introspect(ctx context.Context, caller *storage.Client, token s
 	if _, err := e.grants.Living(ctx, a.ids, time.Unix(a.IssuedAt, 0)); err != nil {
 		return nil, err
 	}
-	return &Introspection{Active: true, TokenType: "Bearer", AccessClaims: &a.AccessClaims}, nil
+	return active(a), nil
+}
+
+func (e *Engine) introspectOpaque(ctx context.Context, caller *storage.Client, hash []byte) (*Introspection, error) {
+	a, _, err := e.opaque(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if may, err := e.maySee(ctx, caller, a); !may || err != nil {
+		return notActive, err
+	}
+	return active(a), nil
+}
+
+func active(a *Access) *Introspection {
+	return &Introspection{Active: true, TokenType: "Bearer", AccessClaims: &a.AccessClaims}
 }
 
 // maySee reports whether an access token is the caller's business (RFC 7662

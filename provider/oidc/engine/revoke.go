@@ -25,6 +25,9 @@ func (e *Engine) Revoke(ctx context.Context, caller *storage.Client, token strin
 	if refresh, err := e.grants.Decode(token); err == nil {
 		return e.revokeGrant(ctx, caller, refresh)
 	}
+	if hash, ok := grants.OpaqueHash(token); ok {
+		return e.revokeOpaque(ctx, caller, hash)
+	}
 	a, err := e.Verify(ctx, token)
 	if errors.Is(err, ErrNoToken) {
 		return e.refuseIDToken(ctx, token)
@@ -72,6 +75,25 @@ func (e *Engine) revokeAccess(ctx context.Context, caller *storage.Client, a *Ac
 	return e.store.Together(ctx, func(ctx context.Context) error {
 		return e.grants.RevokeToken(ctx, a.ids, state.Grant.PersonID, time.Unix(a.Expiry, 0), whyRevoked)
 	})
+}
+
+func (e *Engine) revokeOpaque(ctx context.Context, caller *storage.Client, hash []byte) error {
+	a, person, err := e.opaque(ctx, hash)
+	switch {
+	case errors.Is(err, grants.ErrDead), errors.Is(err, ErrNoToken):
+		return nil
+	case err != nil:
+		return err
+	case a.ClientID != caller.ID:
+		return anothers()
+	}
+	err = e.store.Together(ctx, func(ctx context.Context) error {
+		return e.grants.RevokeOpaque(ctx, hash, a.ids, person, whyRevoked)
+	})
+	if errors.Is(err, storage.ErrNotFound) { // revoked meanwhile, by another request
+		return nil
+	}
+	return err
 }
 
 // refuseIDToken returns unsupported_token_type (RFC 7009 section 2.2.1) for an ID

@@ -70,7 +70,7 @@ func (strategy) ValidateRefreshToken(ctx context.Context, _ fosite.Requester, _ 
 	return nil
 }
 
-// AccessTokenSignature returns "": access tokens are not kept.
+// AccessTokenSignature returns "": fosite keeps no access tokens here.
 func (strategy) AccessTokenSignature(context.Context, string) string { return "" }
 
 // ValidateAccessToken refuses: access tokens are not validated through fosite.
@@ -78,9 +78,10 @@ func (strategy) ValidateAccessToken(context.Context, fosite.Requester, string) e
 	return fosite.ErrInactiveToken
 }
 
-// GenerateAccessToken signs an RFC 9068 token for the call's target.
+// GenerateAccessToken makes a token for the call's target: an RFC 9068 one, or an
+// opaque one, whose row joins the unit.
 func (s strategy) GenerateAccessToken(ctx context.Context, _ fosite.Requester) (token, signature string, err error) {
-	token, err = s.signAccessToken(ctx, callIn(ctx))
+	token, err = s.makeAccessToken(ctx, callIn(ctx))
 	return token, "", err
 }
 

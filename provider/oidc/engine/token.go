@@ -128,7 +128,7 @@ func (e *Engine) spend(ctx context.Context, c *call, out *TokenResponse) error {
 		}
 	case GrantRefresh:
 		if c.grace {
-			return nil
+			return e.store.Flush(ctx) // an opaque access token's row, if that is what was made
 		}
 		g := c.grant.Grant
 		g.RotatedAt, g.IdleExpiresAt = now, storage.At(c.now.Add(e.cfg.RefreshIdle))

@@ -8,6 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // TypAccessToken is the JWT type of access tokens (RFC 9068 section 2.1).
@@ -31,14 +34,21 @@ type AccessClaims struct {
 	AuthTime int64    `json:"auth_time,omitempty"`
 }
 
-func (e *Engine) signAccessToken(ctx context.Context, c *call) (string, error) {
+func (e *Engine) makeAccessToken(ctx context.Context, c *call) (string, error) {
 	claims := e.claimsOf(c, c.target.audience, c.target.scopes)
 	claims.IssuedAt, claims.Expiry, claims.ID = c.now.Unix(), c.now.Add(c.target.ttl).Unix(), randomText(16)
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("encode access token: %w", err)
 	}
-	return e.keys.Sign(ctx, c.target.alg, TypAccessToken, payload)
+	if !c.target.opaque {
+		return e.keys.Sign(ctx, c.target.alg, TypAccessToken, payload)
+	}
+	text, hash := grants.NewOpaque()
+	return text, e.store.CreateAccessToken(ctx, &storage.AccessToken{
+		Hash: hash, GrantID: storage.ID(claims.GrantID), ClientID: claims.ClientID, Claims: storage.Document(storage.Raw(payload)),
+		CreatedAt: storage.At(c.now), ExpiresAt: storage.At(c.now.Add(c.target.ttl)),
+	})
 }
 
 // claimsOf says who and what a token of this call is for, and how sure we are of
