@@ -229,7 +229,7 @@ func mistakesOfTokenRequests(t *testing.T, p *providertest.P) []mistake {
 	return []mistake{
 		{
 			name: "wrong secret", client: rp.ID, send: asks(spent(), basic(rp.ID, "dsk_this-is-a-secret-of-somebody")), problem: "not one of the client's",
-			arrived: "client_secret=(hidden)", registered: "1 secret(s)", command: "doorstep client show secrets",
+			arrived: "client_secret=(hidden)", registered: "1 secret(s)", command: "doorstep client rotate-secret secrets",
 		},
 		{
 			name: "wrong authentication method", client: posts.ID, send: post, problem: "in another way than it registered",

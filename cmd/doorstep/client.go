@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,7 @@ func (a *app) clientCommand() *cobra.Command {
 	}
 	create := a.createClientCommand()
 	update := a.updateClientCommand()
-	all := []*cobra.Command{create, list, show, update, remove}
+	all := []*cobra.Command{create, list, show, update, a.rotateSecretCommand(), remove}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
@@ -164,6 +165,29 @@ and its jwks; its secrets are gone then.`,
 	return cmd
 }
 
+func (a *app) rotateSecretCommand() *cobra.Command {
+	overlap := 24 * time.Hour
+	cmd := &cobra.Command{
+		Use:   "rotate-secret ID",
+		Short: "Give a client another secret, which the old one outlives for a while",
+		Long: `Give a client another secret and print it. The new one is shown this once, and is
+taken by every server within 5 s. The old one is taken until the overlap ends, so that
+the client can be told in its time; with --overlap 0 it ends now. At most two live:
+rotated again within the overlap, the oldest ends now.`,
+		Example: "  doorstep client rotate-secret shop\n  doorstep client rotate-secret shop --overlap 72h\n  doorstep client rotate-secret shop --overlap 0   # the old one has leaked",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+			c, secret, err := s.Clients.RotateSecret(ctx, args[0], overlap, events.ActorOperator)
+			if err != nil {
+				return notFound(err, "client", args[0])
+			}
+			return a.printClient(c, secret)
+		}),
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", overlap, "how long the old one is taken beside the new one, at most 2160h")
+	return cmd
+}
+
 func (a *app) listClients(ctx context.Context, s *provider.Services, _ []string) error {
 	all, err := s.Clients.List(ctx)
 	if err != nil {
@@ -188,6 +212,9 @@ func (a *app) printClient(c *storage.Client, secret string) error {
 		if secret != "" {
 			row(w, "client_secret", secret+"  (shown this once)")
 		}
+		for _, kept := range view.Secrets {
+			row(w, "secret_created_at", lifeOf(kept))
+		}
 		row(w, "client_name", view.Name)
 		row(w, "owner", view.Owner)
 		row(w, "application_type", view.ApplicationType)
@@ -204,4 +231,13 @@ func (a *app) printClient(c *storage.Client, secret string) error {
 		row(w, "created_at", show(moment(c.CreatedAt)))
 		row(w, "disabled_at", show(moment(c.DisabledAt)))
 	})
+}
+
+// lifeOf says when a secret was made, and when it ends.
+func lifeOf(kept clients.SecretView) string {
+	at := func(seconds int64) string { return show(moment(storage.At(time.Unix(seconds, 0)))) }
+	if kept.ExpiresAt == 0 {
+		return at(kept.CreatedAt)
+	}
+	return at(kept.CreatedAt) + ", ends " + at(kept.ExpiresAt)
 }

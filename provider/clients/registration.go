@@ -190,7 +190,14 @@ type View struct {
 	Name      string `json:"client_name"`
 	Owner     string `json:"owner,omitempty"`
 	storage.ClientMetadata
-	DisabledAt int64 `json:"disabled_at,omitempty"` // Unix seconds
+	Secrets    []SecretView `json:"secrets,omitempty"`
+	DisabledAt int64        `json:"disabled_at,omitempty"` // Unix seconds
+}
+
+// SecretView is what is told of a secret that is kept: nothing of itself.
+type SecretView struct {
+	CreatedAt int64 `json:"created_at"`           // Unix seconds
+	ExpiresAt int64 `json:"expires_at,omitempty"` // Unix seconds; 0: never
 }
 
 // NewView shows a client, with its secret if that was just made.
@@ -201,6 +208,9 @@ func NewView(c *storage.Client, secret string) View {
 	if secret != "" {
 		never := int64(0) // RFC 7591: required beside a secret, 0 where it does not expire
 		v.ExpiresAt = &never
+	}
+	for _, kept := range c.Secrets.V {
+		v.Secrets = append(v.Secrets, SecretView{kept.CreatedAt, kept.ExpiresAt})
 	}
 	if !c.DisabledAt.IsZero() {
 		v.DisabledAt = c.DisabledAt.Unix()

@@ -1,11 +1,18 @@
 package clients
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -31,9 +38,77 @@ func (s *Service) Authenticate(c *storage.Client, secret string) bool {
 	now := s.now().Unix()
 	right := 0
 	for i := range c.Secrets.V {
-		if kept := &c.Secrets.V[i]; kept.ExpiresAt == 0 || kept.ExpiresAt > now {
+		if kept := &c.Secrets.V[i]; lives(kept, now) {
 			right |= subtle.ConstantTimeCompare(sum[:], kept.SHA256)
 		}
 	}
 	return right == 1 && secret != "" && hasSecret(c.Metadata.V.TokenEndpointAuthMethod)
+}
+
+// lives reports whether a secret is taken at a moment in Unix seconds.
+func lives(kept *storage.ClientSecret, now int64) bool {
+	return kept.ExpiresAt == 0 || kept.ExpiresAt > now
+}
+
+// LivingSecrets returns how many secrets of a client are taken now.
+func (s *Service) LivingSecrets(c *storage.Client) int {
+	n, now := 0, s.now().Unix()
+	for i := range c.Secrets.V {
+		if lives(&c.Secrets.V[i], now) {
+			n++
+		}
+	}
+	return n
+}
+
+// MaxOverlap is how long a secret may live on beside its successor.
+const MaxOverlap = 90 * 24 * time.Hour
+
+// RotateSecret gives a client another secret, with its event, and returns it, which
+// is not kept. The one before lives on for overlap, so that the client can be told
+// in its time; any older one ends now: never more than two live. A client without
+// secrets is a fault; storage.ErrNotFound: there is none.
+func (s *Service) RotateSecret(ctx context.Context, id string, overlap time.Duration, by events.Actor) (*storage.Client, string, error) {
+	if overlap < 0 || overlap > MaxOverlap {
+		return nil, "", fault.Invalid("overlap", fmt.Sprintf("must be between 0 and %.0f hours", MaxOverlap.Hours()))
+	}
+	c, err := s.Show(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if method := c.Metadata.V.TokenEndpointAuthMethod; !hasSecret(method) {
+		return nil, "", fault.Invalid("token_endpoint_auth_method", "is "+method+": the client proves itself without a secret")
+	}
+	now := s.now()
+	secret, fresh := newSecret(storage.At(now))
+	c.Secrets = storage.Document(append([]storage.ClientSecret{fresh}, outgoing(c.Secrets.V, now, overlap)...))
+	c.UpdatedAt = storage.At(now)
+	unit := storage.WithUnit(ctx)
+	if err := s.store.UpdateClient(unit, c); err != nil {
+		return nil, "", fmt.Errorf("rotate the secret of client %s: %w", id, err)
+	}
+	err = s.flush(unit, events.Event{Kind: events.SecretRotated, Actor: by, Client: id, Data: map[string]int64{"overlap": int64(overlap.Seconds())}})
+	if errors.Is(err, storage.ErrStale) {
+		return nil, "", errChangedMeanwhile
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("rotate the secret of client %s: %w", id, err)
+	}
+	s.forget(id)
+	return c, secret, nil
+}
+
+// outgoing returns the secret that lives on beside a new one: the newest that still
+// does, for overlap or as long as it would have lived anyway; none without overlap.
+func outgoing(kept []storage.ClientSecret, now time.Time, overlap time.Duration) []storage.ClientSecret {
+	living := slices.DeleteFunc(slices.Clone(kept), func(k storage.ClientSecret) bool { return !lives(&k, now.Unix()) })
+	until := now.Add(overlap).Unix()
+	if len(living) == 0 || until <= now.Unix() {
+		return nil
+	}
+	newest := slices.MaxFunc(living, func(a, b storage.ClientSecret) int { return int(a.CreatedAt - b.CreatedAt) })
+	if newest.ExpiresAt == 0 || newest.ExpiresAt > until {
+		newest.ExpiresAt = until
+	}
+	return []storage.ClientSecret{newest}
 }

@@ -207,6 +207,8 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	return c, secret, nil
 }
 
+var errChangedMeanwhile = fault.Conflict("", "the client was changed by somebody else at the same time: read it again")
+
 // Update changes a client's registration by a JSON merge patch (RFC 7396): null
 // gives a member its default again. The client_id stays, and a public client
 // stays public. One that moves from a secret to keys loses its secrets, so that none
@@ -240,7 +242,7 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	}
 	err = s.flush(unit, events.Event{Kind: events.ClientUpdated, Actor: by, Client: id, Data: r})
 	if errors.Is(err, storage.ErrStale) {
-		return nil, fault.Conflict("", "the client was changed by somebody else at the same time: read it again")
+		return nil, errChangedMeanwhile
 	}
 	if err != nil {
 		return nil, fmt.Errorf("update client %s: %w", id, err)

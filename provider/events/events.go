@@ -34,6 +34,7 @@ const (
 	ClientCreated   Kind = "client.created"
 	ClientUpdated   Kind = "client.updated"
 	ClientDeleted   Kind = "client.deleted"
+	SecretRotated   Kind = "secret.rotated" // a client's
 	ResourceCreated Kind = "resource.created"
 	ResourceDeleted Kind = "resource.deleted"
 	PersonCreated   Kind = "person.created"

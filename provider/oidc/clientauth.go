@@ -66,7 +66,7 @@ func (h *Handler) authenticate(r *http.Request, form url.Values) (*storage.Clien
 	switch p.method {
 	case authBasic, authPost:
 		if !h.Clients.Authenticate(c, p.secret) {
-			return nil, diagnosed(refused, wrongSecret(c))
+			return nil, diagnosed(refused, h.wrongSecret(c))
 		}
 	case authKey:
 		err := h.Clients.AuthenticateByAssertion(r.Context(), c, p.assertion)

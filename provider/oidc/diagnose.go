@@ -225,11 +225,11 @@ func (h *Handler) wrongAssertion(c *storage.Client, a *clients.Assertion, wrong 
 	return d
 }
 
-func wrongSecret(c *storage.Client) web.Diagnosis {
+func (h *Handler) wrongSecret(c *storage.Client) web.Diagnosis {
 	return web.Diagnosis{
-		Problem: "The secret is not one of the client's. It is shown once, when the client is created; in a Basic header both id and secret are form-encoded first. A lost one is replaced by deleting the client and creating it again.",
-		Arrived: []string{"client_secret=(hidden)"}, Registered: []string{strconv.Itoa(len(c.Secrets.V)) + " secret(s)"},
-		Command: show(c),
+		Problem: "The secret is not one of the client's. It is shown once, when it is made; in a Basic header both id and secret are form-encoded first. A lost one is replaced; one that was replaced ends with its overlap.",
+		Arrived: []string{"client_secret=(hidden)"}, Registered: []string{strconv.Itoa(h.Clients.LivingSecrets(c)) + " secret(s)"},
+		Command: "doorstep client rotate-secret " + c.ID,
 	}
 }
 
