@@ -81,6 +81,37 @@ func TestOpenIDClientProvesItself(t *testing.T) {
 	})
 }
 
+// A key in the place of a secret (RFC 7523, OIDC Core section 9), at every endpoint
+// that a client proves itself at.
+func TestOpenIDClientSignsWhoItIs(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		for _, alg := range []string{"ES256", "Ed25519", "PS256", "RS256"} {
+			t.Run(alg, func(t *testing.T) {
+				p := p.In(t)
+				rp := p.OpenIDClientWithKey("signs-"+strings.ToLower(alg), alg)
+				if rp.Secret != "" {
+					t.Error("it has a secret too")
+				}
+				in := rp.SignIn(p.Browser().SignIn("ada"), nil, nil)
+				rp.Call("refreshTokenGrant", providertest.Args{"token": in.Tokens.Refresh}, nil)
+				rp.Call("clientCredentialsGrant", nil, nil)
+				var told struct{ Active bool }
+				rp.Call("tokenIntrospection", providertest.Args{"token": in.Tokens.Access}, &told)
+				if !told.Active {
+					t.Error("its own token is not active")
+				}
+				rp.Call("tokenRevocation", providertest.Args{"token": in.Tokens.Access}, nil)
+			})
+		}
+		stranger := p.OpenIDClientWithKey("stranger", "ES256", func(r *clients.Registration) {
+			r.JWKS = providertest.JWKS(t, providertest.NewSigningKey(t, "ES256", p.Issuer+" stranger"))
+		})
+		if got := stranger.Trouble("clientCredentialsGrant", nil); got.Status != http.StatusUnauthorized {
+			t.Errorf("with a key that is not registered: %s", got)
+		}
+	})
+}
+
 // A service's own token, for the API that it names (RFC 6749 section 4.4, RFC
 // 8707 section 2).
 func TestOpenIDClientActsForItself(t *testing.T) {

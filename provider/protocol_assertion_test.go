@@ -46,7 +46,7 @@ func wantRefusedAssertion(t *testing.T, p *providertest.P, what, assertion strin
 func TestAClientSignsWhoItIs(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		for _, alg := range []string{"ES256", "EdDSA", "RS256", "PS256"} {
+		for _, alg := range []string{"ES256", "EdDSA", "Ed25519", "RS256", "PS256"} {
 			key := providertest.NewSigningKey(t, alg, "k1")
 			rp := p.Client("signs-"+alg, providertest.FirstParty, providertest.SignedBy(t, key))
 			rp.Key, rp.Alg = key, alg
@@ -275,7 +275,7 @@ func TestMetadataNamesAssertions(t *testing.T) {
 		if !slices.Contains(methods, any("private_key_jwt")) {
 			t.Errorf("%s: methods %v", endpoint, methods)
 		}
-		if algs := fmt.Sprint(metadata[endpoint+"_endpoint_auth_signing_alg_values_supported"]); algs != "[ES256 EdDSA PS256 RS256]" {
+		if algs := fmt.Sprint(metadata[endpoint+"_endpoint_auth_signing_alg_values_supported"]); algs != "[ES256 EdDSA Ed25519 PS256 RS256]" {
 			t.Errorf("%s: algorithms %s", endpoint, algs)
 		}
 	}

@@ -34,7 +34,9 @@ func TestForeignKeysThatCount(t *testing.T) {
 		{with(foreignEC, `"use":"sig"`), "ES256"},
 		{with(foreignEC, `"key_ops":["verify"]`), "ES256"},
 		{with(foreignEC, `"alg":"ES256","x5u":"::","x5c":["!"],"more":{}`), "ES256"}, // what has no say cannot harm
-		{foreignEd, "EdDSA"},
+		{foreignEd, "EdDSA Ed25519"},
+		{with(foreignEd, `"alg":"EdDSA"`), "EdDSA Ed25519"}, // RFC 9864 section 2.2: two names of one
+		{with(foreignEd, `"alg":"Ed25519"`), "EdDSA Ed25519"},
 		{foreignRSA, "PS256 RS256"},
 		{with(foreignRSA, `"alg":"PS256"`), "PS256"},
 	} {

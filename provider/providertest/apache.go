@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"html"
 	"net"
@@ -90,6 +91,10 @@ func (p *P) Apache(id, more string, change ...func(*clients.Registration)) *Apac
 // configuration is what an operator would write, in a directory of its own.
 func (a *Apache) configuration(p *P, port, modules string) string {
 	var c strings.Builder
+	secret := ""
+	if a.Secret != "" {
+		secret = fmt.Sprintf("OIDCClientSecret %[1]s\nOIDCOAuthClientSecret %[1]s", a.Secret)
+	}
 	for _, module := range []string{"mpm_event", "authn_core", "authz_core", "authz_user", "alias", "include", "auth_openidc"} {
 		fmt.Fprintf(&c, "LoadModule %s_module %s/mod_%s.so\n", module, modules, module)
 	}
@@ -111,15 +116,13 @@ OIDCCacheShmMax 128
 
 OIDCProviderMetadataURL %[4]s/.well-known/openid-configuration
 OIDCClientID %[5]s
-OIDCClientSecret %[6]s
-OIDCRedirectURI %[7]s
-OIDCCryptoPassphrase %[6]s
+OIDCRedirectURI %[6]s
+OIDCCryptoPassphrase %[7]s
 OIDCPKCEMethod S256
 OIDCScope "openid profile email"
 
 OIDCOAuthServerMetadataURL %[4]s/.well-known/oauth-authorization-server
 OIDCOAuthClientID %[5]s
-OIDCOAuthClientSecret %[6]s
 
 AliasMatch ^ %[3]s/page.shtml
 <Location />
@@ -134,7 +137,8 @@ AliasMatch ^ %[3]s/page.shtml
   AuthType oauth20
   Require valid-user
 </Location>
-`, apacheAddress, port, a.dir, p.Issuer, a.ID, a.Secret, a.RedirectURI)
+%[8]s
+`, apacheAddress, port, a.dir, p.Issuer, a.ID, a.RedirectURI, rand.Text(), secret)
 	return c.String()
 }
 

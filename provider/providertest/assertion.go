@@ -26,7 +26,7 @@ type SigningKey struct {
 	private crypto.Signer
 }
 
-// NewSigningKey makes a key for ES256, EdDSA, RS256 or PS256.
+// NewSigningKey makes a key for ES256, EdDSA (also named Ed25519), RS256 or PS256.
 func NewSigningKey(t testing.TB, alg, kid string) *SigningKey {
 	t.Helper()
 	k := &SigningKey{KID: kid}
@@ -34,7 +34,7 @@ func NewSigningKey(t testing.TB, alg, kid string) *SigningKey {
 	switch alg {
 	case "ES256":
 		k.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "EdDSA":
+	case "EdDSA", "Ed25519":
 		_, k.private, err = ed25519.GenerateKey(rand.Reader)
 	case "RS256", "PS256":
 		k.private, err = rsa.GenerateKey(rand.Reader, 2048)

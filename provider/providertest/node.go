@@ -31,6 +31,12 @@ type driver struct {
 	parties int // so far
 }
 
+// A driverAnswer is one line of what driver.mjs says.
+type driverAnswer struct {
+	Result  json.RawMessage
+	Trouble *Trouble
+}
+
 var node = sync.OnceValues(startNode)
 
 // nodePath returns where a Node is, and its version, v20.1.2.

@@ -61,6 +61,26 @@ func (p *P) OpenIDClient(id string, how Args, change ...func(*clients.Registrati
 	return c
 }
 
+// OpenIDClientWithKey is [P.OpenIDClient] for a client that proves itself by
+// private_key_jwt: the library makes its key, and the public half is registered.
+func (p *P) OpenIDClientWithKey(id, algorithm string, change ...func(*clients.Registration)) *OpenIDClient {
+	p.t.Helper()
+	d, err := node()
+	need(p.t, needNode, err)
+	kid := p.Issuer + " " + id
+	var answer driverAnswer
+	if err := d.ask(Args{"call": "generateKey", "algorithm": algorithm, "kid": kid}, &answer); err != nil || answer.Trouble != nil {
+		p.t.Fatal(err, answer.Trouble)
+	}
+	set, err := json.Marshal(map[string]any{"keys": []json.RawMessage{answer.Result}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.OpenIDClient(id, Args{"authentication": "private_key_jwt", "kid": kid}, append([]func(*clients.Registration){func(r *clients.Registration) {
+		r.TokenEndpointAuthMethod, r.JWKS = "private_key_jwt", set
+	}}, change...)...)
+}
+
 // Later moves the provider's clock, and the library's with it.
 func (c *OpenIDClient) Later(d time.Duration) {
 	c.t.Helper()
@@ -101,10 +121,7 @@ func (c *OpenIDClient) ask(call string, args Args) (json.RawMessage, *Trouble) {
 	c.t.Helper()
 	question := Args{"call": call, "party": c.path}
 	maps.Copy(question, args)
-	var answer struct {
-		Result  json.RawMessage
-		Trouble *Trouble
-	}
+	var answer driverAnswer
 	if err := c.node.ask(question, &answer); err != nil {
 		c.t.Fatal(err)
 	}

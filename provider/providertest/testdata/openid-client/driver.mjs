@@ -9,15 +9,30 @@ globalThis.crypto ??= webcrypto // Node 18 has them, and no global names for the
 globalThis.CryptoKey ??= webcrypto.CryptoKey
 const client = await import('openid-client')
 
+const keys = new Map() // private ones, by their kid
 const parties = new Map() // by their path: { config, begun }; begun: the checks of each state
 
 // What a test may ask for. A name of the library's own takes its parameters.
 const calls = {
+  // A key pair for private_key_jwt; its public half is the answer.
+  async generateKey({ algorithm, kid }) {
+    const rsa = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' }
+    const kinds = {
+      ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+      Ed25519: { name: 'Ed25519' },
+      PS256: { name: 'RSA-PSS', ...rsa },
+      RS256: { name: 'RSASSA-PKCS1-v1_5', ...rsa },
+    }
+    const pair = await crypto.subtle.generateKey(kinds[algorithm], false, ['sign', 'verify'])
+    keys.set(kid, { key: pair.privateKey, kid })
+    return { ...(await crypto.subtle.exportKey('jwk', pair.publicKey)), kid, use: 'sig' }
+  },
+
   // With issuer, id and secret alone, unless the test says how the client
   // authenticates. Every ID token's signature is checked.
-  async discovery({ party, issuer, id, secret, metadata, skew, authentication }) {
+  async discovery({ party, issuer, id, secret, metadata, skew, authentication, kid }) {
     const told = metadata || skew ? { client_secret: secret, [client.clockSkew]: skew, ...metadata } : secret
-    const config = await client.discovery(new URL(issuer), id, told, method(authentication, secret), {
+    const config = await client.discovery(new URL(issuer), id, told, method(authentication, secret ?? keys.get(kid)), {
       execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks], // the issuer is http on loopback
     })
     parties.set(party, { config, begun: new Map() })
@@ -47,12 +62,14 @@ const calls = {
 }
 
 // method is the library's own default, client_secret_post, unless it is named.
-function method(name, secret) {
+function method(name, proof) {
   switch (name) {
     case undefined:
       return undefined
     case 'client_secret_basic':
-      return client.ClientSecretBasic(secret)
+      return client.ClientSecretBasic(proof)
+    case 'private_key_jwt':
+      return client.PrivateKeyJwt(proof)
     case 'none':
       return client.None()
   }
@@ -96,7 +113,7 @@ say({ base })
 for await (const line of createInterface({ input: process.stdin })) {
   const { call, ...told } = JSON.parse(line)
   try {
-    const result = call === 'discovery' ? await calls.discovery(told) : await calls[call](parties.get(told.party), told)
+    const result = parties.has(told.party) && call !== 'discovery' ? await calls[call](parties.get(told.party), told) : await calls[call](told)
     say({ result: result ?? null })
   } catch (e) {
     say({ trouble: trouble(e) })
