@@ -92,11 +92,16 @@ func TestAttack20HostileTextStaysText(t *testing.T) {
 	t.Parallel()
 	showAll := providertest.Configure(func(c *provider.Config) { c.Web.Developer = true })
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		rp := p.Client("web", providertest.FirstParty, formPost)
+		rp := p.Client("web", legacy)
 		ada := p.Browser().SignIn("ada")
 		mode := providertest.With("response_mode", "form_post")
 		for _, text := range hostileTexts {
 			state := providertest.With("state", text)
+			for _, arrival := range []*providertest.Arrival{
+				ada.Ask(rp, "openid", responseType("id_token"), state), ada.Ask(rp, "openid", responseType("id_token"), state, providertest.With("scope", "nonsense "+text)),
+			} {
+				wantFragment(t, rp, arrival, text)
+			}
 			for _, arrival := range []*providertest.Arrival{
 				ada.Ask(rp, "openid", mode, state), ada.Ask(rp, "openid", mode, state, providertest.With("scope", "nonsense "+text)),
 			} {
@@ -116,6 +121,24 @@ func TestAttack20HostileTextStaysText(t *testing.T) {
 			wantInert(t, p.Browser().Walk(nil, rp.AuthorizationURL("openid", state, providertest.With("login_hint", text), providertest.With("ui_locales", text))).Answer, 2)
 		}
 	}, showAll)
+}
+
+// wantFragment asks for an answer in the fragment of the client's redirect, with the
+// text as its state, and nothing in it that a header or a page would take for its own.
+func wantFragment(t *testing.T, rp *providertest.RP, a *providertest.Arrival, state string) {
+	t.Helper()
+	to := a.Header.Get("Location")
+	if !strings.HasPrefix(to, rp.RedirectURI+"#") || strings.Count(to, "#") != 1 || strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"<>'\`, r) }) {
+		t.Errorf("state %q: to %q", state, to)
+	}
+	for name, values := range a.Params {
+		if len(values) != 1 || !slices.Contains([]string{"id_token", "error", "error_description", "state", "iss"}, name) {
+			t.Errorf("the fragment has %s=%q", name, values)
+		}
+	}
+	if got := a.Params.Get("state"); got != state {
+		t.Errorf("state %q comes back as %q", state, got)
+	}
 }
 
 // wantFormPost asks for a page with one form, to the client, that carries the
@@ -186,7 +209,7 @@ func wantInert(t *testing.T, a *providertest.Answer, forms int) {
 func TestAttack21EveryAnswerNamesItsIssuer(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		rp := p.Client("web", formPost)
+		rp := p.Client("web", legacy, func(r *clients.Registration) { r.FirstParty = false })
 		for _, path := range []string{web.PathOpenIDConfiguration, web.PathOAuthServer} {
 			metadata := p.Get(path).WantStatus(http.StatusOK).JSON()
 			if metadata["authorization_response_iss_parameter_supported"] != true || metadata["issuer"] != p.Issuer {
@@ -217,7 +240,15 @@ func TestAttack21EveryAnswerNamesItsIssuer(t *testing.T) {
 			if form == nil {
 				t.Fatalf("%q: no form", code)
 			}
-			for mode, got := range map[string]url.Values{"query": inQuery, "form_post": form.Fields} {
+			front := responseType("code id_token")
+			if code == "unsupported_response_type" {
+				front = responseType("code token")
+			}
+			inFragment := send(browser, front)
+			if !strings.Contains(inFragment.Header.Get("Location"), "#") {
+				t.Errorf("%q: no fragment in %s", code, inFragment.Header.Get("Location"))
+			}
+			for mode, got := range map[string]url.Values{"query": inQuery, "form_post": form.Fields, "fragment": inFragment.Params} {
 				if iss := got["iss"]; fmt.Sprint(iss) != "["+p.Issuer+"]" || got.Get("error") != code || got.Has("code") != (code == "") {
 					t.Errorf("%q in %s: %s, want one iss %s", code, mode, got, p.Issuer)
 				}
