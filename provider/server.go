@@ -58,7 +58,7 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 	if ready != nil {
 		ready()
 	}
-	background.Go(func() { p.makeKeys(running) })
+	background.Go(func() { p.keepKeys(running) })
 	select {
 	case err := <-failed:
 		for _, s := range servers {
@@ -150,11 +150,24 @@ func (p *Provider) server(h http.Handler, tlsConfig *tls.Config) *http.Server {
 	}
 }
 
-// makeKeys asks for the keys, so that the slow ones are made before somebody waits
-// for them.
-func (p *Provider) makeKeys(ctx context.Context) {
-	if _, _, err := p.Keys.JWKS(ctx); err != nil && ctx.Err() == nil {
-		p.log.Error("keys", slog.Any("error", err))
+// keepKeys makes the keys that take long, before somebody waits for them, and a
+// successor of each that is due for one: now and every minute.
+func (p *Provider) keepKeys(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		fresh, err := p.RotateDueKeys(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.log.Error("keys", slog.Any("error", err))
+		}
+		for _, k := range fresh {
+			p.log.Info("key rotated", slog.String("kid", k.KID), slog.String("alg", k.Alg), slog.Time("signs_from", k.ActiveAt))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

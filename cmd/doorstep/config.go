@@ -37,7 +37,7 @@ type settings struct {
 	AccessToken, IDToken, Code   time.Duration
 	RefreshIdle, RefreshAbsolute time.Duration
 	Session, SessionIdle         time.Duration
-	JWKSMaxAge                   time.Duration
+	JWKSMaxAge, RotateEvery      time.Duration
 	Drain, Notice, Sweep         time.Duration
 
 	PasswordMemory, PasswordTime, PasswordWorkers int
@@ -83,6 +83,8 @@ var table = []setting{
 		secret: true, flagless: true, set: func(s *settings, text string) (err error) { s.KEK, err = parseKEK(text); return err }},
 	{key: "keys.jwks_max_age", preset: "15m", help: "how long clients may keep the published keys",
 		set: duration(func(s *settings) *time.Duration { return &s.JWKSMaxAge }, time.Second, 7*day)},
+	{key: "keys.rotate_every", preset: "90d", help: "how long a signing key signs before a server publishes its successor; 0 for never",
+		set: duration(func(s *settings) *time.Duration { return &s.RotateEvery }, 0, 3650*day)},
 	{key: "tls.cert_file", help: "path of the certificate chain in PEM, read again when it changes",
 		set: anyText(func(s *settings) *string { return &s.TLSCert })},
 	{key: "tls.key_file", help: "path of the certificate's private key in PEM",
@@ -261,6 +263,9 @@ func (c *config) check(l *layers) {
 	}
 	if c.SessionIdle > c.Session && c.Session > 0 {
 		fault("lifetimes.session_idle", "must not be longer than lifetimes.session")
+	}
+	if c.RotateEvery > 0 && c.RotateEvery < max(day, 2*c.JWKSMaxAge) {
+		fault("keys.rotate_every", "must be 0, for never, or at least a day and twice keys.jwks_max_age: a key is known for that long before it signs")
 	}
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {

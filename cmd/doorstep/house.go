@@ -58,7 +58,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	pc.Issuer = issuer
 	pc.Web.Name, pc.Web.TrustedProxies = c.Brand, c.TrustedProxies
 	pc.Outbound.Allow = c.OutboundAllow
-	pc.Keys = keys.Config{KEK: kek, JWKSMaxAge: c.JWKSMaxAge}
+	pc.Keys = keys.Config{KEK: kek, JWKSMaxAge: c.JWKSMaxAge, RotateEvery: c.RotateEvery}
 	pc.Engine.Code, pc.Engine.AccessToken, pc.Engine.IDToken = c.Code, c.AccessToken, c.IDToken
 	pc.Engine.RefreshIdle, pc.Engine.RefreshAbsolute = c.RefreshIdle, c.RefreshAbsolute
 	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}

@@ -22,7 +22,8 @@ func (a *app) keyCommand() *cobra.Command {
 		Short: "List signing keys",
 		Long: `List signing keys. A key is next (published, does not sign yet), signing, retired
 (published while its last tokens live), hint (verifies id_token_hint only), forgotten
-or revoked.`,
+or revoked. A server publishes the successor of one that signs at ROTATES, or soon after
+(keys.rotate_every).`,
 		Example: "  doorstep key list",
 		Args:    cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
@@ -60,7 +61,7 @@ told.`,
 	})
 	revoke := a.revokeKeyCommand()
 	for _, cmd := range []*cobra.Command{list, rotate, revoke} {
-		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age")...)
+		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age", "keys.rotate_every")...)
 	}
 	return a.group("key", "Look after the keys that sign tokens", list, rotate, revoke)
 }
@@ -105,11 +106,12 @@ type printedKey struct {
 	ActiveAt  *string `json:"active_at"`
 	RetiredAt *string `json:"retired_at"`
 	ExpiresAt *string `json:"expires_at"`
+	RotatesAt *string `json:"rotates_at"`
 }
 
 func printed(k keys.Key) printedKey {
 	at := func(t time.Time) *string { return moment(storage.At(t)) }
-	return printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt)}
+	return printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt), at(k.RotatesAt)}
 }
 
 func (a *app) printKeys(all []keys.Key) error {
@@ -118,9 +120,9 @@ func (a *app) printKeys(all []keys.Key) error {
 		out = append(out, printed(k))
 	}
 	return a.print(out, func(w io.Writer) {
-		row(w, "KID", "ALG", "STATE", "SIGNS FROM", "TO", "PUBLISHED TO")
+		row(w, "KID", "ALG", "STATE", "SIGNS FROM", "TO", "PUBLISHED TO", "ROTATES")
 		for _, k := range out {
-			row(w, k.KID, k.Alg, k.State, show(k.ActiveAt), show(k.RetiredAt), show(k.ExpiresAt))
+			row(w, k.KID, k.Alg, k.State, show(k.ActiveAt), show(k.RetiredAt), show(k.ExpiresAt), show(k.RotatesAt))
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/doorstep-id/doorstep/storage"
@@ -31,6 +32,7 @@ type Key struct {
 	ActiveAt  time.Time // signs from here
 	RetiredAt time.Time // to here
 	ExpiresAt time.Time // leaves the published set here
+	RotatesAt time.Time // its successor is due here
 }
 
 // List returns every key, oldest first.
@@ -41,7 +43,11 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 	}
 	out := make([]Key, len(set.keys))
 	for i := range set.keys {
-		out[i] = set.keys[i].describe(s.now())
+		k := &set.keys[i]
+		out[i] = k.describe(s.now())
+		if s.cfg.RotateEvery > 0 && k.retired.IsZero() && !k.revoked {
+			out[i].RotatesAt = k.active.Add(s.cfg.RotateEvery)
+		}
 	}
 	return out, nil
 }
@@ -91,6 +97,47 @@ func (s *Service) MaxAge() time.Duration { return s.cfg.JWKSMaxAge }
 // caller records the event and flushes; storage.ErrStale from Flush means that
 // the key was rotated by somebody else meanwhile.
 func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
+	return s.rotate(ctx, alg, func(*storage.Key, time.Time) bool { return true })
+}
+
+// RotateDue is Rotate if the key of alg is due for it by Config.RotateEvery; else
+// it does nothing and returns the zero Key. Of several replicas that call it at
+// once one rotates: to the others the key is not due, or Flush says
+// storage.ErrStale.
+func (s *Service) RotateDue(ctx context.Context, alg string) (Key, error) {
+	return s.rotate(ctx, alg, func(old *storage.Key, now time.Time) bool {
+		return old == nil || s.due(old.ActiveAt.Time, now)
+	})
+}
+
+// due reports whether a key that signs since then is to have a successor.
+func (s *Service) due(since, now time.Time) bool {
+	return s.cfg.RotateEvery > 0 && !now.Before(since.Add(s.cfg.RotateEvery))
+}
+
+// Due returns the algorithms for which RotateDue seems worth a call, by the keys
+// in memory.
+func (s *Service) Due(ctx context.Context) ([]string, error) {
+	set, err := s.complete(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	var algs []string
+	for _, alg := range s.kept() {
+		i := slices.IndexFunc(set.keys, func(k stored) bool {
+			return k.alg == alg && k.retired.IsZero() && !k.revoked && !s.due(k.active, now)
+		})
+		if i < 0 {
+			algs = append(algs, alg)
+		}
+	}
+	return algs, nil
+}
+
+// rotate is Rotate if the newest key of alg, nil if each is retired or revoked, is
+// to be rotated.
+func (s *Service) rotate(ctx context.Context, alg string, wanted func(old *storage.Key, now time.Time) bool) (Key, error) {
 	kept := keyAlg(alg)
 	if kept == "" {
 		return Key{}, fmt.Errorf("keys: the algorithm %q is none of ES256, EdDSA, RS256 and PS256", alg)
@@ -102,6 +149,15 @@ func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("keys: read: %w", err)
 	}
+	revoked, err := s.store.RevokedKeys(ctx)
+	if err != nil {
+		return Key{}, fmt.Errorf("keys: read: %w", err)
+	}
+	rows = slices.DeleteFunc(rows, func(k storage.Key) bool { return k.Alg != kept || slices.Contains(revoked, k.KID) })
+	old := unretired(rows)
+	if !wanted(old, s.now()) {
+		return Key{}, nil
+	}
 	fresh, err := s.newKey(kept, base64.RawURLEncoding.EncodeToString(random(kidSize)))
 	if err != nil {
 		return Key{}, err
@@ -111,7 +167,7 @@ func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 	if err := s.store.CreateKey(ctx, fresh); err != nil {
 		return Key{}, fmt.Errorf("keys: write: %w", err)
 	}
-	if old := unretired(rows, kept); old != nil {
+	if old != nil {
 		retired := fresh.ActiveAt
 		if err := s.store.RetireKey(ctx, old.KID, retired, storage.At(retired.Add(s.cfg.Keep))); err != nil {
 			return Key{}, fmt.Errorf("keys: retire %s: %w", old.KID, err)
@@ -120,10 +176,10 @@ func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 	return Key{KID: fresh.KID, Alg: kept, State: StateNext, CreatedAt: fresh.CreatedAt.Time, ActiveAt: fresh.ActiveAt.Time}, nil
 }
 
-// unretired returns the newest key of alg that nobody has rotated yet.
-func unretired(rows []storage.Key, alg string) *storage.Key {
+// unretired returns the newest key that nobody has rotated yet, nil for none.
+func unretired(rows []storage.Key) *storage.Key {
 	for i := len(rows) - 1; i >= 0; i-- {
-		if rows[i].Alg == alg && rows[i].RetiredAt.IsZero() {
+		if rows[i].RetiredAt.IsZero() {
 			return &rows[i]
 		}
 	}

@@ -18,10 +18,11 @@ import (
 
 // Config says what is signed with, and how long keys overlap.
 type Config struct {
-	KEK        []byte        // the key-encryption key, 32 bytes
-	Algorithms []string      // those that a key is kept for; default ES256, RS256, EdDSA
-	JWKSMaxAge time.Duration // how long others may cache the published keys; default DefaultJWKSMaxAge
-	Keep       time.Duration // how long a retired key stays published: the longest token life and skew; default DefaultKeep
+	KEK         []byte        // the key-encryption key, 32 bytes
+	Algorithms  []string      // those that a key is kept for; default ES256, RS256, EdDSA
+	JWKSMaxAge  time.Duration // how long others may cache the published keys; default DefaultJWKSMaxAge
+	Keep        time.Duration // how long a retired key stays published: the longest token life and skew; default DefaultKeep
+	RotateEvery time.Duration // how long a key signs until its successor is due; 0: for ever
 }
 
 // Defaults of Config.

@@ -196,11 +196,11 @@ func (s *spare) keep(t testing.TB, p *provider.Services) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, _, err := p.Keys.JWKS(t.Context()); err != nil { // makes it if it was not lent
+		t.Fatal(err)
+	}
 	if s.key != nil {
 		return
-	}
-	if _, _, err := p.Keys.JWKS(t.Context()); err != nil { // makes it
-		t.Fatal(err)
 	}
 	made, err := p.Store.Keys(t.Context())
 	if err != nil {
