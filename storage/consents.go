@@ -19,6 +19,21 @@ func (s *Store) SetConsent(ctx context.Context, c *Consent) error {
 		" resources = excluded.resources, claims = excluded.claims, updated_at = excluded.updated_at"))
 }
 
+// ConsentsOf returns everything that a person agreed to, by client.
+func (s *Store) ConsentsOf(ctx context.Context, person ID) ([]Consent, error) {
+	var cs []Consent
+	err := s.db(ctx).Where("person_id = ?", person).Order("client_id").Find(&cs).Error
+	return cs, translate(err)
+}
+
+// DeleteConsent forgets what a person agreed to for a client; ErrNotFound: there
+// is nothing. What came of it is for [Store.RevokeGrantsOf].
+func (s *Store) DeleteConsent(ctx context.Context, person ID, client string) error {
+	return s.do(ctx, write{
+		text: "DELETE FROM consents WHERE person_id = ? AND client_id = ?", args: []any{person, client}, guard: ErrNotFound,
+	})
+}
+
 // ConsentOf returns what a person agreed to for a client, or ErrNotFound.
 func (s *Store) ConsentOf(ctx context.Context, person ID, client string) (*Consent, error) {
 	var c Consent

@@ -23,6 +23,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"interactions are kept":                  testInteractions,
 	"grants are kept":                        testGrants,
 	"consents are kept":                      testConsents,
+	"access is the grants that live":         testAccess,
 	"decisions are kept":                     testDecisions,
 	"histories are kept":                     testHistories,
 	"revocations are kept":                   testRevocations,
@@ -227,6 +228,97 @@ func testConsents(t *testing.T, f fixture) {
 	f.must(err)
 	later.CreatedAt = now // the row is the pair's first one
 	same(t, later, got)
+
+	eve := f.person("eve")
+	other := &storage.Consent{PersonID: p.ID, ClientID: "app", CreatedAt: now, UpdatedAt: now}
+	f.must(f.SetConsent(f.ctx, other))
+	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: eve.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
+	all, err := f.ConsentsOf(f.ctx, p.ID)
+	f.must(err)
+	same(t, []storage.Consent{*other, *later}, all)
+	f.want(storage.ErrNotFound, f.DeleteConsent(f.ctx, p.ID, "nobody"))
+	f.must(f.DeleteConsent(f.ctx, p.ID, "web"))
+	f.want(storage.ErrNotFound, f.DeleteConsent(f.ctx, p.ID, "web"))
+	all, err = f.ConsentsOf(f.ctx, p.ID)
+	f.must(err)
+	same(t, []storage.Consent{*other}, all)
+	_, err = f.ConsentOf(f.ctx, eve.ID, "web")
+	f.must(err)
+}
+
+// What a client may do for a person, and the end of all of it at once.
+func testAccess(t *testing.T, f fixture) {
+	p, eve := f.person("ada"), f.person("eve")
+	living, ended := f.session(p, "living"), f.session(p, "ended")
+	f.must(f.EndSession(f.ctx, ended.ID, now))
+	made := map[string]*storage.Grant{}
+	for name, change := range map[string]func(*storage.Grant){
+		"plain":        func(*storage.Grant) {},
+		"plain again":  func(g *storage.Grant) { g.CreatedAt = after(-time.Hour) },
+		"of a session": func(g *storage.Grant) { g.SessionID, g.Scopes = living.ID, storage.Strings{"openid", "email"} },
+		"offline":      func(g *storage.Grant) { g.SessionID, g.Offline, g.ClientID = ended.ID, true, "app" },
+		"of no code": func(g *storage.Grant) {
+			g.CodeHash, g.ClientID, g.Resources = nil, "device", storage.Strings{"https://api.example"}
+		},
+		"of no code spent":  func(g *storage.Grant) { g.ClientID = "unspent" },
+		"of an ended one":   func(g *storage.Grant) { g.SessionID, g.ClientID = ended.ID, "ended" },
+		"of a session gone": func(g *storage.Grant) { g.SessionID, g.ClientID = storage.NewID(), "gone" },
+		"lapsed":            func(g *storage.Grant) { g.ExpiresAt, g.ClientID = now, "lapsed" },
+		"another person's":  func(g *storage.Grant) { g.PersonID = eve.ID },
+		"revoked":           func(g *storage.Grant) { g.RevokedAt, g.RevokedWhy, g.ClientID = now, "earlier", "revoked" },
+	} {
+		g := newGrant(p, name)
+		if name != "of no code spent" {
+			g.CodeUsedAt = now
+		}
+		change(g)
+		f.must(f.CreateGrant(f.ctx, g))
+		made[name] = g
+	}
+	openid := storage.Strings{"openid"}
+	web := []storage.Access{
+		{ClientID: "web", Scopes: openid, Resources: storage.Strings{}, Since: after(-time.Hour)},
+		{ClientID: "web", Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{}, Since: now},
+	}
+	others := []storage.Access{
+		{ClientID: "app", Scopes: openid, Resources: storage.Strings{}, Since: now},
+		{ClientID: "device", Scopes: openid, Resources: storage.Strings{"https://api.example"}, Since: now},
+	}
+	got, err := f.AccessTo(f.ctx, p.ID, now)
+	f.must(err)
+	same(t, append(others[:2:2], web...), got)
+
+	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
+	end := func() error {
+		unit := storage.WithUnit(f.ctx)
+		f.must(f.DeleteConsent(unit, p.ID, "web"))
+		f.must(f.RevokeGrantsOf(unit, p.ID, "web", "withdrawn", after(time.Minute), after(time.Hour)))
+		return f.Flush(unit)
+	}
+	f.must(end())
+	got, err = f.AccessTo(f.ctx, p.ID, now)
+	f.must(err)
+	same(t, others, got)
+	for name, revoked := range map[string]bool{"plain": true, "plain again": true, "of a session": true, "offline": false, "another person's": false, "revoked": false} {
+		rows, err := f.Revocations(f.ctx, map[string]string{storage.RevokedGrant: string(made[name].ID)})
+		f.must(err)
+		state, err := f.GrantByID(f.ctx, made[name].ID)
+		f.must(err)
+		if len(rows) == 1 != revoked || (state.Grant.RevokedWhy == "withdrawn") != revoked {
+			t.Errorf("%s: %v, %q", name, rows, state.Grant.RevokedWhy)
+		}
+		if revoked {
+			same(t, storage.Revocation{Kind: storage.RevokedGrant, ID: string(made[name].ID), NotBefore: after(time.Minute), ExpiresAt: after(time.Hour)}, rows[0])
+		}
+	}
+	// The guard holds back all of the unit: a grant made meanwhile is not theirs to end.
+	late := f.grant(p, "late")
+	f.want(storage.ErrNotFound, end())
+	state, err := f.GrantByID(f.ctx, late.ID)
+	f.must(err)
+	if rows, err := f.Revocations(f.ctx, map[string]string{storage.RevokedGrant: string(late.ID)}); err != nil || len(rows) != 0 || !state.Grant.RevokedAt.IsZero() {
+		t.Errorf("without a consent: %v, %v, revoked at %v", rows, err, state.Grant.RevokedAt)
+	}
 }
 
 func testDecisions(t *testing.T, f fixture) {

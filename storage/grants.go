@@ -142,3 +142,45 @@ func (s *Store) RevokeGrant(ctx context.Context, id ID, why string, now, until T
 		return s.Revoke(ctx, &Revocation{Kind: RevokedGrant, ID: string(id), NotBefore: now, ExpiresAt: until})
 	})
 }
+
+// RevokeGrantsOf revokes every grant that a person made for a client, with
+// offline_access or without, and, by rows that last until the last access token
+// could, every token that came of them.
+func (s *Store) RevokeGrantsOf(ctx context.Context, person ID, client, why string, now, until Time) error {
+	return s.doAll(ctx,
+		write{ // before the grants are revoked, or on SQLite it would find none
+			text: "INSERT INTO revocations (kind, id, not_before, expires_at) SELECT '" + RevokedGrant + "', CAST(id AS text), ?, ? FROM grants" +
+				" WHERE person_id = ? AND client_id = ? AND revoked_at IS NULL",
+			args: []any{now, until, person, client},
+			rest: onRevokedBefore,
+		},
+		write{
+			text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND client_id = ? AND revoked_at IS NULL",
+			args: []any{now, why, person, client},
+		},
+	)
+}
+
+// Access is what living grants let a client do for a person: one row for each set
+// of scopes, resources and claims, however many grants there are.
+type Access struct {
+	ClientID  string
+	Scopes    Strings
+	Resources Strings
+	Claims    JSON[ClaimsAsked]
+	Since     Time // when the oldest of them was made
+}
+
+// AccessTo returns what living grants of a person let clients do, by client. A
+// grant whose code was never spent lets nobody do anything.
+func (s *Store) AccessTo(ctx context.Context, person ID, now Time) ([]Access, error) {
+	var rows []Access
+	err := s.db(ctx).Table("grants g").
+		Select("g.client_id, g.scopes, g.resources, g.claims, min(g.created_at) AS since").
+		Joins("LEFT JOIN sessions s ON s.id = g.session_id").
+		Where("g.person_id = ? AND g.revoked_at IS NULL AND g.expires_at > ? AND (g.code_hash IS NULL OR g.code_used_at IS NOT NULL)", person, now).
+		Where("(g.offline OR g.session_id IS NULL OR s.ended_at IS NULL AND s.expires_at > ?)", now). // as GrantState.Alive has it
+		Group("g.client_id, g.scopes, g.resources, g.claims").Order("g.client_id, since").
+		Find(&rows).Error
+	return rows, translate(err)
+}

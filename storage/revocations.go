@@ -31,8 +31,10 @@ type Revocation struct {
 
 // Revoke adds a revocation or moves an earlier one forward.
 func (s *Store) Revoke(ctx context.Context, r *Revocation) error {
-	return s.do(ctx, s.insert(ctx, r, "ON CONFLICT (kind, id) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at"))
+	return s.do(ctx, s.insert(ctx, r, onRevokedBefore))
 }
+
+const onRevokedBefore = " ON CONFLICT (kind, id) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at"
 
 // Revocations returns those of a token's ids (kind to id) that are revoked; all
 // in one query.

@@ -48,12 +48,13 @@ func (s *Store) Together(ctx context.Context, fn func(ctx context.Context) error
 // write is one statement, in a form that stands alone as well as inside a CTE.
 type write struct {
 	// For an insert: table, columns, one value per column, and what follows
-	// (ON CONFLICT ...). For an update or delete only text and args, ending in
-	// its WHERE clause.
+	// (ON CONFLICT ...). For anything else text and args, ending in its WHERE
+	// clause, and in rest what follows that.
 	table   string
 	columns []string
 	args    []any
 	text    string
+	rest    string
 	// guard, if set, is what Flush returns, with nothing done, unless exactly
 	// one row was touched.
 	guard error
@@ -106,6 +107,7 @@ func (w write) render(given, returning string) string {
 		if given != "" {
 			b.WriteString(" AND EXISTS (SELECT 1 FROM " + given + ")")
 		}
+		b.WriteString(w.rest)
 	} else {
 		b.WriteString("INSERT INTO " + w.table + " (" + strings.Join(w.columns, ", ") + ") ")
 		marks := strings.TrimSuffix(strings.Repeat("?, ", len(w.columns)), ", ")

@@ -143,8 +143,8 @@ type Entry struct {
 	Identifiers []storage.Identifier
 }
 
-// Show returns the person whom key names: an address, a subject's row id;
-// storage.ErrNotFound.
+// Show returns the person whom key names: an address, their public subject or the
+// id of their row; storage.ErrNotFound.
 func (s *Service) Show(ctx context.Context, key string) (*Entry, error) {
 	p, err := s.named(ctx, key)
 	if err != nil {
@@ -156,6 +156,13 @@ func (s *Service) Show(ctx context.Context, key string) (*Entry, error) {
 func (s *Service) named(ctx context.Context, key string) (*storage.Person, error) {
 	if strings.Contains(key, "@") {
 		return s.ByEmail(ctx, key)
+	}
+	if strings.HasPrefix(key, ident.SubPrefix) {
+		p, err := s.store.PersonBySub(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("directory: by subject: %w", err)
+		}
+		return p, nil
 	}
 	id, err := storage.ParseID(key)
 	if err != nil {

@@ -23,25 +23,26 @@ type Kind string
 // The kinds of events. A failed sign-in, a client-credentials token and a refresh
 // change nothing: they are logged and counted.
 const (
-	SignInSucceeded Kind = "signin.succeeded"
-	SessionEnded    Kind = "session.ended"
-	ConsentGiven    Kind = "consent.given"
-	GrantMade       Kind = "grant.made"
-	CodeSpent       Kind = "code.spent"
-	IDTokenGiven    Kind = "id_token.given" // alone, at the authorization endpoint: no grant comes of it
-	GrantRevoked    Kind = "grant.revoked"
-	TokenRevoked    Kind = "token.revoked"
-	ClientCreated   Kind = "client.created"
-	ClientUpdated   Kind = "client.updated"
-	ClientDeleted   Kind = "client.deleted"
-	SecretRotated   Kind = "secret.rotated" // a client's
-	ResourceCreated Kind = "resource.created"
-	ResourceDeleted Kind = "resource.deleted"
-	PersonCreated   Kind = "person.created"
-	PersonDisabled  Kind = "person.disabled"
-	PasswordSet     Kind = "password.set"
-	KeyRotated      Kind = "key.rotated"
-	KeyRevoked      Kind = "key.revoked"
+	SignInSucceeded  Kind = "signin.succeeded"
+	SessionEnded     Kind = "session.ended"
+	ConsentGiven     Kind = "consent.given"
+	ConsentWithdrawn Kind = "consent.withdrawn" // the end of the consent and of every grant of person and client
+	GrantMade        Kind = "grant.made"
+	CodeSpent        Kind = "code.spent"
+	IDTokenGiven     Kind = "id_token.given" // alone, at the authorization endpoint: no grant comes of it
+	GrantRevoked     Kind = "grant.revoked"
+	TokenRevoked     Kind = "token.revoked"
+	ClientCreated    Kind = "client.created"
+	ClientUpdated    Kind = "client.updated"
+	ClientDeleted    Kind = "client.deleted"
+	SecretRotated    Kind = "secret.rotated" // a client's
+	ResourceCreated  Kind = "resource.created"
+	ResourceDeleted  Kind = "resource.deleted"
+	PersonCreated    Kind = "person.created"
+	PersonDisabled   Kind = "person.disabled"
+	PasswordSet      Kind = "password.set"
+	KeyRotated       Kind = "key.rotated"
+	KeyRevoked       Kind = "key.revoked"
 )
 
 // Actor is who did it.
