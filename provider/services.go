@@ -68,7 +68,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s := &Services{Store: store, Keys: k, Outbound: outbound.New(cfg.Outbound)}
 	s.Events = events.New(store, k, now)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
-	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String()}, store, s.Events, now)
+	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
 	s.Sessions = session.New(cfg.Session, store, s.Events, now)
 	s.Directory = directory.New(store, s.Events, now)
@@ -79,7 +79,8 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
 		Password: prefix + web.PathSignIn, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
-		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut,
+		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
+		Pages: map[flow.Page]string{flow.PageApps: prefix + web.PathApps},
 	}
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()

@@ -42,6 +42,9 @@ type ClientMetadata struct {
 	DefaultMaxAge               *int64   `json:"default_max_age,omitempty"`
 	DefaultACRValues            []string `json:"default_acr_values,omitempty"`
 	RequireAuthTime             bool     `json:"require_auth_time,omitempty"`
+	SubjectType                 string   `json:"subject_type,omitempty"` // "" and "public", or "pairwise"
+	SectorIdentifierURI         string   `json:"sector_identifier_uri,omitempty"`
+	InitiateLoginURI            string   `json:"initiate_login_uri,omitempty"`
 	FirstParty                  bool     `json:"first_party"`
 	RequirePKCE                 bool     `json:"require_pkce"`
 	Legacy                      bool     `json:"legacy,omitempty"` // may have an ID token from the authorization endpoint
@@ -83,6 +86,15 @@ func (s *Store) Redirects(ctx context.Context, after string, limit int) ([]Clien
 	err := s.db(ctx).Table("clients").Select("id, metadata -> 'redirect_uris' AS uris").
 		Where("id > ? AND disabled_at IS NULL", after).Order("id").Limit(limit).Find(&rs).Error
 	return rs, translate(err)
+}
+
+// ClientsThatInitiate returns up to limit enabled clients with an
+// initiate_login_uri whose id comes after the given one.
+func (s *Store) ClientsThatInitiate(ctx context.Context, after string, limit int) ([]Client, error) {
+	var cs []Client
+	err := s.db(ctx).Where("id > ? AND disabled_at IS NULL AND metadata ->> 'initiate_login_uri' IS NOT NULL", after).
+		Order("id").Limit(limit).Find(&cs).Error
+	return cs, translate(err)
 }
 
 // ClientsMark tells one state of all clients from another: whoever registers,

@@ -137,7 +137,10 @@ func (a *app) registration(in *clientFlags) (clients.Registration, error) {
 }
 
 func (a *app) updateClientCommand() *cobra.Command {
-	var file string
+	var (
+		file        string
+		newSubjects bool
+	)
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "Change a client's metadata by a JSON merge patch",
@@ -145,15 +148,25 @@ func (a *app) updateClientCommand() *cobra.Command {
 given replace, null removes, the rest stays. A list is replaced as a whole.
 
 A client with a secret moves to keys by token_endpoint_auth_method private_key_jwt
-and its jwks; its secrets are gone then.`,
-		Example: `  echo '{"redirect_uris": ["https://shop.example.com/callback"]}' | doorstep client update shop --file -`,
-		Args:    cobra.ExactArgs(1),
+and its jwks; its secrets are gone then.
+
+What would give everybody another subject (another subject_type, or for a pairwise
+client another host to make its subjects of) is refused without --new-subjects: the
+client will take those who come back for strangers. Nothing is lost here by it, and
+undoing the change brings the old subjects back.`,
+		Example: `  echo '{"redirect_uris": ["https://shop.example.com/callback"]}' | doorstep client update shop --file -
+  echo '{"subject_type": "pairwise"}' | doorstep client update shop --file - --new-subjects`,
+		Args: cobra.ExactArgs(1),
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
 			patch, err := a.readInput(file)
 			if err != nil {
 				return err
 			}
-			c, err := s.Clients.Update(ctx, args[0], patch, events.ActorOperator)
+			var meant []clients.Knowingly
+			if newSubjects {
+				meant = append(meant, clients.NewSubjects)
+			}
+			c, err := s.Clients.Update(ctx, args[0], patch, events.ActorOperator, meant...)
 			if err != nil {
 				return notFound(err, "client", args[0])
 			}
@@ -161,6 +174,7 @@ and its jwks; its secrets are gone then.`,
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with the patch; - is stdin")
+	cmd.Flags().BoolVar(&newSubjects, "new-subjects", false, "the client is to know everybody by another subject")
 	must(cmd.MarkFlagRequired("file"))
 	return cmd
 }
@@ -224,6 +238,7 @@ func (a *app) printClient(c *storage.Client, secret string) error {
 		}
 		row(w, "grant_types", strings.Join(view.GrantTypes, " "))
 		row(w, "scope", view.Scope)
+		row(w, "subject_type", view.SubjectType)
 		row(w, "redirect_uris", strings.Join(view.RedirectURIs, " "))
 		row(w, "post_logout_redirect_uris", strings.Join(view.PostLogoutRedirectURIs, " "))
 		row(w, "first_party", strconv.FormatBool(view.FirstParty))

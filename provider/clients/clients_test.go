@@ -95,7 +95,7 @@ func TestDefaultsAreThoseOfTheSpecifications(t *testing.T) {
 	want := storage.ClientMetadata{
 		RedirectURIs: []string{"https://shop.example/cb"}, TokenEndpointAuthMethod: "client_secret_basic",
 		GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"}, ResponseModes: []string{"query"},
-		ApplicationType: "web", Scope: "openid profile email", IDTokenSignedResponseAlg: "RS256", RequirePKCE: true,
+		ApplicationType: "web", Scope: "openid profile email", IDTokenSignedResponseAlg: "RS256", SubjectType: "public", RequirePKCE: true,
 	}
 	got, _ := json.Marshal(c.Metadata.V)
 	if wanted, _ := json.Marshal(want); string(got) != string(wanted) {

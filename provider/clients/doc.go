@@ -8,6 +8,9 @@
 //	secret.go         what is kept of a client's secret, and how one is compared
 //	jwks.go           the keys that a client signs with
 //	assertion.go      a client that proves who it is by signing (RFC 7523)
+//	subject.go        by which subject a client knows a person
+//	sector.go         who vouches that clients of several hosts belong together
+//	initiate.go       where a client begins a sign-in that it did not ask for
 //	resources.go      resources, and which of them a client may use
 //	origins.go        whose pages may read what the token-style endpoints answer
 //	document.go       strict decoding of JSON from outside
@@ -15,7 +18,8 @@
 // What is read here is at most 3 s old, so that a change by another process
 // counts within 5 s; an unknown client is never remembered as unknown.
 //
-// It must never keep a client's secret but as SHA-256, register a redirect that a
+// It must never keep a client's secret but as SHA-256, let two sectors know a
+// person by one pairwise subject, register a redirect that a
 // stranger could receive, compare a redirect other than by its characters, or let
 // a cache decide what may happen once.
 //

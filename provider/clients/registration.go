@@ -145,6 +145,7 @@ func (r *Registration) setDefaults() {
 	setDefault(&r.Name, r.ClientID)
 	setDefault(&r.TokenEndpointAuthMethod, methodBasic)
 	setDefault(&r.ApplicationType, typeWeb)
+	setDefault(&r.SubjectType, subjectPublic)        // as OpenID Connect Core section 8 has it
 	setDefault(&r.IDTokenSignedResponseAlg, "RS256") // OpenID Connect Registration section 2
 	if len(r.GrantTypes) == 0 {
 		r.GrantTypes = []string{grantCode}

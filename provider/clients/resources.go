@@ -101,6 +101,22 @@ func (s *Service) Entries(ctx context.Context, c *storage.Client) ([]Entry, erro
 	return entries, nil
 }
 
+// ResourceNames returns, for each scope of a client that belongs to a resource, what
+// people read that resource called.
+func (s *Service) ResourceNames(ctx context.Context, c *storage.Client) (map[string]string, error) {
+	entries, err := s.Entries(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, e := range entries {
+		for _, scope := range e.Scopes {
+			names[scope] = e.Resource.Name
+		}
+	}
+	return names, nil
+}
+
 // ResourceView is a resource in JSON, in and out.
 type ResourceView struct {
 	Audience    string   `json:"audience"` // an absolute URI without fragment (RFC 8707 section 2)

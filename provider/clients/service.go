@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/outbound"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -23,8 +25,10 @@ const MaxLifetime = time.Hour
 
 // Config says what registrations are held against.
 type Config struct {
-	Issuer     string   // no resource may have it for its audience
-	Algorithms []string // what tokens can be signed with; default ES256, EdDSA, PS256, RS256
+	Issuer     string           // no resource may have it for its audience
+	Algorithms []string         // what tokens can be signed with; default ES256, EdDSA, PS256, RS256
+	Salt       [32]byte         // secret of pairwise subjects, which never changes
+	Out        *outbound.Client // fetches what a registration names; nil: one that reaches public addresses
 }
 
 // Limits of the cache: how old it may be, how much it may hold, and how long a
@@ -47,6 +51,7 @@ type Service struct {
 	held      map[string]held
 	resources atomic.Pointer[resourceSet]
 	origins   atomic.Pointer[originSet]
+	openable  atomic.Pointer[openSet]
 }
 
 // held is a client in memory.
@@ -59,6 +64,9 @@ type held struct {
 func New(cfg Config, store *storage.Store, ev *events.Service, now func() time.Time) *Service {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []string{"ES256", "EdDSA", "PS256", "RS256"}
+	}
+	if cfg.Out == nil {
+		cfg.Out = outbound.New(outbound.Config{})
 	}
 	return &Service{cfg: cfg, store: store, events: ev, now: now, held: map[string]held{}}
 }
@@ -122,6 +130,7 @@ func (s *Service) forget(id string) {
 	delete(s.held, id)
 	s.mu.Unlock()
 	s.origins.Store(nil)
+	s.openable.Store(nil)
 }
 
 // shared has one read serve everybody who waits for the same; it does not end
@@ -182,6 +191,9 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	if err != nil {
 		return nil, "", err
 	}
+	if err := s.checkSector(ctx, nil, &metadata, by == events.ActorOperator); err != nil {
+		return nil, "", err
+	}
 	now := storage.At(s.now())
 	c = &storage.Client{
 		ID: r.ClientID, Version: 1, Name: r.Name, Owner: r.Owner, RegisteredBy: string(by),
@@ -212,8 +224,10 @@ var errChangedMeanwhile = fault.Conflict("", "the client was changed by somebody
 // Update changes a client's registration by a JSON merge patch (RFC 7396): null
 // gives a member its default again. The client_id stays, and a public client
 // stays public. One that moves from a secret to keys loses its secrets, so that none
-// comes back to life with its old method. storage.ErrNotFound: there is none.
-func (s *Service) Update(ctx context.Context, id string, patch []byte, by events.Actor) (*storage.Client, error) {
+// comes back to life with its old method. What would change the subjects that the
+// client knows people by is a fault of kind Conflict, unless it is among meant.
+// storage.ErrNotFound: there is none.
+func (s *Service) Update(ctx context.Context, id string, patch []byte, by events.Actor, meant ...Knowingly) (*storage.Client, error) {
 	c, err := s.Show(ctx, id)
 	if err != nil {
 		return nil, err
@@ -234,6 +248,12 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	}
 	if !hasSecret(metadata.TokenEndpointAuthMethod) {
 		c.Secrets = storage.Document[[]storage.ClientSecret](nil)
+	}
+	if err := checkSubjects(&c.Metadata.V, &metadata); err != nil && !slices.Contains(meant, NewSubjects) {
+		return nil, err
+	}
+	if err := s.checkSector(ctx, &c.Metadata.V, &metadata, by == events.ActorOperator); err != nil {
+		return nil, err
 	}
 	c.Name, c.Owner, c.Metadata, c.UpdatedAt = r.Name, r.Owner, storage.Document(metadata), storage.At(s.now())
 	unit := storage.WithUnit(ctx)

@@ -54,6 +54,8 @@ func (s *Service) accept(ctx context.Context, r *Registration, by events.Actor) 
 	f.redirects("redirect_uris", r.RedirectURIs, r.ApplicationType)
 	f.redirects("post_logout_redirect_uris", r.PostLogoutRedirectURIs, r.ApplicationType)
 	f.scope(r.Scope, known)
+	f.subjects(r)
+	f.initiates(r)
 	f.pages(r)
 	f.oneOf("id_token_signed_response_alg", r.IDTokenSignedResponseAlg, s.cfg.Algorithms...)
 	if age := r.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSeconds) {

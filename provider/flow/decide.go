@@ -66,6 +66,7 @@ type Input struct {
 	Begun       time.Time  // now, before it is begun
 	Now         time.Time
 	Person      storage.ID // who is signed in, of those that the request can go on with; "": nobody
+	Subject     string     // of Person, as the client knows it
 	Evidence    []policy.Evidence
 	Decision    policy.Decision
 	Consent     storage.Consent // what Person agreed to before; zero: nothing
@@ -167,7 +168,9 @@ func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Pro
 // isSomebodyElse reports whether the client named another person, by a hint or by
 // the claim sub with a value.
 func (v *view) isSomebodyElse() bool {
-	return v.Request.Person != "" && v.Request.Person != v.Person || len(v.Request.Among) > 0 && !slices.Contains(v.Request.Among, v.Person)
+	r := &v.Request
+	return r.Person != "" && r.Person != v.Person || len(r.Among) > 0 && !slices.Contains(r.Among, v.Person) ||
+		r.Subject != "" && r.Subject != v.Subject || len(r.Subjects) > 0 && !slices.Contains(r.Subjects, v.Subject)
 }
 
 // isHere reports whether a proof was given in this interaction, or since it began.
@@ -226,7 +229,7 @@ func (v *view) wayForward() Step {
 // confidential client, or a claimed https redirect (RFC 8252 section 8.6).
 func (v *view) wantsConsent() bool {
 	switch {
-	case v.Progress.Consent == ConsentAllow:
+	case v.Request.Page != "", v.Progress.Consent == ConsentAllow: // nobody agrees to a page of ours
 		return false
 	case v.prompts("consent"), !v.isRecognised():
 		return true

@@ -74,6 +74,12 @@ func wants(claims ...string) func(*Input) {
 	}
 }
 func hinted(p storage.ID) func(*Input) { return func(in *Input) { in.Request.Person = p } }
+func known(hint, as string) func(*Input) {
+	return func(in *Input) { in.Request.Subject, in.Subject = hint, as }
+}
+func knownAmong(as string, subs ...string) func(*Input) {
+	return func(in *Input) { in.Request.Subjects, in.Subject = subs, as }
+}
 func firstParty(in *Input)             { in.Client.FirstParty = true }
 func public(in *Input)                 { in.Client.TokenEndpointAuthMethod = "none" }
 func redirect(uri string) func(*Input) { return func(in *Input) { in.Request.RedirectURI = uri } }
@@ -123,11 +129,16 @@ func TestNext(t *testing.T) {
 
 		{"hinted person is signed in", plain(hinted(ada)), done, done},
 		{"hinted person is not", plain(hinted(bob)), password, LoginRequired},
+		{"hinted subject is signed in", plain(known("p_1", "p_1")), done, done},
+		{"hinted subject is not", plain(known("p_1", "p_2")), password, LoginRequired},
+		{"hinted subject is not, and somebody else signed in here", plain(known("p_1", "p_2"), progress(Progress{Chosen: true, Session: "s"})), LoginRequired, LoginRequired},
 		{"hinted person is not, and somebody else signed in here", plain(hinted(bob), progress(Progress{Chosen: true, Session: "s"})), LoginRequired, LoginRequired},
 
 		{"the person of sub is signed in", plain(among(bob, ada)), done, done},
 		{"the person of sub is not", plain(among(bob)), password, LoginRequired},
 		{"the person of sub is, and the hint names another", plain(among(ada), hinted(bob)), password, LoginRequired},
+		{"the subject of sub is signed in", plain(knownAmong("p_1", "p_2", "p_1")), done, done},
+		{"the subject of sub is not", plain(knownAmong("p_1", "p_2")), password, LoginRequired},
 		{"the person of sub is not, and somebody else signed in here", plain(among(bob), progress(Progress{Chosen: true, Session: "s"})), LoginRequired, LoginRequired},
 
 		{"every proof lapsed", plain(evidence(proven(91 * 24 * time.Hour))), again, LoginRequired},

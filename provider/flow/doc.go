@@ -5,6 +5,7 @@
 //	decide.go    the answer: one pure table of rules in order
 //	flow.go      Begin and Resume: read, assess, decide
 //	advance.go   what a person does at a step: sign in, choose, consent, go back
+//	page.go      pages of our own, which ask like a client does
 //	signout.go   leaving
 //
 // Surfaces meet here: oidc begins and ends interactions, signin shows the steps

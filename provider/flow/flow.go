@@ -24,6 +24,8 @@ type Paths struct {
 	Consent  string
 	Finish   string // where done and refused interactions end
 	SignOut  string
+	Home     string          // where who gives one of our own pages up ends
+	Pages    map[Page]string // our own pages
 }
 
 // Config says where steps are and how long a request waits for its person.
@@ -68,7 +70,7 @@ var ways = []Way{{Step: StepPassword, Method: policy.Password, ACR: []string{pol
 // flushes together with its own, such as the grant. On the silent happy path it
 // writes nothing.
 func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, error) {
-	client, err := s.clients.Get(ctx, r.ClientID)
+	client, kind, err := s.asks(ctx, r)
 	if err != nil {
 		return Answer{}, fmt.Errorf("flow: begin: %w", err)
 	}
@@ -81,7 +83,7 @@ func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, erro
 		return Answer{}, err
 	}
 	if a.Step.asks() {
-		if a.Interaction, err = newInteraction(kindAuthorize, r, a.Progress, b, s.now(), s.cfg.Lifetime); err != nil {
+		if a.Interaction, err = newInteraction(kind, r, a.Progress, b, s.now(), s.cfg.Lifetime); err != nil {
 			return Answer{}, err
 		}
 		a.Path = s.path(a)
@@ -165,9 +167,10 @@ func place(hashes [][]byte, se *storage.Session) int {
 	return slices.IndexFunc(hashes, func(h []byte) bool { return string(h) == string(se.SecretHash) })
 }
 
-// load reads an interaction of kind authorize and answers it; it writes nothing.
+// load reads an interaction of a client or of a page of ours and answers it; it
+// writes nothing.
 func (s *Service) load(ctx context.Context, id string, b Browser) (Answer, *risk.Assessment, error) {
-	i, err := s.interaction(ctx, kindAuthorize, id, b)
+	i, err := s.interaction(ctx, id, b, kindAuthorize, kindPage)
 	if err != nil {
 		return Answer{}, nil, err
 	}
@@ -175,7 +178,7 @@ func (s *Service) load(ctx context.Context, id string, b Browser) (Answer, *risk
 	if a.Request, a.Progress, err = readInteraction(i); err != nil {
 		return Answer{}, nil, err
 	}
-	if a.Client, err = s.clients.Get(ctx, a.Request.ClientID); err != nil {
+	if a.Client, _, err = s.asks(ctx, a.Request); err != nil {
 		return Answer{}, nil, fmt.Errorf("flow: resume: %w", err)
 	}
 	if a.SignIn, err = s.goesOnWith(ctx, a); err != nil {
@@ -186,7 +189,7 @@ func (s *Service) load(ctx context.Context, id string, b Browser) (Answer, *risk
 	return a, fresh, err
 }
 
-func (s *Service) interaction(ctx context.Context, kind, id string, b Browser) (*storage.Interaction, error) {
+func (s *Service) interaction(ctx context.Context, id string, b Browser, kinds ...string) (*storage.Interaction, error) {
 	key, err := storage.ParseID(id)
 	if err != nil || b.Secret == "" {
 		return nil, storage.ErrNotFound
@@ -195,7 +198,7 @@ func (s *Service) interaction(ctx context.Context, kind, id string, b Browser) (
 	if err != nil {
 		return nil, fmt.Errorf("flow: interaction: %w", err)
 	}
-	if i.Kind != kind {
+	if !slices.Contains(kinds, i.Kind) {
 		return nil, storage.ErrNotFound
 	}
 	return i, nil
@@ -227,7 +230,10 @@ func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, er
 // answer fills in what next. The assessment is nil when the session's last
 // decision stands, or nobody is signed in.
 func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessment, error) {
-	in := Input{Request: a.Request, Progress: a.Progress, Client: a.Client.Metadata.V, Begun: s.now(), Now: s.now(), Ways: ways}
+	in := Input{Request: a.Request, Progress: a.Progress, Begun: s.now(), Now: s.now(), Ways: ways}
+	if a.Client != nil {
+		in.Client = a.Client.Metadata.V
+	}
 	if a.Interaction != nil {
 		in.Interaction, in.Begun = a.Interaction.ID, a.Interaction.CreatedAt.Time
 	}
@@ -241,6 +247,9 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 			return Answer{}, nil, err
 		}
 		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
+		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
+			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
+		}
 	}
 	a.Next = Decide(in)
 	if a.Step == StepAccount {
@@ -305,7 +314,11 @@ func (s *Service) path(a Answer) string {
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,
 	}[a.Step]
-	if to == "" {
+	switch {
+	case to != "":
+	case a.Request.Page != "":
+		return s.pagePath(a)
+	default:
 		to = s.cfg.Paths.Finish
 	}
 	return to + "?i=" + string(a.Interaction.ID)

@@ -15,6 +15,7 @@ import (
 // Request is what is asked. It never changes. Its checks are oidc's: an unproven
 // redirect never comes as far as this.
 type Request struct {
+	Page         Page                `json:"page,omitempty"` // one of our own pages; else a client asks, and all below is its
 	ClientID     string              `json:"client_id,omitempty"`
 	RedirectURI  string              `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
 	RedirectSent bool                `json:"redirect_sent,omitempty"` // the client sent it itself
@@ -31,9 +32,11 @@ type Request struct {
 	ACRValues    []string            `json:"acr_values,omitempty"`    // the client's default when it sent none
 	ACREssential []string            `json:"acr_essential,omitempty"` // of the claim acr; see policy.ACRAsked
 	ACRPreferred []string            `json:"acr_preferred,omitempty"`
-	Claims       storage.ClaimsAsked `json:"claims,omitzero"`  // about the person
-	Person       storage.ID          `json:"person,omitempty"` // whom id_token_hint names
-	Among        []storage.ID        `json:"among,omitempty"`  // one of whom the claim sub asks for
+	Claims       storage.ClaimsAsked `json:"claims,omitzero"`    // about the person
+	Person       storage.ID          `json:"person,omitempty"`   // whom id_token_hint names
+	Among        []storage.ID        `json:"among,omitempty"`    // one of whom the claim sub asks for
+	Subject      string              `json:"subject,omitempty"`  // as Person, by the subject that a pairwise client knows
+	Subjects     []string            `json:"subjects,omitempty"` // as Among, likewise
 	LoginHint    string              `json:"login_hint,omitempty"`
 	UILocales    string              `json:"ui_locales,omitempty"`
 	Silent       bool                `json:"silent,omitempty"` // nothing may be asked (prompt=none)
@@ -67,6 +70,7 @@ const (
 const (
 	kindAuthorize = "authorize"
 	kindSignOut   = "signout"
+	kindPage      = "page"
 )
 
 // Browser is what is known of whoever asks.

@@ -27,7 +27,7 @@ func (s *Service) BeginSignOut(ctx context.Context, r Request, b Browser) (path 
 // interaction, request, client (nil when no client asks) and who is signed in
 // (nil when nobody is). Errors are those of [Service.Resume].
 func (s *Service) ResumeSignOut(ctx context.Context, id string, b Browser) (Answer, error) {
-	i, err := s.interaction(ctx, kindSignOut, id, b)
+	i, err := s.interaction(ctx, id, b, kindSignOut)
 	if err != nil {
 		return Answer{}, err
 	}

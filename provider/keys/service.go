@@ -45,6 +45,7 @@ const (
 const (
 	secretCheck   = "kek-check"
 	secretRoot    = "root"
+	secretSalt    = "pairwise-salt"
 	purposeSecret = "secret"
 	purposeKey    = "signing-key"
 	checkText     = "doorstep key-encryption key"
@@ -57,6 +58,7 @@ type Service struct {
 	store  *storage.Store
 	now    func() time.Time
 	root   []byte
+	salt   [32]byte
 	set    atomic.Pointer[keyset]
 	reload singleflight.Group
 	making chan struct{} // holds the one caller that makes keys
@@ -99,6 +101,14 @@ func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.
 	if s.root, err = s.secret(ctx, secretRoot, random(32)); err != nil {
 		return nil, err
 	}
+	salt, err := s.secret(ctx, secretSalt, random(len(s.salt)))
+	if err != nil {
+		return nil, err
+	}
+	if len(salt) != len(s.salt) {
+		return nil, fmt.Errorf("%w: the secret %q has another length", ErrSealed, secretSalt)
+	}
+	s.salt = [32]byte(salt)
 	quick := slices.DeleteFunc(s.kept(), func(alg string) bool { return alg == RS256 })
 	if err := s.makeFirstKeys(ctx, quick); err != nil {
 		return nil, err
@@ -198,6 +208,11 @@ func (s *Service) complete(ctx context.Context) (*keyset, error) {
 // Derive returns the MAC key of one purpose ("refresh-token", ...): the same on
 // every replica, as long as the database lives.
 func (s *Service) Derive(purpose string) [32]byte { return derive(s.root, purpose) }
+
+// PairwiseSalt returns the secret of pairwise subjects (OIDC Core section 8.1): one
+// of its own, which nothing rotates, since with it every client of theirs would
+// lose sight of its people.
+func (s *Service) PairwiseSalt() [32]byte { return s.salt }
 
 // Algorithms returns what Sign can sign with.
 func (s *Service) Algorithms() []string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -25,6 +24,11 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 		answer, err := h.Flow.Resume(ctx, id, flow.Browser(h.Web.Visitor(r)))
 		if err != nil {
 			return err
+		}
+		if answer.Client == nil { // begun for a page of ours, and nobody's to answer but that page's
+			w.Header().Set("Location", answer.Path)
+			w.WriteHeader(http.StatusSeeOther)
+			return nil
 		}
 		if !h.Clients.MatchRedirect(answer.Client, answer.Request.RedirectURI) { // it was, when the request came
 			return h.onOwnPage(diagnosed(engine.Refuse("invalid_request", "The redirect_uri is no longer registered for this client."),
@@ -58,10 +62,6 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	return h.proceed(ctx, w, r, answer)
 }
 
-// interactionLimit bounds the rows that requests of nobody write: each waits half
-// an hour for its person. An office, or a load test, stays far below it.
-var interactionLimit = throttle.Limit{Name: "interaction", Every: 10 * time.Millisecond, Burst: 2000}
-
 // proceed does what flow answered: issues the code, tells the client no, or
 // sends the person to the next step.
 func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Request, a flow.Answer) error {
@@ -79,7 +79,7 @@ func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Re
 		}
 		return h.refuse(ctx, w, r, a.Client, a.Request, engine.Refuse(a.Refusal, refusals[a.Refusal]))
 	default:
-		if err := h.Throttle.Take(ctx, interactionLimit, throttle.Block(web.Address(ctx))); err != nil {
+		if err := h.Throttle.Take(ctx, throttle.Interactions, throttle.Block(web.Address(ctx))); err != nil {
 			return err
 		}
 		if err := h.Store.Flush(ctx); err != nil {
@@ -100,7 +100,7 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	s := a.SignIn
 	out, err := h.Engine.Authorize(ctx, &engine.Authorization{
 		Client: a.Client, ResponseType: a.Request.ResponseType, About: s, Decision: storage.ID(a.Decision.ID),
-		Sub: s.Person.Sub, Sid: h.sid(s.Session.ID, a.Client.ID),
+		Sub: h.Clients.Subject(a.Client, &s.Person), Sid: h.sid(s.Session.ID, a.Client.ID),
 		RedirectURI: a.Request.RedirectURI, RedirectSent: a.Request.RedirectSent,
 		Scopes: a.Request.Scopes, Resources: a.Request.Resources, Claims: a.Request.Claims,
 		Nonce: a.Request.Nonce, Challenge: a.Request.Challenge,

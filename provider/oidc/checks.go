@@ -254,7 +254,9 @@ func checkMaxAge(_ context.Context, a *asked) error {
 
 // checkHint: whoever is named by an id_token_hint, and nobody else, may be
 // answered about (OIDC Core section 3.1.2.1). One that is not ours is refused:
-// the client would take the answer for the person it meant.
+// the client would take the answer for the person it meant. The person is looked
+// for by the subject that this client knows, so that a hint of another sector's
+// client tells it nothing (section 8.1).
 func checkHint(ctx context.Context, a *asked) error {
 	raw := a.params.Get("id_token_hint")
 	if raw == "" {
@@ -266,6 +268,10 @@ func checkHint(ctx context.Context, a *asked) error {
 	}
 	if given == nil {
 		return engine.Refuse("invalid_request", "The id_token_hint is not an ID token of this issuer.")
+	}
+	if clients.IsPairwise(a.client) {
+		a.Subject = given.Subject // whoever signs in is held against it: nobody is found by it
+		return nil
 	}
 	person, err := a.h.Store.PersonBySub(ctx, given.Subject)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -170,6 +170,10 @@ func (a *asked) among(ctx context.Context, values []any) error {
 	if !ok || len(subs) > maxSubjects {
 		return engine.Refusef("invalid_request", "The parameter claims is not right: sub: the values are strings, at most %d of them.", maxSubjects)
 	}
+	if clients.IsPairwise(a.client) {
+		a.Subjects = subs // as checkHint has it
+		return nil
+	}
 	for _, sub := range subs {
 		person, err := a.h.Store.PersonBySub(ctx, sub)
 		if errors.Is(err, storage.ErrNotFound) {

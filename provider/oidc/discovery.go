@@ -81,7 +81,7 @@ func (h *Handler) describe() error {
 		ResponseModesSupported:   []string{modeQuery, modeFragment, modeFormPost},
 		GrantTypesSupported:      append(engine.GrantTypes(), engine.GrantImplicit),
 		ACRValuesSupported:       []string{"aal1"},
-		SubjectTypesSupported:    []string{"public"},
+		SubjectTypesSupported:    clients.SubjectTypes(),
 		IDTokenSigningAlgs:       h.Keys.Algorithms(),
 		TokenEndpointAuthMethods: authMethods(),
 		IntrospectionAuthMethods: introspectionAuthMethods(),

@@ -62,7 +62,7 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		return h.leave(w, req) // nobody is signed in: nothing to ask
 	}
 	for _, a := range accounts {
-		if given == nil || given.Subject != a.Person.Sub || given.Session != h.sid(a.Session.ID, given.Audience) {
+		if given == nil || client == nil || given.Subject != h.Clients.Subject(client, &a.Person) || given.Session != h.sid(a.Session.ID, given.Audience) {
 			continue
 		}
 		left, err := h.Flow.SignOut(ctx, a.Session.ID, flow.Browser(visitor))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -67,19 +66,13 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request) error {
 
 // scopeLines are the scopes asked for; one of a resource says whose it is.
 func (h *Handler) scopeLines(ctx context.Context, a flow.Answer) ([]templates.ScopeLine, error) {
-	entries, err := h.Clients.Entries(ctx, a.Client)
+	resources, err := h.Clients.ResourceNames(ctx, a.Client)
 	if err != nil {
 		return nil, err
 	}
 	lines := make([]templates.ScopeLine, 0, len(a.Request.Scopes))
 	for _, scope := range a.Request.Scopes {
-		line := templates.ScopeLine{Name: scope}
-		for _, e := range entries {
-			if slices.Contains(e.Scopes, scope) {
-				line.Detail = e.Resource.Name
-			}
-		}
-		lines = append(lines, line)
+		lines = append(lines, templates.ScopeLine{Name: scope, Detail: resources[scope]})
 	}
 	return lines, nil
 }

@@ -22,6 +22,11 @@ var (
 	SignInAccount = Limit{Name: "signin-account", Every: 20 * time.Second, Burst: 30}
 )
 
+// Interactions bounds the rows that requests of nobody write, by one block of
+// addresses: each waits half an hour for its person. An office, or a load test,
+// stays far below it.
+var Interactions = Limit{Name: "interaction", Every: 10 * time.Millisecond, Burst: 2000}
+
 // Attempt is one try at somebody's proof. Every path to a password or a code
 // asks with the same three values, and so finds the same buckets.
 type Attempt struct {

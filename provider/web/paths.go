@@ -22,6 +22,8 @@ const (
 	PathSignOut   = "/signout"
 	PathSignedOut = "/signed-out"
 
+	PathApps = "/account/apps"
+
 	PathAssets = "/assets/"
 )
 
