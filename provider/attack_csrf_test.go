@@ -46,13 +46,17 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				b.SignIn("ada").Authorize(rp, "openid")
 				return b.Filled(p.URL(web.PathSignOut), providertest.With("decision", "signout"))
 			},
+			"remove access": func(t *testing.T, b *providertest.Browser) *http.Request {
+				b.SignIn("ada").Authorize(rp, "openid")
+				return b.Filled(p.URL(web.PathApps), providertest.With("client", rp.ID))
+			},
 		} {
 			t.Run(step, func(t *testing.T) {
 				b := p.In(t).Browser()
 				good := reach(t, b)
 				refuseForeign(t, p, b, good, foreign)
-				if step == "sign-out" {
-					b.Authorize(rp.In(t), "openid", silently) // nobody was signed out
+				if step == "sign-out" || step == "remove access" {
+					b.Authorize(rp.In(t), "openid", silently) // nobody was signed out, and nothing withdrawn
 				}
 				b.Send(good).WantStatus(http.StatusSeeOther)
 			})

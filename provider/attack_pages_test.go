@@ -45,6 +45,7 @@ func everyPage(t *testing.T, p *providertest.P, rp *providertest.RP, params ...p
 	pages["wrong"] = b.Send(b.Filled(again.URL.String(), providertest.With("password", `<script>alert(1)</script>`)))
 	pages["sign-out"] = b.Get(p.URL(web.PathSignOut))
 	pages["somebody"] = b.Get(p.URL(web.PathHome))
+	pages["apps"] = b.Get(p.URL(web.PathApps) + "?removed=" + url.QueryEscape(`"><script>alert(1)</script>`))
 	pages["form post"] = b.StopAt("").Ask(rp, "openid email", with("response_mode", "form_post")...).Answer
 	return pages
 }
@@ -100,7 +101,7 @@ func TestAttack54NamesAreText(t *testing.T) {
 		}
 		nonces[nonce] = true
 	}
-	for page, shown := range map[string]string{"sign-in": hostile, "consent": hostile, "account": hostile, "form post": hostile} {
+	for page, shown := range map[string]string{"sign-in": hostile, "consent": hostile, "account": hostile, "apps": hostile, "form post": hostile} {
 		if text := html.UnescapeString(string(pages[page].Body)); !strings.Contains(text, shown) {
 			t.Errorf("%s does not show the name: this test shows nothing of it", page)
 		}

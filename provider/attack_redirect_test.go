@@ -190,10 +190,17 @@ func wantNoWayOut(t *testing.T, p *providertest.P, browser *providertest.Browser
 		for _, name := range []string{"return_to", "returnTo", "return_url", "next", "redirect", "redirect_to", "redirect_uri", "rd", "continue", "target", "url", "post_logout_redirect_uri", "r", "lang"} {
 			q.Set(name, to)
 		}
-		for _, path := range []string{web.PathHome, web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathSignedOut} {
+		for _, path := range []string{web.PathHome, web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathSignedOut, web.PathApps} {
 			ours(path+" with "+to, browser.Get(p.URL(path)+"?"+q.Encode()))
 		}
 		ours("the sign-out form with "+to, browser.Send(browser.Filled(p.URL(web.PathSignOut)+"?"+q.Encode(), providertest.With("return_to", to), providertest.With("decision", "stay"))))
+		ours("a page of ours that asks to sign in, with "+to, p.Browser().Get(p.URL(web.PathApps)+"?"+q.Encode()))
+		// Who has to sign in first comes back to our page, whatever they began with.
+		q.Set("removed", to)
+		if a := p.Browser().SignIn("ada").Walk(nil, p.URL(web.PathApps)+"?"+q.Encode()); a.Status != http.StatusOK || a.URL.String() != p.URL(web.PathApps) {
+			t.Errorf("signing in to a page of ours with %s ends at %s: %s", to, a.URL, a.Answer)
+		}
+		q.Del("removed")
 		q.Set("i", begun.Query().Get("i"))
 		for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathAuthorize} {
 			ours(path+" of an interaction with "+to, browser.Get(p.URL(path)+"?"+q.Encode()))
@@ -237,8 +244,9 @@ func TestAttack09EveryRedirectIsA303(t *testing.T) {
 		browser.Get(browser.Next(browser.Post(p.URL(web.PathAuthorize), request.Query())))
 		question := browser.Next(browser.Get(browser.Next(browser.Post(p.URL(web.PathEndSession), url.Values{"client_id": {rp.ID}}))))
 		browser.Send(browser.Filled(question, providertest.With("decision", "stay")))
+		browser.Send(browser.Filled(p.URL(web.PathApps), providertest.With("client", rp.ID)))
 		browser.Send(browser.Filled(question, providertest.With("decision", "signout")))
-		for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathAuthorize, web.PathEndSession} {
+		for _, path := range []string{web.PathSignIn, web.PathAccount, web.PathConsent, web.PathSignOut, web.PathApps, web.PathAuthorize, web.PathEndSession} {
 			if posts[path] == 0 {
 				t.Errorf("no form was posted to %s", path)
 			}

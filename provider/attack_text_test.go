@@ -51,8 +51,10 @@ func TestAttack89UnkeepableTextIsRefused(t *testing.T) {
 			{http.MethodPost, web.PathUserinfo, url.Values{"access_token": {"x"}}}, {http.MethodGet, web.PathUserinfo, url.Values{"x": {"x"}}},
 			{http.MethodGet, web.PathSignIn, page}, {http.MethodGet, web.PathAccount, page}, {http.MethodGet, web.PathConsent, page},
 			{http.MethodGet, web.PathSignOut, page}, {http.MethodGet, web.PathHome, page},
+			{http.MethodGet, web.PathApps, url.Values{"removed": {"x"}, "lang": {"sv"}}},
 			{http.MethodGet, web.PathOpenIDConfiguration, page}, {http.MethodGet, "/nowhere", page},
 			{http.MethodPost, form.Action, url.Values{"form_token": form.Fields["form_token"], "identifier": {"x"}}},
+			{http.MethodPost, web.PathApps, url.Values{"form_token": form.Fields["form_token"], "client": {"x"}, "session": {"x"}}},
 			{http.MethodPost, pathCancel, url.Values{"form_token": form.Fields["form_token"], "i": {"x"}}},
 		} {
 			wantTextOnly(t, p, at.method, at.path, at.fields)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -114,6 +115,7 @@ var scenes = []scene{
 		return v.Open(v.verbose.AuthorizationURL(scopes, providertest.With("login_hint", longName+"@example.com")))
 	}},
 	{"consent-long", 200, "", "button[value=allow]", func(v *tour) int { return v.prove(longName+"@example.com", providertest.Password) }},
+	{"apps-empty", 200, "apps.title", "main:not(:has(h2[id^=app-])) nav", func(v *tour) int { return v.Open(v.p.URL(web.PathApps)) }},
 	{"choose-one", 200, "choose.title", "button[value=other]", func(v *tour) int { return v.ask("select_account") }},
 	{"consent", 200, "", "button[value=allow]", func(v *tour) int {
 		v.Follow("button[value=other]")
@@ -122,6 +124,9 @@ var scenes = []scene{
 	{"choose", 200, "choose.title", "li:nth-child(3) button[value=other]", func(v *tour) int { return v.ask("select_account") }},
 	{"reauth", 200, "signin.again.title", "input[readonly]", func(v *tour) int { return v.ask("login") }},
 	{"reauth-wrong", 422, "signin.again.title", "#problem", func(v *tour) int { v.Fill("#password", "not hers"); return v.Follow(submit) }},
+	{"apps", 200, "apps.title", "section + section + section + nav", func(v *tour) int { return v.Open(v.p.URL(web.PathApps)) }},
+	{"apps-ask", 200, "apps.title", "details[open] button[value=verbose]", func(v *tour) int { v.Click("section:has(#app-verbose) summary"); return http.StatusOK }},
+	{"apps-removed", 200, "apps.title", ".notice[role=status]", func(v *tour) int { return v.Follow("button[value=verbose]") }},
 	{"home-known", 200, "", "a[href='/signout']", func(v *tour) int { return v.Open(v.p.URL("/")) }},
 	{"signout", 200, "signout.title", "button[value=stay]", func(v *tour) int { return v.Follow("a[href='/signout']") }},
 	{"signout-client", 200, "signout.title", "form[action*='?i=']", func(v *tour) int {
@@ -167,19 +172,29 @@ func newTour(t *testing.T) *tour {
 	v.dev.Client("web", v.site.at("/callback"))
 	v.p.Resource("https://bookings.example", "bookings:read", "bookings:write")
 	theirs := providertest.Scope("bookings:read", "bookings:write")
-	v.rp = v.p.Client("web", v.site.at("/callback"), theirs)
+	v.rp = v.p.Client("web", v.site.at("/callback"), theirs, initiates)
 	v.post = v.p.Client("post", v.site.at("/kept"), providertest.FirstParty)
 	v.verbose = v.p.Client("verbose", v.site.at("/callback"), theirs, func(r *clients.Registration) {
 		r.Name = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch Bicycle & Perambulator Repairs"
 	})
-	v.p.Person("ada")
+	v.p.Client("kerbside", providertest.FirstParty, initiates, func(r *clients.Registration) { r.Name = "Kerbside" })
 	v.p.Person(longName)
+	v.agree(t, v.p.Person("ada"), "web", "openid", "profile", "email", "phone")
 	for range throttle.SignInStrangers.Burst {
 		if err := v.p.Throttle.Take(t.Context(), throttle.SignInStrangers, "eve@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return v
+}
+
+// agree has somebody agree to scopes, as the consent page does. The tour asks for
+// more of each client, and so is asked all the same.
+func (v *tour) agree(t *testing.T, person *providertest.Person, client string, scopes ...string) {
+	t.Helper()
+	if err := v.p.Grants.Give(t.Context(), person.ID, client, nil, grants.Asked{Scopes: scopes}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // in is the tour of a subtest, in a browser of its own.
@@ -211,6 +226,7 @@ func TestBrowserPages(t *testing.T) {
 	} {
 		t.Run(look.name, func(t *testing.T) {
 			v := all.in(t)
+			v.agree(t, v.p.Person("ada"), "verbose", "openid", "offline_access", "bookings:read", "bookings:write")
 			v.Language(look.lang)
 			look.like(v)
 			for _, scene := range scenes {

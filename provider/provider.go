@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/doorstep-id/doorstep/provider/account"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/oidc"
 	"github.com/doorstep-id/doorstep/provider/signin"
@@ -71,7 +72,11 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		Web: w, Store: store, Flow: services.Flow, Directory: services.Directory,
 		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now,
 	})
-	p.routes = slices.Concat(protocol.Routes(), people.Routes(), []web.Route{w.Assets()})
+	themselves := account.New(account.Deps{
+		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
+		Sessions: services.Sessions, Throttle: services.Throttle,
+	})
+	p.routes = slices.Concat(protocol.Routes(), people.Routes(), themselves.Routes(), []web.Route{w.Assets()})
 	p.handler = join(w, p.routes)
 	return p, nil
 }

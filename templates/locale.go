@@ -3,7 +3,9 @@ package templates
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
@@ -63,6 +65,16 @@ func (l locale) wait(seconds int) (string, error) {
 	default:
 		return l.text("wait.hours", "Count", (seconds+3599)/3600)
 	}
+}
+
+// date says which day it was, in UTC.
+func (l locale) date(t time.Time) (string, error) {
+	t = t.UTC()
+	month, err := l.text(fmt.Sprintf("month.%d", int(t.Month())))
+	if err != nil {
+		return "", err
+	}
+	return l.text("date", "Day", t.Day(), "Month", month, "Year", strconv.Itoa(t.Year()))
 }
 
 // Languages returns the tags of the languages that pages are written in.

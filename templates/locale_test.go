@@ -117,6 +117,8 @@ func TestEveryMessageIsUsedAndGivenItsPlaceholders(t *testing.T) {
 		call{"locale.go", "wait.seconds", []string{"Count"}},
 		call{"locale.go", "wait.minutes", []string{"Count"}},
 		call{"locale.go", "wait.hours", []string{"Count"}},
+		call{"locale.go", "month.*", nil},
+		call{"locale.go", "date", []string{"Day", "Month", "Year"}},
 		call{"LanguageLink", "language.name", nil},
 	)
 	en, used := messages(t, "en"), map[string]bool{}

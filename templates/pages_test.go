@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -84,9 +85,19 @@ func everyPage(lang string) map[string]any {
 		"error-internal":        Error{Base: base, Status: 500, Kind: "internal"},
 		"error-client_error":    Error{Base: base, Status: 400, Kind: "client_error", Diagnosis: &Diagnosis{"It is not registered.", []string{"http://localhost:8081/x"}, nil, "doorstep client show shop"}},
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
-		"welcome-known":         Welcome{Base: base, Who: &ada, SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: "Forecourt Motors", Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
+		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
+		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
 		"formpost":              FormPost{Action: "https://kerbside.example/cb", Fields: []Field{{"code", "c0de"}, {"state", `a"b`}}, Nonce: "bm9uY2U", Lang: lang, Paths: base.Paths},
+	}
+}
+
+func everyApp() []AppAccess {
+	since := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []AppAccess{
+		{ID: "kerbside", Name: "Kerbside", Host: "kerbside.example", Scopes: everyScope(), Since: since, OpenHref: "https://kerbside.example/login?iss=https%3A%2F%2Fid.example&target_link_uri=x"},
+		{ID: "till.2", Name: "Till", FirstParty: true, Scopes: []ScopeLine{{Name: "openid"}}, Claims: []string{"name", "phone_number"}, Since: since},
 	}
 }
 
@@ -109,7 +120,7 @@ func TestPagesMatchGoldenFiles(t *testing.T) {
 	want := map[string]bool{}
 	for _, lang := range languages {
 		for name, page := range everyPage(lang) {
-			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "signout" && name != "error-too_many" {
+			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "apps" && name != "signout" && name != "error-too_many" {
 				continue
 			}
 			file := filepath.Join("testdata", name+"."+lang+".golden.html")

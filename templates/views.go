@@ -1,5 +1,7 @@
 package templates
 
+import "time"
+
 // Base is what every page knows.
 type Base struct {
 	Lang      string         // BCP 47: "en", "sv", "es"; any other tag shows the nearest of these
@@ -109,11 +111,35 @@ type Diagnosis struct {
 	Command             string
 }
 
+// Apps is the person's page of what may use their account, and where they can go on to. A form posts the fields "client", which is
+// AppAccess.ID, and "session", which is Who.ID, to take an app's access away; it is behind a disclosure that asks first.
+type Apps struct {
+	Base
+	Form    Form
+	Who     Account
+	Removed string // the app whose access was just taken away; "" for none
+	Apps    []AppAccess
+	Open    []App // apps that have no access yet and can be opened
+	Back    string
+}
+
+// AppAccess is an app that may use the person's account.
+type AppAccess struct {
+	ID, Name   string
+	Host       string // of its own page, so that a copied name shows; "" if it has none
+	FirstParty bool
+	Scopes     []ScopeLine
+	Claims     []string // as Consent's
+	Since      time.Time
+	OpenHref   string // where it begins a sign-in; "" if it cannot be opened
+}
+
 // Welcome is the issuer's front page: who is signed in, where to go. Who is nil for nobody.
 type Welcome struct {
 	Base
 	Who                     *Account
 	SignInHref, SignOutHref string
+	AppsHref                string // with Who: the page of their apps
 	Clients                 []App
 }
 
@@ -150,5 +176,6 @@ func (Consent) file() string       { return "consent" }
 func (SignOut) file() string       { return "signout" }
 func (SignedOut) file() string     { return "signedout" }
 func (Error) file() string         { return "error" }
+func (Apps) file() string          { return "apps" }
 func (Welcome) file() string       { return "welcome" }
 func (FormPost) file() string      { return "formpost" }

@@ -7,18 +7,20 @@ import (
 	"github.com/doorstep-id/doorstep/templates"
 )
 
-// home is the issuer's front page: who is signed in here. One signs in from an
-// app; nobody comes here for it.
+// home is the issuer's front page: who is signed in here, and the way to their
+// apps. Who is not comes there by signing in.
 func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
 	current, err := h.Flow.Current(r.Context(), h.browser(r))
 	if err != nil {
 		return err
 	}
 	if current == nil {
-		return h.Web.Page(w, r, http.StatusOK, templates.Welcome{Base: h.Web.Base(r, "", "")})
+		return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
+			Base: h.Web.Base(r, "", ""), SignInHref: h.Web.Path(web.PathApps),
+		})
 	}
 	who := account(current)
 	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
-		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, SignOutHref: h.Web.Path(web.PathSignOut),
+		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SignOutHref: h.Web.Path(web.PathSignOut),
 	})
 }

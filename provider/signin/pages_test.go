@@ -45,16 +45,6 @@ func TestOneAccountHasOneThrottleKey(t *testing.T) { // attack case 58
 	}
 }
 
-func TestInitialsAreOfFirstAndLastName(t *testing.T) {
-	for name, want := range map[string]string{
-		"Ada Lovelace": "AL", "ada king lovelace": "AL", "Ada": "A", "": "", "  ": "", "123": "", "Åsa Öberg": "ÅÖ", "(ada) <b>": "AB", "李 小龙": "李小",
-	} {
-		if got := initials(name); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestThePageNamesWhereTheAnswerGoes(t *testing.T) {
 	for redirect, want := range map[string]string{
 		"https://shop.example/cb":   "shop.example",

@@ -21,10 +21,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
@@ -139,24 +136,6 @@ func clientName(c *storage.Client) string {
 func account(s *storage.SignIn) templates.Account {
 	return templates.Account{
 		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier,
-		Initials: initials(s.Person.Name), SignedIn: true,
+		Initials: templates.Initials(s.Person.Name), SignedIn: true,
 	}
-}
-
-// initials are the first letters of the first and the last name.
-func initials(name string) string {
-	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) })
-	if len(words) == 0 {
-		return ""
-	}
-	letters := firstLetter(words[0])
-	if len(words) > 1 {
-		letters += firstLetter(words[len(words)-1])
-	}
-	return letters
-}
-
-func firstLetter(word string) string {
-	r, _ := utf8.DecodeRuneInString(word)
-	return string(unicode.ToUpper(r))
 }

@@ -1,0 +1,100 @@
+// Package account is where people look after themselves: one file per page.
+//
+//	apps.go   what may use the account, and where to go on to
+//
+// A page asks flow whether whoever is at the browser may see it. Who is not signed
+// in goes to the steps of signing in, and flow sends them back to the page: to a
+// path of ours, whatever the request said.
+//
+// It must never check or enrol a proof (that is an interaction, whose steps signin
+// shows), act for another person than the one whose page was shown, or send anybody
+// to an address that no client registered.
+package account
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// Deps is what the pages work with.
+type Deps struct {
+	Web      *web.Web
+	Store    *storage.Store
+	Flow     *flow.Service
+	Clients  *clients.Service
+	Grants   *grants.Service
+	Sessions *session.Service
+	Throttle *throttle.Service
+}
+
+// Handler serves the pages.
+type Handler struct{ Deps }
+
+// New returns the pages.
+func New(d Deps) *Handler { return &Handler{Deps: d} }
+
+// fieldSession is the session of the person whom the page shows: what is sent from
+// it is theirs, also when somebody else signed in in another tab since.
+const fieldSession = "session"
+
+// at runs a page for who may see it; everybody else goes where flow sends them.
+func (h *Handler) at(page flow.Page, run func(http.ResponseWriter, *http.Request, *storage.SignIn) error) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx := storage.WithUnit(r.Context())
+		visitor := h.Web.Visitor(r)
+		if visitor.Secret == "" {
+			visitor.Secret = h.Web.Browser(w, r) // an interaction is bound to it
+		}
+		a, err := h.Flow.Visit(ctx, page, flow.Browser(visitor))
+		if err != nil {
+			return err
+		}
+		web.Log(ctx).Set("step", string(a.Step))
+		switch a.Step {
+		case flow.StepDone:
+			if err := h.Sessions.Touch(ctx, &a.SignIn.Session); err != nil {
+				return err
+			}
+			if err := h.Store.Flush(ctx); err != nil {
+				return err
+			}
+			web.Log(ctx).Set("person", string(a.SignIn.Person.ID))
+			return run(w, r, a.SignIn)
+		case flow.StepRefuse:
+			if err := h.Store.Flush(ctx); err != nil {
+				return err
+			}
+			return &fault.Error{Kind: fault.KindForbidden, Message: "is not open to this person", Err: errors.New(a.Refusal)}
+		default:
+			if err := h.Throttle.Take(r.Context(), throttle.Interactions, throttle.Block(web.Address(ctx))); err != nil {
+				return err
+			}
+			if err := h.Store.Flush(ctx); err != nil {
+				return err
+			}
+			return seeOther(w, a.Path)
+		}
+	}
+}
+
+func seeOther(w http.ResponseWriter, to string) error {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func who(s *storage.SignIn) templates.Account {
+	return templates.Account{
+		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier, Initials: templates.Initials(s.Person.Name), SignedIn: true,
+	}
+}
