@@ -80,6 +80,28 @@ func TestApacheTakesAFormPost(t *testing.T) {
 	})
 }
 
+// The old response types, for a client that is marked for them: an ID token beside
+// the code, with c_hash, or alone (OIDC Core sections 3.2 and 3.3).
+func TestApacheTakesAnIDTokenFirst(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		for _, responseType := range []string{"code id_token", "id_token"} {
+			rp := p.Apache(strings.ReplaceAll(responseType, " ", "-"), "OIDCResponseMode form_post\nOIDCResponseType \""+responseType+"\"\n", legacy)
+			b := p.Browser().SignIn("ada")
+			page := b.Walk(nil, rp.URL+"/protected/")
+			form := providertest.ReadForm(page.Body)
+			if form == nil || form.Action != rp.RedirectURI || !form.Fields.Has("id_token") {
+				t.Fatalf("%s: no ID token for %s: at %s %s", responseType, rp.RedirectURI, page.URL, page.Answer)
+			}
+			if got := b.Next(b.Post(form.Action, form.Fields)); got != rp.URL+"/protected/" {
+				t.Errorf("%s: sent on to %s", responseType, got)
+			}
+			if got := rp.Visit(b, "/protected/")["OIDC_CLAIM_email"]; got != "ada@example.com" {
+				t.Errorf("%s: %q is in", responseType, got)
+			}
+		}
+	})
+}
+
 // Its refresh hook: another access token for the same session (OIDC Core section 12).
 func TestApacheRefreshes(t *testing.T) {
 	apaches(t, func(t *testing.T, p *providertest.P) {
@@ -155,28 +177,38 @@ func TestApacheSignsInForAThirdParty(t *testing.T) {
 func TestApacheGuardsAnAPI(t *testing.T) {
 	apaches(t, func(t *testing.T, p *providertest.P) {
 		// It keeps what it was told until the token ends unless it is told to ask again.
-		guard := p.Apache("guard", "<Location /api/>\nOIDCOAuthTokenIntrospectionInterval -1\nRequire claim scope~(^|\\s)cars:read($|\\s)\n</Location>\n")
-		boats := p.Client("boats")
+		guard := p.Apache("guard", "<Location /api/>\nOIDCOAuthTokenIntrospectionInterval -1\nRequire claim scope~(^|\\s)(cars|vans):read($|\\s)\n</Location>\n")
+		const vansAPI = "https://vans.example/api"
 		api(t, p, carsAPI, "jwt", guard.RP)
-		api(t, p, boatsAPI, "jwt", boats)
-		web := p.Client("web", providertest.Scope("cars:read", "boats:read"))
+		api(t, p, vansAPI, "opaque", guard.RP)
+		api(t, p, boatsAPI, "jwt", p.Client("boats"))
+		web := p.Client("web", providertest.Scope("cars:read", "vans:read", "boats:read"))
 		ada := p.Person("ada")
-		code := p.Browser().SignIn("ada").Authorize(web, "openid offline_access cars:read boats:read", resource(carsAPI), resource(boatsAPI))
-		tokens := web.Exchange(code, resource(carsAPI)).OK()
+		code := p.Browser().SignIn("ada").Authorize(web, "openid offline_access cars:read vans:read boats:read", resource(carsAPI), resource(vansAPI), resource(boatsAPI))
+		refresh := web.Exchange(code, resource(carsAPI)).OK().Refresh
+		access := func(audience string) string {
+			tokens := web.Refresh(refresh, resource(audience)).OK()
+			refresh = tokens.Refresh
+			return tokens.Access
+		}
 
 		guard.Call("").WantStatus(http.StatusUnauthorized)
 		guard.Call("nonsense").WantStatus(http.StatusUnauthorized)
-		guard.Call(web.Refresh(tokens.Refresh, resource(boatsAPI)).OK().Access).WantStatus(http.StatusUnauthorized)
-		told := guard.Variables(guard.Call(tokens.Access))
-		for name, want := range map[string]string{
-			"REMOTE_USER": ada.Sub, "AUTH_TYPE": "oauth20", "OIDC_CLAIM_client_id": web.ID, "OIDC_CLAIM_aud": carsAPI, "OIDC_CLAIM_scope": "cars:read",
-		} {
-			if told[name] != want {
-				t.Errorf("%s is %q, want %q", name, told[name], want)
+		guard.Call(access(boatsAPI)).WantStatus(http.StatusUnauthorized)
+		for _, audience := range []string{carsAPI, vansAPI} {
+			token := access(audience)
+			told := guard.Variables(guard.Call(token))
+			for name, want := range map[string]string{
+				"REMOTE_USER": ada.Sub, "AUTH_TYPE": "oauth20",
+				"OIDC_CLAIM_client_id": web.ID, "OIDC_CLAIM_aud": audience, "OIDC_CLAIM_scope": scopeOf(audience),
+			} {
+				if told[name] != want {
+					t.Errorf("%s is %q, want %q", name, told[name], want)
+				}
 			}
+			web.Revoke(token).WantStatus(http.StatusOK)
+			guard.Call(token).WantStatus(http.StatusUnauthorized)
 		}
-		web.Revoke(tokens.Access).WantStatus(http.StatusOK)
-		guard.Call(tokens.Access).WantStatus(http.StatusUnauthorized)
 	})
 }
 

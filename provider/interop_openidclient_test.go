@@ -152,6 +152,29 @@ func TestOpenIDClientTakesAFormPost(t *testing.T) {
 	})
 }
 
+// The old response types, for clients that are marked for them: an ID token beside
+// the code, with c_hash, or alone (OIDC Core sections 3.2 and 3.3).
+func TestOpenIDClientTakesAnIDTokenFirst(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		for use, responseType := range map[string]string{"useCodeIdTokenResponseType": "code id_token", "useIdTokenResponseType": "id_token"} {
+			t.Run(responseType, func(t *testing.T) {
+				p := p.In(t)
+				rp := p.OpenIDClient(strings.ToLower(use), providertest.Args{"use": use}, asOpenIDClient, legacy)
+				browser := p.Browser().SignIn("ada")
+				page := browser.Walk(nil, rp.AuthorizationURL(providertest.Args{"response_mode": "form_post"}, nil))
+				form := providertest.ReadForm(page.Body)
+				if form == nil || form.Action != rp.RedirectURI {
+					t.Fatalf("no form for %s: %s", rp.RedirectURI, page)
+				}
+				in := rp.Arrived(browser.Post(form.Action, form.Fields))
+				if in.Claims["sub"] != p.Person("ada").Sub || (in.Tokens.Access != "") != strings.HasPrefix(responseType, "code") {
+					t.Errorf("signed in: %v", in)
+				}
+			})
+		}
+	})
+}
+
 // The same in a real browser, where the page posts itself.
 func TestBrowserOpenIDClientTakesAFormPost(t *testing.T) {
 	p := providertest.Start(t, providertest.At(time.Now()))
@@ -176,7 +199,9 @@ func TestOpenIDClientUnderstandsRefusals(t *testing.T) {
 		signedIn := p.Browser().SignIn("ada")
 		signedIn.Authorize(p.Client("other", providertest.FirstParty), "openid")
 		for what, got := range map[string]*providertest.Trouble{
-			"login_required":   trouble(p.Browser(), none),
+			"login_required":                    trouble(p.Browser(), none),
+			"unmet_authentication_requirements": trouble(p.Browser().SignIn("ada"), providertest.Args{"acr_values": "aal3"}),
+
 			"access_denied":    trouble(p.Browser().SignIn("ada").Deny(), nil),
 			"invalid_scope":    trouble(p.Browser(), providertest.Args{"scope": "openid orders:write"}),
 			"invalid_request":  trouble(p.Browser(), providertest.Args{"prompt": "none login"}),
@@ -239,6 +264,23 @@ func TestOpenIDClientWantsAFreshProof(t *testing.T) {
 	})
 }
 
+// OIDC Core section 5.5: single claims where the client wants them, and an acr that
+// it must have.
+func TestOpenIDClientAsksForClaims(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient)
+		in := rp.SignIn(p.Browser().SignIn("ada"), providertest.Args{"claims": `{"id_token": {"email": null, "acr": {"essential": true, "values": ["aal1"]}}, "userinfo": {"name": {"essential": true}}}`}, nil)
+		if in.Claims["email"] != "ada@example.com" || in.Claims["acr"] != "aal1" || in.Claims["name"] != nil {
+			t.Errorf("the ID token says %v", in.Claims)
+		}
+		var person map[string]any
+		rp.Call("fetchUserInfo", providertest.Args{"token": in.Tokens.Access, "subject": in.Claims["sub"]}, &person)
+		if person["name"] != "Ada" || person["email"] != nil {
+			t.Errorf("userinfo says %v", person)
+		}
+	})
+}
+
 // Silent renewal: prompt=none with the old ID token as a hint answers about the
 // same person and the same proof, and about nobody else.
 func TestOpenIDClientRenewsInSilence(t *testing.T) {
@@ -261,30 +303,32 @@ func TestOpenIDClientRenewsInSilence(t *testing.T) {
 	})
 }
 
-// RFC 7662: a client asks about its own tokens, an API about those made for it.
+// RFC 7662: a client asks about its own tokens, an API about those made for it,
+// signed or opaque.
 func TestOpenIDClientIntrospects(t *testing.T) {
 	openidClients(t, func(t *testing.T, p *providertest.P) {
 		cars := p.OpenIDClient("cars", providertest.Args{"authentication": "client_secret_basic"})
-		api(t, p, carsAPI, "jwt", cars.RP)
-		rp := p.OpenIDClient("web", nil, asOpenIDClient, providertest.Scope("cars:read"))
-		scopes := providertest.Args{"scope": "openid cars:read", "resource": carsAPI}
-		in := rp.SignIn(p.Browser().SignIn("ada"), scopes, nil)
-		ask := func(who *providertest.OpenIDClient, token string) map[string]any {
-			var told map[string]any
-			who.Call("tokenIntrospection", providertest.Args{"token": token, "parameters": providertest.Args{"token_type_hint": "access_token"}}, &told)
-			return told
-		}
-		for _, who := range []*providertest.OpenIDClient{rp, cars} {
-			told := ask(who, in.Tokens.Access)
-			if told["active"] != true || told["aud"] != carsAPI || told["scope"] != "cars:read" || told["sub"] != in.Claims["sub"] || told["client_id"] != rp.ID {
-				t.Errorf("%s is told %v", who.ID, told)
+		for audience, format := range map[string]string{carsAPI: "jwt", boatsAPI: "opaque"} {
+			api(t, p, audience, format, cars.RP)
+			rp := p.OpenIDClient("web-"+format, nil, asOpenIDClient, providertest.Scope(scopeOf(audience)))
+			in := rp.SignIn(p.Browser().SignIn("ada"), providertest.Args{"scope": "openid " + scopeOf(audience), "resource": audience}, nil)
+			ask := func(who *providertest.OpenIDClient, token string) map[string]any {
+				var told map[string]any
+				who.Call("tokenIntrospection", providertest.Args{"token": token, "parameters": providertest.Args{"token_type_hint": "access_token"}}, &told)
+				return told
 			}
-		}
-		if told := ask(rp, in.Tokens.Refresh); told["active"] != true {
-			t.Errorf("the refresh token: %v", told)
-		}
-		if told := ask(cars, in.Tokens.Refresh); told["active"] != false || len(told) != 1 {
-			t.Errorf("another's refresh token: %v", told)
+			for _, who := range []*providertest.OpenIDClient{rp, cars} {
+				told := ask(who, in.Tokens.Access)
+				if told["active"] != true || told["aud"] != audience || told["scope"] != scopeOf(audience) || told["sub"] != in.Claims["sub"] || told["client_id"] != rp.ID {
+					t.Errorf("%s is told %v", who.ID, told)
+				}
+			}
+			if told := ask(rp, in.Tokens.Refresh); told["active"] != true {
+				t.Errorf("the refresh token: %v", told)
+			}
+			if told := ask(cars, in.Tokens.Refresh); told["active"] != false || len(told) != 1 {
+				t.Errorf("another's refresh token: %v", told)
+			}
 		}
 	})
 }

@@ -10,7 +10,7 @@ globalThis.CryptoKey ??= webcrypto.CryptoKey
 const client = await import('openid-client')
 
 const keys = new Map() // private ones, by their kid
-const parties = new Map() // by their path: { config, begun }; begun: the checks of each state
+const parties = new Map() // by their path: { config, begun, use }; begun: the checks of each state
 
 // What a test may ask for. A name of the library's own takes its parameters.
 const calls = {
@@ -30,12 +30,13 @@ const calls = {
 
   // With issuer, id and secret alone, unless the test says how the client
   // authenticates. Every ID token's signature is checked.
-  async discovery({ party, issuer, id, secret, metadata, skew, authentication, kid }) {
+  async discovery({ party, issuer, id, secret, metadata, skew, authentication, kid, use }) {
     const told = metadata || skew ? { client_secret: secret, [client.clockSkew]: skew, ...metadata } : secret
     const config = await client.discovery(new URL(issuer), id, told, method(authentication, secret ?? keys.get(kid)), {
       execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks], // the issuer is http on loopback
     })
-    parties.set(party, { config, begun: new Map() })
+    if (use) client[use](config) // another response type than code
+    parties.set(party, { config, begun: new Map(), use })
     return config.serverMetadata()
   },
 
@@ -84,12 +85,16 @@ const trouble = (e) => ({ name: e.name, code: e.code, message: e.message, error:
 // The redirect. It answers with the tokens, for the test to read in the browser.
 async function callback(request) {
   const url = new URL(request.url)
-  const { config, begun } = parties.get(url.pathname)
+  const { config, begun, use } = parties.get(url.pathname)
   const answer = request.method === 'POST' ? new URLSearchParams(await request.clone().text()) : url.searchParams
   const state = answer.get('state')
   const checks = begun.get(state)
   begun.delete(state)
-  return withClaims(await client.authorizationCodeGrant(config, request.method === 'POST' ? request : url, checks))
+  const told = request.method === 'POST' ? request : url
+  if (use === 'useIdTokenResponseType') {
+    return { claims: await client.implicitAuthentication(config, told, checks.expectedNonce, checks) }
+  }
+  return withClaims(await client.authorizationCodeGrant(config, told, checks))
 }
 
 const server = createServer(async (incoming, outgoing) => {
