@@ -24,10 +24,20 @@ func TestTheOneClockIsTheDatabases(t *testing.T) {
 			if err == nil || left < time.Hour-time.Second {
 				t.Errorf("an hour ahead: %v, %s left", err, left)
 			}
+			if _, err := MeasuredClock(t.Context(), store, c.machine); err == nil {
+				t.Error("a command an hour ahead goes on")
+			}
 			continue
 		}
 		if err != nil || left.Abs() > 150*time.Millisecond {
 			t.Errorf("%s ahead: %v, %s left, want next to none", ahead, err, left)
+		}
+		now, err := MeasuredClock(t.Context(), store, c.machine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(now()); left.Abs() > 150*time.Millisecond {
+			t.Errorf("a command's, %s ahead: %s left, want next to none", ahead, left)
 		}
 	}
 }

@@ -17,11 +17,16 @@ import (
 )
 
 // inHouse is configured for a command that works on the configured database. A
-// server may run on it at the same time: what it keeps in memory lapses in seconds.
+// server may run on it at the same time: what it keeps in memory lapses in seconds,
+// and both go by the database's clock.
 func (a *app) inHouse(f func(ctx context.Context, s *provider.Services, args []string) error) func(*cobra.Command, []string) error {
 	return a.configured(func(ctx context.Context, cfg *config, args []string) error {
 		return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
-			s, err := provider.Open(ctx, pc, store, a.now)
+			now, err := provider.MeasuredClock(ctx, store, a.now)
+			if err != nil {
+				return err
+			}
+			s, err := provider.Open(ctx, pc, store, now)
 			if err != nil {
 				return cfg.explain(err)
 			}

@@ -27,6 +27,7 @@ const replicaVariable = "DOORSTEP_TEST_REPLICA"
 
 type replica struct {
 	Database, Issuer string
+	Off              time.Duration // how far its machine's clock is ahead
 }
 
 // mainRan says that the binary would become a replica if it were told to.
@@ -53,6 +54,13 @@ func Main(m *testing.M) {
 // The services of the P that it returns are those of the test's process: what
 // they change, the replicas see in the database alone.
 func Replicas(t testing.TB, n int) *P {
+	t.Helper()
+	return ReplicasOff(t, make([]time.Duration, n)...)
+}
+
+// ReplicasOff is Replicas on machines whose clocks are ahead of the right time by
+// that much each, or behind it. Each tells whether it is ready at /readyz.
+func ReplicasOff(t testing.TB, off ...time.Duration) *P {
 	t.Helper()
 	if !mainRan || os.Getenv(replicaVariable) != "" {
 		t.Fatal("a package that uses Replicas needs: func TestMain(m *testing.M) { providertest.Main(m) }")
@@ -81,14 +89,14 @@ func Replicas(t testing.TB, n int) *P {
 	spareRSA.keep(t, p.Services)
 
 	var addresses []string
-	for range n {
-		addresses = append(addresses, startReplica(t, replica{Database: database, Issuer: p.Issuer}, p.logs))
+	for _, ahead := range off {
+		addresses = append(addresses, startReplica(t, replica{Database: database, Issuer: p.Issuer, Off: ahead}, p.logs))
 	}
 	var turn atomic.Uint64
 	p.http = client(&http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addresses[turn.Add(1)%uint64(n)])
+			return (&net.Dialer{}).DialContext(ctx, network, addresses[turn.Add(1)%uint64(len(addresses))])
 		},
 	})
 	return p
@@ -152,7 +160,7 @@ func serveReplica(told string) error {
 	if err != nil {
 		return err
 	}
-	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), time.Now)
+	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), func() time.Time { return time.Now().Add(r.Off) })
 	if err != nil {
 		return err
 	}
@@ -160,7 +168,10 @@ func serveReplica(told string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}
+	m := http.NewServeMux()
+	m.Handle("/", served.Handler())
+	m.Handle("/readyz", served.OpsHandler())
+	server := &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	fmt.Println(listener.Addr())
