@@ -165,13 +165,7 @@ func newView(in Input) *view {
 
 func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Prompt, value) }
 
-// isSomebodyElse reports whether the client named another person, by a hint or by
-// the claim sub with a value.
-func (v *view) isSomebodyElse() bool {
-	r := &v.Request
-	return r.Person != "" && r.Person != v.Person || len(r.Among) > 0 && !slices.Contains(r.Among, v.Person) ||
-		r.Subject != "" && r.Subject != v.Subject || len(r.Subjects) > 0 && !slices.Contains(r.Subjects, v.Subject)
-}
+func (v *view) isSomebodyElse() bool { return !v.Request.fits(v.Person, v.Subject) }
 
 // isHere reports whether a proof was given in this interaction, or since it began.
 func (v *view) isHere(e policy.Evidence) bool {

@@ -62,7 +62,8 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 var ways = []Way{{Step: StepPassword, Method: policy.Password, ACR: []string{policy.AAL1}}}
 
 // Begin answers a new request. It reads once when the browser has a session,
-// else not at all; a second time only for the accounts of a chooser. An
+// else not at all; a second time only for the accounts of a chooser, or to find
+// the one that the client named. An
 // interaction is begun when a page is to be shown.
 //
 // What it writes (the interaction; a decision, when the circumstances are not
@@ -74,7 +75,7 @@ func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, erro
 	if err != nil {
 		return Answer{}, fmt.Errorf("flow: begin: %w", err)
 	}
-	signIn, err := s.current(ctx, b, r.ClientID)
+	signIn, err := s.fitting(ctx, b, r, client)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -129,6 +130,27 @@ func (s *Service) current(ctx context.Context, b Browser, client string) (*stora
 		return nil, nil //nolint:nilnil // nobody is an answer
 	}
 	return s.signIn(ctx, session.Hash(secrets[0]), client)
+}
+
+// fitting returns who is signed in with this browser: the current one, or another
+// one if the client named that person and not the current one (OIDC Core section
+// 3.1.2.1, id_token_hint: whoever is named and signed in is answered about).
+func (s *Service) fitting(ctx context.Context, b Browser, r Request, c *storage.Client) (*storage.SignIn, error) {
+	fits := func(one *storage.SignIn) bool { return r.fits(one.Person.ID, s.clients.Subject(c, &one.Person)) }
+	signIn, err := s.current(ctx, b, r.ClientID)
+	if err != nil || !r.names() || signIn != nil && fits(signIn) || len(session.Secrets(b.Sessions)) < 2 {
+		return signIn, err
+	}
+	all, err := s.Accounts(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if fits(&all[i]) {
+			return s.signIn(ctx, all[i].Session.SecretHash, r.ClientID)
+		}
+	}
+	return signIn, nil
 }
 
 func (s *Service) signIn(ctx context.Context, hash []byte, client string) (*storage.SignIn, error) {
@@ -211,7 +233,7 @@ func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, er
 	if a.Progress.Chosen && a.Progress.Session == "" {
 		return nil, nil //nolint:nilnil // somebody who is not signed in yet
 	}
-	signIn, err := s.current(ctx, a.browser, a.Request.ClientID)
+	signIn, err := s.fitting(ctx, a.browser, a.Request, a.Client)
 	if err != nil || a.Progress.Session == "" || signIn != nil && signIn.Session.ID == a.Progress.Session {
 		return signIn, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
@@ -50,6 +51,18 @@ func (r *Request) asked() grants.Asked {
 // acr is which acr is asked for.
 func (r *Request) acr() policy.ACRAsked {
 	return policy.ACRAsked{Values: r.ACRValues, Essential: r.ACREssential, Preferred: r.ACRPreferred}
+}
+
+// names reports whether the client named whom it asks about, by a hint or by the
+// claim sub with a value; fits, whether the person is such a one, whom the client
+// knows by this subject.
+func (r *Request) names() bool {
+	return r.Person != "" || len(r.Among) > 0 || r.Subject != "" || len(r.Subjects) > 0
+}
+
+func (r *Request) fits(person storage.ID, subject string) bool {
+	return (r.Person == "" || r.Person == person) && (len(r.Among) == 0 || slices.Contains(r.Among, person)) &&
+		(r.Subject == "" || r.Subject == subject) && (len(r.Subjects) == 0 || slices.Contains(r.Subjects, subject))
 }
 
 // Progress is what was done about it.
