@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -208,6 +209,48 @@ func TestApacheGuardsAnAPI(t *testing.T) {
 			}
 			web.Revoke(token).WantStatus(http.StatusOK)
 			guard.Call(token).WantStatus(http.StatusUnauthorized)
+		}
+	})
+}
+
+// A page that wants more proof than there is (RFC 9470, OIDC Core section 5.5.1.1)
+// asks for it, is told that it cannot be had, and stays shut without going in circles.
+func TestApacheAsksForMoreProof(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		const asks = "<Location /protected/%s>\nOIDCUnAutzAction auth\nOIDCPathAuthRequestParams acr_values=%[1]s\nRequire claim acr:%[1]s\n</Location>\n"
+		rp := p.Apache("intranet", "OIDCResponseMode form_post\n"+fmt.Sprintf(asks, "aal1")+fmt.Sprintf(asks, "aal3"), formPost, providertest.FirstParty)
+		b := p.Browser().SignIn("ada")
+		form := providertest.ReadForm(b.Walk(nil, rp.URL+"/protected/aal1").Body)
+		b.Post(form.Action, form.Fields)
+		if got := rp.Visit(b, "/protected/aal1")["OIDC_CLAIM_acr"]; got != "aal1" {
+			t.Errorf("acr is %q", got)
+		}
+		shut := string(b.Get(rp.URL + "/protected/aal3").Body) // it sends a browser on by a refresh of the page
+		_, on, _ := strings.Cut(shut, "url=")
+		on, _, _ = strings.Cut(on, `"`)
+		page := b.Walk(nil, on)
+		if form = providertest.ReadForm(page.Body); form == nil || form.Fields.Get("error") != "unmet_authentication_requirements" {
+			t.Fatalf("at %s: %s", page.URL, page.Answer)
+		}
+		if got := b.Post(form.Action, form.Fields); !strings.Contains(string(got.Body), "unmet_authentication_requirements") || strings.Contains(string(got.Body), "REMOTE_USER") {
+			t.Errorf("the relying party says %s", got)
+		}
+	})
+}
+
+// A key that was made after it had read the keys: it reads them again (OIDC Core
+// section 10.1.1). Its clock, the machine's, must bear with ours, which has moved.
+func TestApacheFollowsKeyRotation(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Apache("intranet", "OIDCIDTokenIatSlack 3600\nOIDCPassIDTokenAs serialized\n", providertest.FirstParty, func(r *clients.Registration) { r.IDTokenSignedResponseAlg = "ES256" })
+		kid := func(name string) any {
+			return p.Verify(rp.Visit(p.Browser().SignIn(name), "/protected/")["OIDC_id_token"]).Header["kid"]
+		}
+		before := kid("ada")
+		rotate(t, p, "ES256")
+		p.Clock.Advance(20 * time.Minute) // the new one was published for long enough
+		if after := kid("bob"); after == before {
+			t.Errorf("still signed by %v", after)
 		}
 	})
 }
