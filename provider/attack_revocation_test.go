@@ -161,3 +161,37 @@ func TestAttack37RevocationTakesTheFamilyAndNobodyElses(t *testing.T) {
 		wantRevoked(t, p, rp, first)
 	}
 }
+
+// What was rotated away or revoked is so in the database: processes that were started
+// anew and saw nothing of it know as well (CVE-2026-9802).
+func TestAttack24OldAndRevokedTokensStayDeadAfterARestart(t *testing.T) {
+	t.Parallel()
+	p := providertest.Replicas(t, 3)
+	rp := p.Client("web", providertest.FirstParty)
+	browser := p.Browser().SignIn("ada")
+	living, revoked, old, ended := signedIn(browser, rp), signedIn(browser, rp), signedIn(browser, rp), signedIn(browser, rp)
+	rotated := rp.Refresh(rp.Refresh(old.Refresh).OK().Refresh).OK()
+	wantOver(t, rp.Revoke(revoked.Refresh))
+	wantOver(t, rp.Revoke(ended.Access))
+	p.Restart()
+	for range 3 { // one for each
+		wantRevoked(t, p, rp, revoked)
+		rp.Introspect(revoked.Access).WantInactive()
+		rp.Introspect(revoked.Refresh).WantInactive()
+		p.Userinfo(ended.Access).WantStatus(http.StatusUnauthorized).WantError("invalid_token")
+		rp.Introspect(ended.Access).WantInactive()
+		rp.Introspect(old.Refresh).WantInactive()
+		rp.Introspect(rotated.Refresh).WantActive()
+	}
+	for range 3 {
+		rp.Refresh(old.Refresh).WantStatus(http.StatusBadRequest).WantError("invalid_grant")
+		wantRevoked(t, p, rp, rotated) // reuse is seen too, and ends the family
+		living = wantAlive(t, p, rp, living)
+		ended = rp.Refresh(ended.Refresh).OK() // its access token was revoked alone
+	}
+	p.Restart()
+	for range 3 {
+		wantRevoked(t, p, rp, rotated)
+		living = wantAlive(t, p, rp, living)
+	}
+}

@@ -15,8 +15,7 @@ type TokenIDs struct {
 // gorm, whose reflection costs more than the query: services ask it all day.
 type TokenState struct {
 	// RevokedBefore is the newest revocation of one of the token's ids: made at or
-	// before it, a token is dead. Zero for none. The end of a key is the end of
-	// time: who stole a key chooses what its tokens say of theirs.
+	// before it, a token is dead. Zero for none.
 	RevokedBefore Time
 	ClientEnabled bool // registered, and not disabled
 	// GrantState has of the grant what Alive and its client ask for; without an id
@@ -26,7 +25,7 @@ type TokenState struct {
 
 const (
 	// The row that is read for every token: its revocations, its client, its grant.
-	lifeStart = "SELECT (SELECT max(CASE r.kind WHEN 'key' THEN 9223372036854775807 ELSE r.not_before END) FROM revocations r WHERE "
+	lifeStart = "SELECT (SELECT max(r.not_before) FROM revocations r WHERE "
 	lifeState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
 		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at"
 	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, g.claims"

@@ -37,6 +37,7 @@ type P struct {
 	http    *http.Client // keeps no cookies and follows no redirect
 	logs    *logs
 	clients *registered
+	restart func() // of Replicas
 }
 
 // Option changes what Start starts.

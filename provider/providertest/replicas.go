@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -88,23 +89,48 @@ func ReplicasOff(t testing.TB, off ...time.Duration) *P {
 	}
 	spareRSA.keep(t, p.Services)
 
-	var addresses []string
-	for _, ahead := range off {
-		addresses = append(addresses, startReplica(t, replica{Database: database, Issuer: p.Issuer, Off: ahead}, p.logs))
+	running := make([]runningReplica, len(off))
+	start := func() {
+		for i, ahead := range off {
+			running[i] = startReplica(t, replica{Database: database, Issuer: p.Issuer, Off: ahead}, p.logs)
+		}
+	}
+	start()
+	p.restart = func() {
+		for _, r := range running {
+			r.stop()
+		}
+		start()
 	}
 	var turn atomic.Uint64
 	p.http = client(&http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addresses[turn.Add(1)%uint64(len(addresses))])
+			return (&net.Dialer{}).DialContext(ctx, network, running[turn.Add(1)%uint64(len(running))].address)
 		},
 	})
 	return p
 }
 
-// startReplica starts one and returns where it listens. It ends with its
-// standard input, which this process closes, at the latest when it is gone.
-func startReplica(t testing.TB, r replica, logs *logs) string {
+// Restart ends every replica and starts as many anew: what they know then is in the
+// database. Nothing may be under way.
+func (p *P) Restart() {
+	p.t.Helper()
+	if p.restart == nil {
+		p.t.Fatal("only Replicas can be restarted")
+	}
+	p.restart()
+}
+
+// runningReplica is a process that serves.
+type runningReplica struct {
+	address string // where it listens
+	stop    func() // once; the test's end does it too
+}
+
+// startReplica starts one. It ends with its standard input, which this process
+// closes, at the latest when it is gone.
+func startReplica(t testing.TB, r replica, logs *logs) runningReplica {
 	t.Helper()
 	told, err := json.Marshal(r)
 	if err != nil {
@@ -129,7 +155,7 @@ func startReplica(t testing.TB, r replica, logs *logs) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		defer time.AfterFunc(within, kill).Stop()
 		if err := stdin.Close(); err != nil {
 			t.Error(err)
@@ -138,11 +164,12 @@ func startReplica(t testing.TB, r replica, logs *logs) string {
 			t.Errorf("replica: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	address, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatalf("replica: %v", err)
 	}
-	return strings.TrimSpace(address)
+	return runningReplica{strings.TrimSpace(address), stop}
 }
 
 // serveReplica serves until standard input ends.
