@@ -49,6 +49,7 @@ func newHouse(t *testing.T, set rules.Set) *house {
 	people := directory.New(store, ev, clock)
 	h.Service = flow.New(flow.Config{Paths: flow.Paths{
 		Password: "/signin/password", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
+		Home: "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps"},
 	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
 		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), ev, clock)
 	for email, to := range map[string]**storage.Person{"ada@example.com": &h.ada, "bob@example.com": &h.bob} {
@@ -483,6 +484,50 @@ func TestRulesDecideAboutEveryReturn(t *testing.T) {
 				t.Errorf("by a second try: %s", again.Refusal)
 			}
 		})
+	}
+}
+
+// TestPagesOfOurOwn: a page asks like a client does, and whoever gets through, gives
+// up or is refused ends at a path of ours.
+func TestPagesOfOurOwn(t *testing.T) {
+	apps := func(f policy.Facts, _ []policy.Signal, _ float64) bool { return f.Client == "" }
+	for _, outcome := range []policy.Outcome{policy.Allow, policy.Deny} {
+		h := newHouse(t, rules.Set{Name: "house", Version: "1", Default: policy.Allow, Rules: []rules.Rule{
+			{Name: "our pages", When: apps, Then: rules.Demand{Outcome: outcome}},
+		}})
+		visit := func(b flow.Browser) flow.Answer {
+			t.Helper()
+			ctx := storage.WithUnit(t.Context())
+			a, err := h.Visit(ctx, flow.PageApps, b)
+			h.must(err)
+			h.must(h.store.Flush(ctx))
+			return a
+		}
+		step, refusal := flow.StepDone, ""
+		if outcome == policy.Deny {
+			step, refusal = flow.StepRefuse, flow.AccessDenied
+		}
+		b := firefox()
+		begun := visit(b)
+		h.want(begun, flow.StepPassword, "/signin/password?i=")
+		if begun.Client != nil || begun.Interaction.Kind != "page" {
+			t.Errorf("begun for %v, as %s", begun.Client, begun.Interaction.Kind)
+		}
+		gone, err := h.Cancel(t.Context(), visit(b))
+		h.must(err)
+		if gone.Step != flow.StepRefuse || gone.Path != "/" {
+			t.Errorf("who gives up is at %s, goes to %s", gone.Step, gone.Path)
+		}
+		// Refused, they end at the page as well: it asks again, and says so.
+		if a := h.signIn(begun, &b, h.ada); a.Step != step || a.Refusal != refusal || a.Path != "/account/apps" {
+			t.Errorf("%s: who signed in is at %s %s, goes to %s", outcome, a.Step, a.Refusal, a.Path)
+		}
+		if a := visit(b); a.Step != step || a.Refusal != refusal || a.Interaction != nil || a.SignIn.Person.ID != h.ada.ID {
+			t.Errorf("%s: who is signed in is at %s %s", outcome, a.Step, a.Refusal)
+		}
+	}
+	if _, err := newHouse(t, rules.Allow()).Visit(t.Context(), "https://evil.example", firefox()); err == nil {
+		t.Error("a page that is none of ours")
 	}
 }
 

@@ -423,3 +423,24 @@ func TestParseKEK(t *testing.T) {
 		}
 	}
 }
+
+// OIDC Core section 8.1: the salt of pairwise subjects is the database's own, and a
+// rotation leaves it alone.
+func TestPairwiseSaltNeverChanges(t *testing.T) {
+	c, store := newClock(), openStore(t)
+	s := start(t, store, c, ES256)
+	salt := s.PairwiseSalt()
+	if salt == [32]byte{} || salt == s.Derive("pairwise") {
+		t.Errorf("the salt is %x", salt)
+	}
+	if _, err := s.Rotate(t.Context(), ES256); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(24 * time.Hour)
+	if start(t, store, c, ES256).PairwiseSalt() != salt {
+		t.Error("it changed")
+	}
+	if start(t, openStore(t), c, ES256).PairwiseSalt() == salt {
+		t.Error("another database has the same")
+	}
+}
