@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -161,15 +162,22 @@ func TestApacheNoticesTheEndOfASession(t *testing.T) {
 	})
 }
 
-// OIDC Core section 4: another site sends the person with the issuer's name; the
-// relying party asks the provider and goes where it was told to.
-func TestApacheSignsInForAThirdParty(t *testing.T) {
+// OIDC Core section 4: the person's list of apps opens it with the issuer's name; it
+// asks the provider and goes where it was told to.
+func TestApacheIsOpenedFromTheListOfApps(t *testing.T) {
 	apaches(t, func(t *testing.T, p *providertest.P) {
-		rp := p.Apache("intranet", "")
-		target := rp.URL + "/protected/orders"
-		begin := rp.RedirectURI + "?" + url.Values{"iss": {p.Issuer}, "target_link_uri": {target}, "login_hint": {"ada@example.com"}}.Encode()
-		if at := p.Browser().SignIn("ada").Walk(nil, begin); at.URL.String() != target || at.Status != http.StatusOK {
-			t.Errorf("at %s: %s", at.URL, at.Answer)
+		rp := p.Apache("intranet", "", providertest.FirstParty, func(r *clients.Registration) {
+			r.InitiateLoginURI, r.ClientURI = r.RedirectURIs[0], strings.Replace(r.RedirectURIs[0], "callback", "orders", 1)
+		})
+		b := p.Browser().SignIn("ada")
+		page := html.UnescapeString(string(b.Walk(nil, p.URL(web.PathApps)).Body))
+		_, link, found := strings.Cut(page, `href="`+rp.RedirectURI)
+		if !found {
+			t.Fatalf("it is not in the list: %s", page)
+		}
+		link, _, _ = strings.Cut(link, `"`)
+		if at := b.Walk(nil, rp.RedirectURI+link); at.URL.String() != rp.URL+"/protected/orders" || !strings.Contains(string(at.Body), "REMOTE_USER") {
+			t.Errorf("%s led to %s: %s", link, at.URL, at.Answer)
 		}
 	})
 }

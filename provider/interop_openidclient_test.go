@@ -303,6 +303,31 @@ func TestOpenIDClientRenewsInSilence(t *testing.T) {
 	})
 }
 
+// OIDC Core section 8.1: a pairwise subject is the same in every token and answer,
+// and as a hint.
+func TestOpenIDClientKnowsPeopleByAPairwiseSubject(t *testing.T) {
+	openidClients(t, func(t *testing.T, p *providertest.P) {
+		rp := p.OpenIDClient("web", nil, asOpenIDClient, func(r *clients.Registration) { r.SubjectType = "pairwise" })
+		browser := p.Browser().SignIn("ada")
+		in := rp.SignIn(browser, nil, nil)
+		sub := in.Claims["sub"]
+		if sub == p.Person("ada").Sub {
+			t.Errorf("the subject is everybody's: %v", sub)
+		}
+		var fresh providertest.SignedIn
+		rp.Call("refreshTokenGrant", providertest.Args{"token": in.Tokens.Refresh}, &fresh)
+		rp.Call("fetchUserInfo", providertest.Args{"token": fresh.Tokens.Access, "subject": sub}, nil)
+		var told map[string]any
+		rp.Call("tokenIntrospection", providertest.Args{"token": fresh.Tokens.Access}, &told)
+		silent := rp.SignIn(browser, providertest.Args{"prompt": "none", "id_token_hint": in.Tokens.ID}, nil)
+		for what, got := range map[string]any{"the refreshed ID token": fresh.Claims["sub"], "introspection": told["sub"], "a silent renewal": silent.Claims["sub"]} {
+			if got != sub {
+				t.Errorf("%s says %v, the first ID token %v", what, got, sub)
+			}
+		}
+	})
+}
+
 // RFC 7662: a client asks about its own tokens, an API about those made for it,
 // signed or opaque.
 func TestOpenIDClientIntrospects(t *testing.T) {
