@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,33 @@ func TestPublishedKeysCanBeCached(t *testing.T) {
 		rotate(t, p, "ES256")
 		p.Send(rawRequest(t, http.MethodGet, p.URL(web.PathJWKS), nil, "If-None-Match", etag)).WantStatus(http.StatusOK)
 	})
+}
+
+// RFC 9110 section 13.1.2: so can the metadata, at both of its addresses; HEAD tells
+// of it without sending it.
+func TestMetadataCanBeCached(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	for _, path := range []string{web.PathOpenIDConfiguration, web.PathOAuthServer} {
+		first := p.Get(path).WantStatus(http.StatusOK)
+		etag := first.Header.Get("ETag")
+		if first.Header.Get("Content-Type") != "application/json" || first.Header.Get("Cache-Control") != "public, max-age=900" || len(etag) < 4 || etag[0] != '"' {
+			t.Errorf("%s: headers %v", path, first.Header)
+		}
+		for _, known := range []string{etag, "W/" + etag, `"other" , ` + etag, "*"} {
+			a := p.Send(rawRequest(t, http.MethodGet, p.URL(path), nil, "If-None-Match", known)).WantStatus(http.StatusNotModified)
+			if len(a.Body) != 0 || a.Header.Get("ETag") != etag || a.Header.Get("Cache-Control") != "public, max-age=900" {
+				t.Errorf("If-None-Match %s: %v %q", known, a.Header, a.Body)
+			}
+		}
+		for _, other := range []string{`"other"`, etag[1:], "", "W/*"} {
+			p.Send(rawRequest(t, http.MethodGet, p.URL(path), nil, "If-None-Match", other)).WantStatus(http.StatusOK)
+		}
+		head := p.Send(rawRequest(t, http.MethodHead, p.URL(path), nil)).WantStatus(http.StatusOK)
+		if len(head.Body) != 0 || head.Header.Get("ETag") != etag || head.Header.Get("Content-Length") != strconv.Itoa(len(first.Body)) {
+			t.Errorf("HEAD %s: %v %q", path, head.Header, head.Body)
+		}
+	}
 }
 
 func rotate(t *testing.T, p *providertest.P, alg string) {

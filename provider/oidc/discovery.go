@@ -1,11 +1,11 @@
 package oidc
 
 import (
-	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
@@ -97,19 +97,28 @@ func (h *Handler) describe() error {
 		ClaimsParameterSupported: true,
 		ResponseIssSupported:     true,
 	}, "", "  ")
-	h.metadata = body
-	return err
+	if err != nil {
+		return err
+	}
+	issuer, err := url.Parse(h.issuer)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:15]) + `"`
+	h.host, h.metadata = issuer.Host, newDocument(body, etag, documentAge)
+	return nil
 }
 
 // documentAge is how long clients may keep the metadata.
-const documentAge = 15 * 60
+const documentAge = 15 * time.Minute
 
 // configuration serves the metadata at both of its well-known addresses.
 func (h *Handler) configuration(w http.ResponseWriter, r *http.Request) error {
-	if u, err := url.Parse(h.issuer); err == nil && r.Host != u.Host {
+	if r.Host != h.host {
 		web.Log(r.Context()).Diagnose(h.wrongIssuer("Host: " + r.Host))
 	}
-	return writeDocument(w, h.metadata, documentAge)
+	return h.metadata.write(w, r)
 }
 
 // misplaced answers for the metadata of an issuer that we are not.
@@ -124,19 +133,10 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(h.Keys.MaxAge().Seconds())))
-	header.Set("ETag", etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // answers If-None-Match (RFC 9110 section 13.1.2)
-	return nil
-}
-
-// writeDocument writes a public document that caches may keep for age seconds.
-func writeDocument(w http.ResponseWriter, body []byte, age int) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(age))
-	_, err := w.Write(body)
-	return err
+	known := h.keySet.Load()
+	if known == nil || known.etag[0] != etag {
+		known = newDocument(body, etag, h.Keys.MaxAge())
+		h.keySet.Store(known)
+	}
+	return known.write(w, r)
 }

@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,7 +56,9 @@ type Handler struct {
 	Deps
 	issuer   string
 	sidKey   [32]byte
-	metadata []byte
+	host     string // of the issuer
+	metadata *document
+	keySet   atomic.Pointer[document] // the newest that was asked for
 	issued   *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 }

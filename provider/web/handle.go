@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -25,7 +27,7 @@ type state struct {
 	address netip.Addr
 	browser string   // the secret that was given out in this request
 	targets []string // where the page's form may lead, besides ourselves
-	record  *Record
+	record  Record
 }
 
 type stateKey struct{}
@@ -59,7 +61,30 @@ func (w *Web) Handle(route Route) http.Handler {
 	if route.CORS != None {
 		h = w.crossOrigin(h)
 	}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, rw, r) })
+	took := &observers{vec: w.seconds, route: route.Path}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, took, rw, r) })
+}
+
+// observers are those of one route, looked up once for each method and status.
+type observers struct {
+	vec   *prometheus.HistogramVec
+	route string
+	known sync.Map // outcome to prometheus.Observer
+}
+
+type outcome struct {
+	method string
+	status int
+}
+
+func (o *observers) of(method string, status int) prometheus.Observer {
+	key := outcome{methodLabel(method), status}
+	if known, ok := o.known.Load(key); ok {
+		return known.(prometheus.Observer) //nolint:forcetypeassert // nothing else is stored
+	}
+	observer := o.vec.WithLabelValues(o.route, key.method, strconv.Itoa(status))
+	o.known.Store(key, observer)
+	return observer
 }
 
 // NotFound answers requests that no route wants.
@@ -89,16 +114,18 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 
 // serve gives the request its state and its standing headers, and tells of it
 // once when it is over.
-func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http.Request) {
+func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
-	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r), record: &Record{}}
+	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r)}
 	ctx := context.WithValue(r.Context(), stateKey{}, s)
 	if w.cfg.Context != nil {
 		ctx = w.cfg.Context(ctx)
 	}
 	r = r.WithContext(ctx)
 	// The server's own writer: it closes the connection after a body that is too large.
-	r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
+	}
 	out := &response{ResponseWriter: rw}
 	w.standingHeaders(out.Header(), s.id)
 	defer func() {
@@ -109,7 +136,7 @@ func (w *Web) serve(route Route, h http.Handler, rw http.ResponseWriter, r *http
 			w.fail(route, out, r, panicError(p))
 		}
 		took := w.now().Sub(began)
-		w.seconds.WithLabelValues(route.Path, methodLabel(r.Method), strconv.Itoa(out.status())).Observe(took.Seconds())
+		seconds.of(r.Method, out.status()).Observe(took.Seconds())
 		w.logRequest(r, route, out.status(), took)
 	}()
 	h.ServeHTTP(out, r)

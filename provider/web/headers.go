@@ -11,17 +11,38 @@ import (
 // Nothing may be loaded, framed or sent: the policy of every answer that is no page.
 const sealedPolicy = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
-// standingHeaders are those of every answer; a handler may replace Cache-Control.
+// header is one that is ready to be sent: its name in the canonical form, and its
+// value in the slice that all answers share, without room to append to.
+type header struct {
+	name  string
+	value []string
+}
+
+func newHeader(name, value string) header {
+	return header{http.CanonicalHeaderKey(name), []string{value}}
+}
+
+// standing are the headers of every answer; a handler may replace Cache-Control.
+func standing(secure bool) []header {
+	all := []header{
+		newHeader("Cache-Control", "no-store"),
+		newHeader("Content-Security-Policy", sealedPolicy),
+		newHeader("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+		newHeader("Referrer-Policy", "no-referrer"),
+		newHeader("X-Content-Type-Options", "nosniff"),
+		newHeader("X-Frame-Options", "DENY"),
+	}
+	if secure {
+		all = append(all, newHeader("Strict-Transport-Security", "max-age=31536000"))
+	}
+	return all
+}
+
+// standingHeaders gives an answer those, and its request's id.
 func (w *Web) standingHeaders(h http.Header, requestID string) {
-	h.Set("X-Request-ID", requestID)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", sealedPolicy)
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	if w.secure {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+	h["X-Request-Id"] = []string{requestID}
+	for _, s := range w.standing {
+		h[s.name] = s.value
 	}
 }
 

@@ -21,6 +21,9 @@ func checkParameters(dialect Dialect, r *http.Request) error {
 	if !isBasicText(r) {
 		return fault.Invalid("Authorization", "is not valid text")
 	}
+	if dialect == JSON && r.URL.RawQuery == "" {
+		return nil
+	}
 	if dialect == JSON {
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {

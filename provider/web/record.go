@@ -24,7 +24,7 @@ type Record struct {
 // Log returns the record of the request in ctx, nil outside of one.
 func Log(ctx context.Context) *Record {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
-		return s.record
+		return &s.record
 	}
 	return nil
 }
@@ -77,7 +77,9 @@ func (l *Record) fail(err error) {
 func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Duration) {
 	ctx := r.Context()
 	s := stateOf(ctx)
-	attrs := []slog.Attr{
+	s.record.mu.Lock()
+	defer s.record.mu.Unlock()
+	attrs := append(make([]slog.Attr, 0, 9+len(s.record.attrs)),
 		slog.String("request_id", s.id),
 		slog.String("method", methodLabel(r.Method)),
 		slog.String("route", route.Path),
@@ -85,9 +87,7 @@ func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Dur
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.String("address", w.hidden(s.address.String())),
 		slog.String("agent", w.hidden(r.UserAgent())),
-	}
-	s.record.mu.Lock()
-	defer s.record.mu.Unlock()
+	)
 	attrs = append(attrs, s.record.attrs...)
 	if err := s.record.err; err != nil {
 		attrs = append(attrs, slog.String("error", shorten(err.Error())))
@@ -111,7 +111,35 @@ func (w *Web) hidden(s string) string {
 	if s == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(mac(w.logKey, s)[:9])
+	return w.hides.of(s, func() string { return base64.RawURLEncoding.EncodeToString(mac(w.logKey, s)[:9]) })
+}
+
+// hides remembers what stands for whom: the same few clients ask all day.
+type hides struct {
+	mu   sync.Mutex
+	made map[string]string
+}
+
+const (
+	hidesMax    = 1024
+	hidesLength = 256 // of what is worth a place
+)
+
+func (h *hides) of(s string, mac func() string) string {
+	if len(s) > hidesLength {
+		return mac()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out, ok := h.made[s]
+	if !ok {
+		if h.made == nil || len(h.made) >= hidesMax {
+			h.made = map[string]string{}
+		}
+		out = mac()
+		h.made[strings.Clone(s)] = out
+	}
+	return out
 }
 
 // shorten makes text from outside fit for the log: not too long, and with

@@ -53,6 +53,8 @@ type Web struct {
 	secure                 bool // https
 	sameOrigin             *http.CrossOriginProtection
 	seconds                *prometheus.HistogramVec
+	standing               []header
+	hides                  hides
 
 	formKey, deviceKey, logKey []byte
 }
@@ -90,6 +92,7 @@ func New(cfg Config, deps Deps) (*Web, error) {
 			Help:    "Time to answer, by route template, method and status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method", "code"}),
+		standing:  standing(u.Scheme == "https"),
 		formKey:   mac(deps.Key[:], "form token"),
 		deviceKey: mac(deps.Key[:], "device cookie"),
 		logKey:    mac(deps.Key[:], "log"),
