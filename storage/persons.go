@@ -100,6 +100,16 @@ func (s *Store) CreatePerson(ctx context.Context, p *Person) error {
 	return s.do(ctx, s.insert(ctx, p, ""))
 }
 
+// UpdatePerson writes what may be told about a person who was last changed at was;
+// ErrStale: they were changed since, or are gone.
+func (s *Store) UpdatePerson(ctx context.Context, p *Person, was Time) error {
+	return s.do(ctx, write{
+		text:  "UPDATE persons SET name = ?, locale = ?, claims = ?, updated_at = ? WHERE id = ? AND updated_at = ?",
+		args:  []any{p.Name, p.Locale, p.Claims, p.UpdatedAt, p.ID, was},
+		guard: ErrStale,
+	})
+}
+
 // CreateIdentifier adds an identifier; ErrConflict: somebody has it.
 func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 	return s.do(ctx, s.insert(ctx, i, ""))

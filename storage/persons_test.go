@@ -28,6 +28,16 @@ func testPersons(t *testing.T, f fixture) {
 	_, err = f.Person(f.ctx, storage.NewID())
 	f.want(storage.ErrNotFound, err)
 
+	// A change is made to what was read, or not at all.
+	changed := *empty
+	changed.Name, changed.Locale, changed.Claims, changed.UpdatedAt = "Grace", "en", doc(`{"gender":"female"}`), after(time.Second)
+	f.want(storage.ErrStale, f.UpdatePerson(f.ctx, &changed, after(time.Hour)))
+	f.must(f.UpdatePerson(f.ctx, &changed, empty.UpdatedAt))
+	got, err := f.Person(f.ctx, empty.ID)
+	f.must(err)
+	same(t, &changed, got)
+	f.want(storage.ErrStale, f.UpdatePerson(f.ctx, &changed, empty.UpdatedAt))
+
 	for why, end := range map[string]func(id storage.ID, at storage.Time) error{
 		"person disabled": func(id storage.ID, at storage.Time) error { return f.DisablePerson(f.ctx, id, at) },
 		"password set":    func(id storage.ID, at storage.Time) error { return f.SignOutEverywhere(f.ctx, id, "password set", at) },

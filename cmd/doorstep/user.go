@@ -45,8 +45,9 @@ func (a *app) userCommand() *cobra.Command {
 		}),
 	}
 	create := a.createUserCommand()
+	update := a.updateUserCommand()
 	setPassword := a.setPasswordCommand()
-	all := []*cobra.Command{create, list, show, disable, setPassword}
+	all := []*cobra.Command{create, list, show, update, disable, setPassword}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
@@ -56,16 +57,36 @@ func (a *app) userCommand() *cobra.Command {
 func (a *app) createUserCommand() *cobra.Command {
 	var (
 		person        directory.NewPerson
+		file          string
 		passwordStdin bool
 	)
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Add a person; their address is taken as verified",
 		Long: `Add a person. Their address is taken as verified: the operator answers for it.
-Without a password they cannot sign in until 'doorstep user set-password'.`,
-		Example: `  doorstep user create --email ada@example.com --name "Ada Lovelace" --password-stdin < password.txt`,
-		Args:    cobra.NoArgs,
+Without a password they cannot sign in until 'doorstep user set-password'.
+
+--file takes all that may be told about them as JSON with the names of OpenID Connect:
+email, name, given_name, family_name, middle_name, nickname, preferred_username, profile,
+picture, website, gender, birthdate, zoneinfo, locale, phone_number,
+phone_number_verified, and address, which is an object. The other flags are a short way
+to write the commonest of it.`,
+		Example: `  doorstep user create --email ada@example.com --name "Ada Lovelace" --password-stdin < password.txt
+  doorstep user create --file ada.json --password-stdin < password.txt`,
+		Args: cobra.NoArgs,
 		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
+			if file == "-" && passwordStdin {
+				return &usageError{"--file - and --password-stdin both read stdin: put one of them into a file"}
+			}
+			if file != "" {
+				text, err := a.readInput(file)
+				if err != nil {
+					return err
+				}
+				if person, err = directory.Decode(text); err != nil {
+					return err
+				}
+			}
 			var password string
 			if passwordStdin {
 				var err error
@@ -84,8 +105,38 @@ Without a password they cannot sign in until 'doorstep user set-password'.`,
 	flags.StringVar(&person.Email, "email", "", "address that they sign in with")
 	flags.StringVar(&person.Name, "name", "", "what they are called")
 	flags.StringVar(&person.Locale, "locale", "", "language that they read (BCP 47: sv, es-MX)")
+	flags.StringVarP(&file, "file", "f", "", "JSON file with the person; - is stdin")
 	flags.BoolVar(&passwordStdin, "password-stdin", false, "read their password from stdin")
-	must(cmd.MarkFlagRequired("email"))
+	cmd.MarkFlagsOneRequired("email", "file")
+	for _, short := range []string{"email", "name", "locale"} {
+		cmd.MarkFlagsMutuallyExclusive("file", short)
+	}
+	return cmd
+}
+
+func (a *app) updateUserCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "update EMAIL",
+		Short: "Change what may be told about a person, by a JSON merge patch",
+		Long: `Change what may be told about a person by a JSON merge patch (RFC 7396): members that
+are given replace, null removes, the rest stays. The names are those of 'doorstep user
+create --file'; their address cannot be changed.`,
+		Example: `  echo '{"phone_number": "+4670123456", "address": {"locality": "Uppsala"}}' | doorstep user update ada@example.com --file -`,
+		Args:    cobra.ExactArgs(1),
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+			patch, err := a.readInput(file)
+			if err != nil {
+				return err
+			}
+			if _, err := s.Directory.Update(ctx, args[0], patch, events.ActorOperator); err != nil {
+				return notFound(err, "person", args[0])
+			}
+			return a.printUser(ctx, s, args[0])
+		}),
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with the patch; - is stdin")
+	must(cmd.MarkFlagRequired("file"))
 	return cmd
 }
 
@@ -162,19 +213,20 @@ func (a *app) listUsers(ctx context.Context, s *provider.Services, _ []string) e
 }
 
 type printedUser struct {
-	ID       string   `json:"id"`  // as events and 'doorstep user' know them
-	Sub      string   `json:"sub"` // as clients know them
-	Emails   []string `json:"emails"`
-	Name     string   `json:"name,omitempty"`
-	Locale   string   `json:"locale,omitempty"`
-	Password bool     `json:"has_password"`
-	Created  *string  `json:"created_at"`
-	Disabled *string  `json:"disabled_at"`
+	ID       string      `json:"id"`  // as events and 'doorstep user' know them
+	Sub      string      `json:"sub"` // as clients know them
+	Emails   []string    `json:"emails"`
+	Name     string      `json:"name,omitempty"`
+	Locale   string      `json:"locale,omitempty"`
+	Claims   storage.Raw `json:"claims,omitempty"` // OpenID Connect's, beside name and locale
+	Password bool        `json:"has_password"`
+	Created  *string     `json:"created_at"`
+	Disabled *string     `json:"disabled_at"`
 }
 
 func newPrintedUser(ctx context.Context, s *provider.Services, e *directory.Entry) (printedUser, error) {
 	u := printedUser{
-		ID: string(e.ID), Sub: e.Sub, Emails: []string{}, Name: e.Name, Locale: e.Locale,
+		ID: string(e.ID), Sub: e.Sub, Emails: []string{}, Name: e.Name, Locale: e.Locale, Claims: e.Claims.V,
 		Created: moment(e.CreatedAt), Disabled: moment(e.DisabledAt),
 	}
 	for _, i := range e.Identifiers {
@@ -204,6 +256,7 @@ func (a *app) printUser(ctx context.Context, s *provider.Services, key string) e
 		row(w, "emails", strings.Join(u.Emails, " "))
 		row(w, "name", u.Name)
 		row(w, "locale", u.Locale)
+		row(w, "claims", string(u.Claims))
 		row(w, "has_password", strconv.FormatBool(u.Password))
 		row(w, "created_at", show(u.Created))
 		row(w, "disabled_at", show(u.Disabled))

@@ -96,6 +96,10 @@ func CheckObject(text []byte) error {
 	return err
 }
 
+// DecodeObject decodes one JSON object into the struct that into points to, and
+// refuses what [CheckObject] refuses and members that the struct does not have.
+func DecodeObject(text []byte, into any) error { return decodeDocument(text, into) }
+
 // memberNames returns the names of an object's own members, after a look at all
 // that is in it.
 func memberNames(text []byte) ([]string, error) {

@@ -51,6 +51,9 @@ var (
 )
 
 func (c Claims) encode() (storage.Raw, error) {
+	if c.Address != nil && *c.Address == (Address{}) {
+		c.Address = nil // nothing is told of it
+	}
 	doc, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("directory: claims: %w", err)

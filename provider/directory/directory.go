@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/ident"
@@ -102,15 +100,7 @@ func (in NewPerson) check() (canonical string, faults []*fault.Error) {
 	if err != nil {
 		faults = append(faults, fault.Invalid("email", "must be an e-mail address"))
 	}
-	if !plain(in.Name) {
-		faults = append(faults, fault.Invalid("name", fmt.Sprintf("must be text of at most %d bytes without control characters", maxText)))
-	}
-	if in.Locale != "" {
-		if _, err := language.Parse(in.Locale); err != nil {
-			faults = append(faults, fault.Invalid("locale", "must be a language tag such as sv or es-MX"))
-		}
-	}
-	return canonical, append(faults, in.Claims.check()...)
+	return canonical, append(faults, profile{in.Name, in.Locale, in.Claims}.check()...)
 }
 
 // newSub returns 128 random bits: no two people ever share a subject. Its prefix

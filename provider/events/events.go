@@ -39,6 +39,7 @@ const (
 	ResourceCreated  Kind = "resource.created"
 	ResourceDeleted  Kind = "resource.deleted"
 	PersonCreated    Kind = "person.created"
+	PersonUpdated    Kind = "person.updated"
 	PersonDisabled   Kind = "person.disabled"
 	PasswordSet      Kind = "password.set"
 	KeyRotated       Kind = "key.rotated"

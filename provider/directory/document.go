@@ -1,0 +1,159 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/text/language"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// document is a person as JSON: email, and what may be told about them, with the
+// names and types of OIDC Core section 5.1.
+type document struct {
+	Email string `json:"email,omitempty"`
+	profile
+}
+
+// profile is what can be changed of a person.
+type profile struct {
+	Name   string `json:"name,omitempty"`
+	Locale string `json:"locale,omitempty"`
+	Claims
+}
+
+// Decode reads a new person from JSON. A member that is unknown here, there twice
+// or of another type is a fault that names it.
+func Decode(text []byte) (NewPerson, error) {
+	var d document
+	if err := decode(text, &d); err != nil {
+		return NewPerson{}, err
+	}
+	return NewPerson{Email: d.Email, Name: d.Name, Locale: d.Locale, Claims: d.Claims}, nil
+}
+
+func decode(text []byte, into any) error {
+	if err := clients.DecodeObject(text, into); err != nil {
+		return err
+	}
+	strict := json.NewDecoder(bytes.NewReader(text)) // for the members of address
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(into); err != nil {
+		return fault.Invalid("address", "has a member that is not known here")
+	}
+	return nil
+}
+
+// Update changes what may be told about the person whom key names, as [Service.Show]
+// reads it, by a JSON merge patch (RFC 7396): null takes a claim away. Their address
+// stays. storage.ErrNotFound: there is no such person.
+func (s *Service) Update(ctx context.Context, key string, patch []byte, by events.Actor) (*storage.Person, error) {
+	p, err := s.named(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	changed, names, err := patched(p, patch)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := changed.encode()
+	if err != nil {
+		return nil, err
+	}
+	was := p.UpdatedAt
+	p.Name, p.Locale, p.Claims, p.UpdatedAt = changed.Name, changed.Locale, storage.Document(claims), storage.At(s.now())
+	err = s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.UpdatePerson(ctx, p, was); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{
+			Kind: events.PersonUpdated, Actor: by, Person: p.ID, Data: map[string]any{"changed": names},
+		})
+	})
+	if errors.Is(err, storage.ErrStale) {
+		return nil, fault.Conflict("", "the person was changed by somebody else at the same time: try again")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory: update: %w", err)
+	}
+	return p, nil
+}
+
+// patched returns the person's profile with a patch on it, and the names of the
+// members that the patch has.
+func patched(p *storage.Person, patch []byte) (*profile, []string, error) {
+	now := profile{Name: p.Name, Locale: p.Locale}
+	if len(p.Claims.V) > 0 {
+		if err := json.Unmarshal(p.Claims.V, &now.Claims); err != nil {
+			return nil, nil, fmt.Errorf("directory: claims of %s: %w", p.ID, err)
+		}
+	}
+	if err := clients.CheckObject(patch); err != nil {
+		return nil, nil, err
+	}
+	base, err := json.Marshal(now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("directory: profile: %w", err)
+	}
+	var target, changes map[string]any
+	if err := errors.Join(json.Unmarshal(base, &target), json.Unmarshal(patch, &changes)); err != nil {
+		return nil, nil, fmt.Errorf("directory: patch: %w", err)
+	}
+	merged, err := json.Marshal(merge(target, changes))
+	if err != nil {
+		return nil, nil, fmt.Errorf("directory: patch: %w", err)
+	}
+	var out profile
+	if err := decode(merged, &out); err != nil {
+		return nil, nil, err
+	}
+	if err := fault.Join(out.check()...); err != nil {
+		return nil, nil, err
+	}
+	names := make([]string, 0, len(changes))
+	for name := range changes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return &out, names, nil
+}
+
+// merge is MergePatch of RFC 7396 section 2, on objects.
+func merge(target, patch map[string]any) map[string]any {
+	if target == nil {
+		target = map[string]any{}
+	}
+	for name, value := range patch {
+		switch value := value.(type) {
+		case nil:
+			delete(target, name)
+		case map[string]any:
+			inner, _ := target[name].(map[string]any)
+			target[name] = merge(inner, value)
+		default:
+			target[name] = value
+		}
+	}
+	return target
+}
+
+// check returns a fault for everything that clients could not use as it is.
+func (p profile) check() (faults []*fault.Error) {
+	if !plain(p.Name) {
+		faults = append(faults, fault.Invalid("name", fmt.Sprintf("must be text of at most %d bytes without control characters", maxText)))
+	}
+	if p.Locale != "" {
+		if _, err := language.Parse(p.Locale); err != nil {
+			faults = append(faults, fault.Invalid("locale", "must be a language tag such as sv or es-MX"))
+		}
+	}
+	return append(faults, p.Claims.check()...)
+}
