@@ -27,7 +27,8 @@ type ClientMetadata struct {
 	PostLogoutRedirectURIs      []string `json:"post_logout_redirect_uris,omitempty"`
 	TokenEndpointAuthMethod     string   `json:"token_endpoint_auth_method"`
 	TokenEndpointAuthSigningAlg string   `json:"token_endpoint_auth_signing_alg,omitempty"`
-	JWKS                        Raw      `json:"jwks,omitempty"` // a JWK Set of public keys (RFC 7517 section 5)
+	JWKS                        Raw      `json:"jwks,omitempty"`     // a JWK Set of public keys (RFC 7517 section 5)
+	JWKSURI                     string   `json:"jwks_uri,omitempty"` // where it publishes such a set
 	GrantTypes                  []string `json:"grant_types"`
 	ResponseTypes               []string `json:"response_types"`
 	ResponseModes               []string `json:"response_modes,omitempty"`

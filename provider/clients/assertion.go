@@ -94,7 +94,7 @@ func (s *Service) AuthenticateByAssertion(ctx context.Context, c *storage.Client
 	if c.Metadata.V.TokenEndpointAuthMethod != methodPrivateKeyJWT {
 		return &AssertionError{"alg", "is of no use: the client is not registered for " + methodPrivateKeyJWT}
 	}
-	if err := a.signedBy(c); err != nil {
+	if err := s.signedBy(ctx, c, a); err != nil {
 		return err
 	}
 	if err := a.says(c.ID, s.cfg.Issuer, s.now()); err != nil {
@@ -121,7 +121,7 @@ func spentHash(purpose, client, id string) []byte {
 }
 
 // signedBy checks header and signature.
-func (a *Assertion) signedBy(c *storage.Client) error {
+func (s *Service) signedBy(ctx context.Context, c *storage.Client, a *Assertion) error {
 	m := &c.Metadata.V
 	if !slices.Contains(AssertionAlgorithms(), a.token.Alg) {
 		return &AssertionError{"alg", "is not supported: use " + strings.Join(AssertionAlgorithms(), ", ")}
@@ -132,17 +132,14 @@ func (a *Assertion) signedBy(c *storage.Client) error {
 	if typ := a.token.Type; typ != "" && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
 		return &AssertionError{"typ", "must be absent, JWT or client-authentication+jwt"}
 	}
-	set, err := usableKeys(m.JWKS)
-	if err != nil {
-		return fmt.Errorf("keys of client %s: %w", c.ID, err)
-	}
-	switch err := set.verify(a.token); {
-	case errors.Is(err, errSignature):
+	err := s.signedByKey(ctx, c, a.token)
+	switch {
+	case errors.Is(err, errSignature), errors.Is(err, errNotFetched):
 		return &AssertionError{"signature", err.Error()}
-	case err != nil:
+	case errors.Is(err, errUnknownKey), errors.Is(err, errSeveralKeys):
 		return &AssertionError{"kid", err.Error()}
 	}
-	return nil
+	return err
 }
 
 // says checks the claims (RFC 7523 section 3); the audience first.

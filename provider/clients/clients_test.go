@@ -247,6 +247,18 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 		{"keys null", func(r *Registration) {
 			r.TokenEndpointAuthMethod, r.JWKS = "private_key_jwt", storage.Raw("null")
 		}, []string{"jwks"}},
+		{"keys of its own", func(r *Registration) {
+			r.TokenEndpointAuthMethod, r.JWKSURI = "private_key_jwt", "https://shop.example/jwks.json"
+		}, nil},
+		{"keys inside", func(r *Registration) { r.JWKSURI = "http://10.1.2.3:8080/jwks.json" }, nil},
+		{"keys in both ways", func(r *Registration) {
+			r.JWKSURI, r.JWKS = "https://shop.example/jwks.json", storage.Raw(`{"keys":[`+p256+`]}`)
+		}, []string{"jwks_uri"}},
+		{"keys in a file", func(r *Registration) { r.JWKSURI = "file:///etc/passwd" }, []string{"jwks_uri"}},
+		{"keys in a script", func(r *Registration) { r.JWKSURI = "javascript:alert(1)" }, []string{"jwks_uri"}},
+		{"keys in the address", func(r *Registration) { r.JWKSURI = "data:application/json,{}" }, []string{"jwks_uri"}},
+		{"keys behind a password", func(r *Registration) { r.JWKSURI = "https://a:b@shop.example/" }, []string{"jwks_uri"}},
+		{"keys of no host", func(r *Registration) { r.JWKSURI = "https:///jwks.json" }, []string{"jwks_uri"}},
 		{"a list of keys", func(r *Registration) { r.JWKS = storage.Raw(`[` + p256 + `]`) }, []string{"jwks"}},
 		{"keys without keys", func(r *Registration) { r.JWKS = storage.Raw(`{}`) }, []string{"jwks"}},
 		{"keys that are none", func(r *Registration) { r.JWKS = storage.Raw(`{"keys":[1,"x",{}]}`) }, []string{"jwks", "jwks", "jwks"}},

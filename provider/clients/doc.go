@@ -7,6 +7,7 @@
 //	redirect.go       which redirects may be registered, and which match
 //	secret.go         what is kept of a client's secret, and how one is compared
 //	jwks.go           the keys that a client signs with
+//	published.go      those of them that it publishes itself, at its jwks_uri
 //	assertion.go      a client that proves who it is by signing (RFC 7523)
 //	subject.go        by which subject a client knows a person
 //	sector.go         who vouches that clients of several hosts belong together
@@ -20,7 +21,8 @@
 //
 // It must never keep a client's secret but as SHA-256, let two sectors know a
 // person by one pairwise subject, register a redirect that a
-// stranger could receive, compare a redirect other than by its characters, or let
+// stranger could receive, compare a redirect other than by its characters, go out
+// more than once a minute for whoever sends nonsense, or let
 // a cache decide what may happen once.
 //
 // Notes

@@ -46,9 +46,18 @@ func splitKeys(set []byte) ([]json.RawMessage, error) {
 // one of them has to be of use.
 func (f *faults) keys(r *Registration) {
 	f.optional("token_endpoint_auth_signing_alg", r.TokenEndpointAuthSigningAlg, keys.ForeignAlgorithms()...)
+	if r.JWKSURI != "" {
+		if problem := fetchProblem(r.JWKSURI); problem != "" {
+			f.add("jwks_uri", "%q %s", shortened(r.JWKSURI), problem)
+		}
+		if len(r.JWKS) > 0 {
+			f.add("jwks_uri", "cannot be there together with jwks (RFC 7591 section 2)")
+		}
+		return
+	}
 	if len(r.JWKS) == 0 {
 		if r.TokenEndpointAuthMethod == methodPrivateKeyJWT {
-			f.add("jwks", "is missing: %s needs the client's public keys", methodPrivateKeyJWT)
+			f.add("jwks", "is missing: %s needs the client's public keys, or a jwks_uri", methodPrivateKeyJWT)
 		}
 		return
 	}
@@ -95,12 +104,15 @@ func usableKeys(set []byte) (keySet, error) {
 }
 
 // HasKeys reports whether a client is registered with keys.
-func HasKeys(c *storage.Client) bool { return len(c.Metadata.V.JWKS) > 0 }
+func HasKeys(c *storage.Client) bool { return len(c.Metadata.V.JWKS) > 0 || c.Metadata.V.JWKSURI != "" }
 
 // KeysOf says for people which keys a client signs with.
 func KeysOf(c *storage.Client) []string {
 	if !HasKeys(c) {
 		return nil
+	}
+	if uri := c.Metadata.V.JWKSURI; uri != "" {
+		return []string{"jwks_uri=" + uri}
 	}
 	set, err := usableKeys(c.Metadata.V.JWKS)
 	if err != nil {

@@ -62,7 +62,7 @@ func parseURI(uri string) (*url.URL, string) {
 	case strings.ContainsAny(uri, "\\\"<>^`{|}"):
 		return nil, "has a character that a URI cannot have (RFC 3986 section 2)"
 	case strings.Contains(uri, "*"):
-		return nil, "has a wildcard: every redirect is registered in full"
+		return nil, "has a wildcard: every address is registered in full"
 	case strings.Contains(uri, "#"):
 		return nil, "has a fragment"
 	}
@@ -84,6 +84,20 @@ func parseURI(uri string) (*url.URL, string) {
 		return nil, "has an encoded slash or backslash in its path"
 	}
 	return u, ""
+}
+
+// fetchProblem says what is wrong with an address that we ask or tell something,
+// "" if nothing is. http is for what outbound.allow names, which is known when the
+// address is.
+func fetchProblem(uri string) string {
+	u, problem := parseURI(uri)
+	switch {
+	case problem != "":
+		return problem
+	case u.Scheme == "https", u.Scheme == "http":
+		return hostProblem(u)
+	}
+	return "must be https: http is for inside addresses only, which outbound.allow names"
 }
 
 // hostProblem says what is wrong with the host and port of an http(s) URI.

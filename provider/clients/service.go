@@ -52,6 +52,7 @@ type Service struct {
 	resources atomic.Pointer[resourceSet]
 	origins   atomic.Pointer[originSet]
 	openable  atomic.Pointer[openSet]
+	published published
 }
 
 // held is a client in memory.
@@ -68,7 +69,9 @@ func New(cfg Config, store *storage.Store, ev *events.Service, now func() time.T
 	if cfg.Out == nil {
 		cfg.Out = outbound.New(outbound.Config{})
 	}
-	return &Service{cfg: cfg, store: store, events: ev, now: now, held: map[string]held{}}
+	return &Service{
+		cfg: cfg, store: store, events: ev, now: now, held: map[string]held{}, published: published{sets: map[string]publishedSet{}},
+	}
 }
 
 // Get returns an enabled client, which the caller must not change, or
