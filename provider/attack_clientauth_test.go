@@ -5,10 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -240,6 +245,65 @@ func TestAttack42OneRegisteredWayAndNoOther(t *testing.T) {
 			if strings.Contains(p.Logs(), secret) {
 				t.Error("a secret is in the log")
 			}
+		}
+	})
+}
+
+// RFC 9700 section 4.15: nobody gets a client whose id is a person's sub, so that no
+// token of a client's own is taken for that person's; what such a token is worth is
+// told apart everywhere: no person, no proof, no session.
+func TestAttack92AClientIsNeverTakenForAPerson(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		const api = "https://api.example"
+		p.Resource(api, "read")
+		ada := p.Person("ada")
+		for what, id := range map[string]string{"her sub": ada.Sub, "another's": ada.Sub[:len(ada.Sub)-1] + "x", "its beginning": ident.SubPrefix + "x"} {
+			in := clients.Registration{ClientID: id}
+			in.GrantTypes = []string{"client_credentials"}
+			if _, _, err := p.Clients.Create(t.Context(), in, events.ActorOperator); len(fault.All(err)) != 1 || fault.All(err)[0].Field != "client_id" {
+				t.Errorf("a client with %s for its id: %v", what, err)
+			}
+		}
+		// One that came another way, such as by a restored table, is nobody.
+		planted, err := p.Store.Client(t.Context(), p.Client("planted").ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		planted.ID = ada.Sub
+		if err := p.Store.CreateClient(t.Context(), planted); err != nil {
+			t.Fatal(err)
+		}
+		keepSecret(t, p, ada.Sub, "a secret of hers")
+		form := url.Values{"grant_type": {"client_credentials"}}
+		p.Send(rawRequest(t, http.MethodPost, p.URL(web.PathToken), form, "Authorization", basic(ada.Sub, "a secret of hers"))).
+			WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+
+		rp := p.Client("service", providertest.Scope("read"))
+		browser := p.Browser().SignIn("ada")
+		person := rp.Exchange(browser.Authorize(rp, "openid")).OK()
+		for what, params := range map[string][]providertest.Param{"at the issuer": nil, "at a resource": {providertest.With("resource", api)}} {
+			own := rp.ClientCredentials(params...).OK()
+			claims := p.Verify(own.Access).Claims
+			if claims["sub"] != rp.ID || claims["client_id"] != rp.ID {
+				t.Errorf("%s: a client's own token says %v", what, claims)
+			}
+			told := rp.Introspect(own.Access).WantActive()
+			if told["sub"] != rp.ID {
+				t.Errorf("%s: introspection says %v", what, told)
+			}
+			for _, member := range []string{"acr", "amr", "auth_time", "sid", "gid", "username"} {
+				if claims[member] != nil || told[member] != nil {
+					t.Errorf("%s: a token of nobody has %s: %v, %v", what, member, claims, told)
+				}
+			}
+			if a := p.Userinfo(own.Access); a.Status != http.StatusForbidden && a.Status != http.StatusUnauthorized || strings.Contains(string(a.Body), "sub") {
+				t.Errorf("%s: userinfo %s", what, a)
+			}
+		}
+		rp.ClientCredentials(providertest.With("scope", "openid")).WantStatus(http.StatusBadRequest).WantError("invalid_scope")
+		if told := rp.Introspect(person.Access).WantActive(); told["sub"] != ada.Sub || told["acr"] == nil {
+			t.Errorf("a person's token says %v", told)
 		}
 	})
 }
