@@ -54,7 +54,9 @@ happens is kept, so that a second start finds the same people, keys and client.`
 			if verbose {
 				level = slog.LevelDebug
 			}
-			d.log = a.logger(level, "text")
+			log, flush := a.logger(level, "text")
+			defer flush()
+			d.log = log
 			return d.run(ctx)
 		}),
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -81,15 +80,6 @@ func (c *config) explain(err error) error {
 		return c.refuse("keys.kek", "is not the key-encryption key that %s was sealed with: set the one it was made with; nothing was changed", redact(c.Database))
 	}
 	return err
-}
-
-// logger writes to stderr.
-func (a *app) logger(level slog.Level, format string) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
-	if format == "text" {
-		return slog.New(slog.NewTextHandler(a.stderr, opts))
-	}
-	return slog.New(slog.NewJSONHandler(a.stderr, opts))
 }
 
 // notFound says in an operator's words that there is no such thing.

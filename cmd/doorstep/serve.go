@@ -33,7 +33,8 @@ Without any configuration it serves http://localhost:8080 from an SQLite databas
 }
 
 func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
-	log := a.logger(cfg.LogLevel, cfg.LogFormat)
+	log, flush := a.logger(cfg.LogLevel, cfg.LogFormat)
+	defer flush()
 	certificate, err := cfg.tls(a.now, log)
 	if err != nil {
 		return err

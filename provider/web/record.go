@@ -72,6 +72,9 @@ func (l *Record) fail(err error) {
 	l.err = err
 }
 
+// RequestEvent is the message of a request's one event.
+const RequestEvent = "request"
+
 // logRequest writes the one event of a request: the route's template, never the
 // path or the query.
 func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Duration) {
@@ -102,7 +105,7 @@ func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Dur
 	case s.record.diagnosis != nil: // somebody has something to mend
 		level = slog.LevelWarn
 	}
-	w.log.LogAttrs(ctx, level, "request", attrs...)
+	w.log.LogAttrs(ctx, level, RequestEvent, attrs...)
 }
 
 // hidden is a keyed hash: the same address can be followed through the log and
