@@ -64,6 +64,11 @@ func BenchmarkHotPaths(b *testing.B) {
 		r.Header.Set("Authorization", "Bearer "+tokens.Access)
 		return r
 	}, http.StatusOK)
+	bench("introspection", func() *http.Request {
+		r := token(url.Values{"token": {tokens.Access}})
+		r.URL.Path = "/oauth2/introspect"
+		return r
+	}, http.StatusOK)
 	bench("jwks", func() *http.Request { return get(p.Issuer + "/.well-known/jwks.json") }, http.StatusOK)
 }
 

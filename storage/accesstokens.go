@@ -37,7 +37,7 @@ func (s *Store) CreateAccessToken(ctx context.Context, t *AccessToken) error {
 func (s *Store) AccessToken(ctx context.Context, hash []byte) (*AccessTokenState, error) {
 	var t AccessTokenState
 	a := &t.AccessToken
-	err := s.readRow(ctx, queryAccessToken, []any{hash}, append(t.into(), &a.Hash, &a.GrantID, &a.ClientID, &a.Claims, &a.CreatedAt, &a.ExpiresAt))
+	err := s.readRow(ctx, queryAccessToken, []any{hash}, append(t.dest(), &a.Hash, &a.GrantID, &a.ClientID, &a.Claims, &a.CreatedAt, &a.ExpiresAt))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -116,6 +117,11 @@ func testGrants(t *testing.T, f fixture) {
 		CodeHash: hash("full"), CodeExpiresAt: after(time.Minute), CodeUsedAt: after(time.Second), RedirectURI: "https://a.example/cb", CodeChallenge: "c",
 		Offline: true, RefreshHash: hash("refresh"), RefreshGen: 7, RotatedAt: after(2 * time.Second), IdleExpiresAt: after(time.Hour),
 		ExpiresAt: after(2 * time.Hour), RevokedAt: after(3 * time.Second), RevokedWhy: "why", CreatedAt: now}
+	for name, field := range reflect.ValueOf(*full).Fields() { // each is read by hand
+		if field.IsZero() {
+			t.Errorf("the full grant has no %s", name.Name)
+		}
+	}
 	empty := &storage.Grant{ID: storage.NewID(), PersonID: p.ID, ExpiresAt: after(time.Hour), CreatedAt: now}
 	for _, g := range []*storage.Grant{full, empty} {
 		f.must(f.CreateGrant(f.ctx, g))

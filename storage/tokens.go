@@ -41,8 +41,8 @@ var (
 	queryTokenPerson = lifeStart + revokedJWT + lifeState + lifePerson + fromJWT + joinFirstEmail("g.person_id")
 )
 
-// into lists where the columns of lifeState go.
-func (t *TokenState) into() []any {
+// dest lists where the columns of lifeState go.
+func (t *TokenState) dest() []any {
 	g := &t.Grant
 	return append(make([]any, 0, 24), &t.RevokedBefore, &t.ClientEnabled, &g.ID, &g.ClientID, &g.PersonID, &g.SessionID, &g.Sub,
 		&g.Offline, &g.ExpiresAt, &g.RevokedAt, &t.PersonDisabledAt, &t.SessionEndedAt, &t.SessionExpiresAt)
@@ -51,7 +51,7 @@ func (t *TokenState) into() []any {
 // TokenState returns what the life of a token hangs on.
 func (s *Store) TokenState(ctx context.Context, ids TokenIDs) (*TokenState, error) {
 	var t TokenState
-	return &t, s.readRow(ctx, queryToken, ids.args(), t.into())
+	return &t, s.readRow(ctx, queryToken, ids.args(), t.dest())
 }
 
 // TokenPerson is TokenState with what there is to tell of the grant's person, and
@@ -59,7 +59,7 @@ func (s *Store) TokenState(ctx context.Context, ids TokenIDs) (*TokenState, erro
 func (s *Store) TokenPerson(ctx context.Context, ids TokenIDs) (*TokenState, error) {
 	var t TokenState
 	return &t, s.readRow(ctx, queryTokenPerson, ids.args(),
-		append(t.into(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt, &t.Grant.Claims))
+		append(t.dest(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt, &t.Grant.Claims))
 }
 
 func (ids TokenIDs) args() []any {
