@@ -223,8 +223,8 @@ func TestRequestsThatAreNotServed(t *testing.T) {
 		rp := p.Client("web", providertest.FirstParty)
 		browser := p.Browser().SignIn("ada")
 		for param, code := range map[string]string{
-			"response_type=": "invalid_request", "response_type=token": "unsupported_response_type", "response_type=id_token": "unsupported_response_type",
-			"response_type=code id_token": "unsupported_response_type", "response_type=code token": "unsupported_response_type",
+			"response_type=": "invalid_request", "response_type=token": "unsupported_response_type", "response_type=id_token": "unauthorized_client",
+			"response_type=code id_token": "unauthorized_client", "response_type=code token": "unsupported_response_type",
 			"response_type=none": "unsupported_response_type", "response_type=CODE": "unsupported_response_type", "response_type=code code": "unsupported_response_type",
 			"request=eyJhbGciOiJub25lIn0.e30.": "request_not_supported", "request_uri=urn:x": "request_uri_not_supported", "registration={}": "registration_not_supported",
 			"response_mode=form_post": "invalid_request", "response_mode=fragment": "invalid_request", "response_mode=jwt": "invalid_request", "response_mode=web_message": "invalid_request",

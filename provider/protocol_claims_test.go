@@ -296,6 +296,18 @@ func TestSubIsThePersonWhoIsAskedFor(t *testing.T) {
 			}
 			bob.Ask(rp, "openid", one).WantError("login_required")
 		}
+		// Asked for by both members, it has to be named by both.
+		both := func(idToken, userinfo string) providertest.Param {
+			return claimsParam(`{"id_token":{"sub":` + idToken + `},"userinfo":{"sub":` + userinfo + `}}`)
+		}
+		adas, bobs := `{"value":"`+sub+`"}`, `{"value":"`+other+`"}`
+		ada.Authorize(rp, "openid", both(adas, adas), silent)
+		ada.Authorize(rp, "openid", both(adas, `{"values":["`+other+`","`+sub+`"]}`), silent)
+		bob.Ask(rp, "openid", both(adas, `{"values":["`+other+`","`+sub+`"]}`), silent).WantError("login_required")
+		for _, browser := range []*providertest.Browser{ada, bob} {
+			browser.Ask(rp, "openid", both(adas, bobs), silent).WantError("login_required")
+			browser.Ask(rp, "openid", both(bobs, adas), silent).WantError("login_required")
+		}
 	})
 }
 

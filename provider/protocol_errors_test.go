@@ -136,6 +136,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		}{
 			{"invalid_request", ada, rp, []providertest.Param{providertest.Without("response_type")}},
 			{"unsupported_response_type", ada, rp, []providertest.Param{responseType("token")}},
+			{"unauthorized_client", ada, rp, []providertest.Param{responseType("id_token")}},
 			{"invalid_scope", ada, rp, []providertest.Param{providertest.With("scope", "openid nonsense")}},
 			{"invalid_target", ada, rp, []providertest.Param{resource("https://api.example")}},
 			{"access_denied", p.Browser().SignIn("bob").Deny(), asked, nil},
@@ -186,8 +187,8 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			wantSentence(t, code, a.JSON()["error_description"])
 		}
 		// What no request can bring about: who may ask silently may not choose, nobody can
-		// prove more yet, and a registration has response types and grants together.
-		unreachable := []string{"account_selection_required", "interaction_required", "unauthorized_client", "invalid_request_uri", "invalid_request_object", "server_error", "temporarily_unavailable"}
+		// prove more yet, requests are not signed, and the store answers here.
+		unreachable := []string{"account_selection_required", "interaction_required", "invalid_request_uri", "invalid_request_object", "server_error", "temporarily_unavailable"}
 		for _, code := range authorizeCodes {
 			if seen[code] == slices.Contains(unreachable, code) {
 				t.Errorf("the authorization endpoint's %s: seen %v", code, seen[code])

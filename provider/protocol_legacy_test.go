@@ -203,7 +203,7 @@ func TestModesOfAnIDToken(t *testing.T) {
 	})
 }
 
-// RFC 7591 section 2.1: what is not registered is not served; a mark is not implied,
+// RFC 6749 section 4.1.2.1: what is not registered is not served; a mark is not implied,
 // and a client that has it still has to register.
 func TestOnlyMarkedClientsHaveIDTokensHere(t *testing.T) {
 	t.Parallel()
@@ -217,12 +217,12 @@ func TestOnlyMarkedClientsHaveIDTokensHere(t *testing.T) {
 		browser := p.Browser().SignIn("ada")
 		browser.Authorize(plain, "openid")
 		for _, words := range []string{"id_token", "code id_token"} {
-			browser.Ask(plain, "openid", responseType(words)).WantError("unsupported_response_type")
-			browser.Ask(marked, "openid", responseType(words)).WantError("unsupported_response_type")
+			browser.Ask(plain, "openid", responseType(words)).WantError("unauthorized_client")
+			browser.Ask(marked, "openid", responseType(words)).WantError("unauthorized_client")
 		}
 		p.Verify(browser.Ask(only, "openid", responseType("id_token")).Params.Get("id_token"))
-		browser.Ask(only, "openid", responseType("code id_token")).WantError("unsupported_response_type")
-		browser.Ask(only, "openid").WantError("unsupported_response_type")
+		browser.Ask(only, "openid", responseType("code id_token")).WantError("unauthorized_client")
+		browser.Ask(only, "openid").WantError("unauthorized_client")
 		p.Send(only.TokenRequest(url.Values{"grant_type": {"implicit"}})).WantStatus(http.StatusBadRequest).WantError("unsupported_grant_type")
 
 		metadata := p.Get(web.PathOpenIDConfiguration).JSON()

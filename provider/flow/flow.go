@@ -61,6 +61,14 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 // ways are those in which anybody can prove more: with a password.
 var ways = []Way{{Step: StepPassword, Method: policy.Password, ACR: []string{policy.AAL1}}}
 
+// ReachableACR returns the acr values that somebody can reach, in policy's order,
+// for the metadata (OpenID Connect Discovery section 3).
+func ReachableACR() []string {
+	return slices.DeleteFunc(policy.ACRValues(), func(acr string) bool {
+		return !slices.ContainsFunc(ways, func(w Way) bool { return w.reaches(acr, nil) })
+	})
+}
+
 // Begin answers a new request. It reads once when the browser has a session,
 // else not at all; a second time only for the accounts of a chooser, or to find
 // the one that the client named. An

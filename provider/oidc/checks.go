@@ -139,8 +139,11 @@ func checkResponseType(_ context.Context, a *asked) error {
 	switch {
 	case a.ResponseType == "":
 		return engine.Refuse("invalid_request", "The parameter response_type is missing.")
-	case !slices.Contains(engine.ResponseTypes(), a.ResponseType), !slices.Contains(a.client.Metadata.V.ResponseTypes, a.ResponseType):
-		return diagnosed(engine.Refusef("unsupported_response_type", "The response_type %s is not available to this client.", printable(a.ResponseType)),
+	case !slices.Contains(engine.ResponseTypes(), a.ResponseType):
+		return diagnosed(engine.Refusef("unsupported_response_type", "The response_type %s is not served here.", printable(a.ResponseType)),
+			responseTypeMismatch(a.client, a.ResponseType))
+	case !slices.Contains(a.client.Metadata.V.ResponseTypes, a.ResponseType):
+		return diagnosed(engine.Refusef("unauthorized_client", "The client is not registered for the response_type %s.", a.ResponseType),
 			responseTypeMismatch(a.client, a.ResponseType))
 	case a.code() && !slices.Contains(a.client.Metadata.V.GrantTypes, engine.GrantCode):
 		return diagnosed(engine.Refuse("unauthorized_client", "The client is not registered for the authorization_code grant."),

@@ -41,7 +41,7 @@ func checkClaims(ctx context.Context, a *asked) error {
 		return engine.Refusef("invalid_request", "The parameter claims is not right: %s.", printable(err.Error()))
 	}
 	registered := a.client.Metadata.V.Scope
-	a.Claims = storage.ClaimsAsked{Userinfo: known(userinfo, registered), IDToken: known(idToken, registered)}
+	a.Claims = storage.ClaimsAsked{Userinfo: learnable(userinfo, registered), IDToken: learnable(idToken, registered)}
 	if !a.code() {
 		a.Claims.Userinfo = nil // there is no access token for it
 	}
@@ -56,7 +56,7 @@ func checkClaims(ctx context.Context, a *asked) error {
 			a.ACRPreferred = values
 		}
 	}
-	return a.among(ctx, append(slices.Clone(idToken["sub"].values), userinfo["sub"].values...))
+	return a.among(ctx, idToken["sub"].values, userinfo["sub"].values)
 }
 
 // readClaims reads the two members that are known.
@@ -140,8 +140,8 @@ func hasNUL(v any) bool {
 	return false
 }
 
-// known picks the claims about a person that the client may learn.
-func known(wishes map[string]wish, scope string) map[string][]any {
+// learnable picks the claims about a person that the client may learn.
+func learnable(wishes map[string]wish, scope string) map[string][]any {
 	out := map[string][]any{}
 	for name, w := range wishes {
 		if clients.MayLearn(scope, name) {
@@ -164,11 +164,22 @@ func texts(values []any) ([]string, bool) {
 }
 
 // among: a sub that is asked for by value names the only person, or people, that
-// may be answered about (OIDC Core section 3.1.2.2).
-func (a *asked) among(ctx context.Context, values []any) error {
-	subs, ok := texts(values)
-	if !ok || len(subs) > maxSubjects {
+// may be answered about (OIDC Core section 3.1.2.2). Asked for by both members, it
+// has to be named by both.
+func (a *asked) among(ctx context.Context, idToken, userinfo []any) error {
+	subs, ok := texts(idToken)
+	others, also := texts(userinfo)
+	if !ok || !also || max(len(subs), len(others)) > maxSubjects {
 		return engine.Refusef("invalid_request", "The parameter claims is not right: sub: the values are strings, at most %d of them.", maxSubjects)
+	}
+	switch {
+	case len(subs) == 0:
+		subs = others
+	case len(others) > 0:
+		subs = slices.DeleteFunc(subs, func(sub string) bool { return !slices.Contains(others, sub) })
+		if len(subs) == 0 {
+			return engine.Refuse(flow.LoginRequired, "The parameter claims asks for two people at once.")
+		}
 	}
 	if clients.IsPairwise(a.client) {
 		a.Subjects = subs // as checkHint has it

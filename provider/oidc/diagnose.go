@@ -153,7 +153,7 @@ func (h *Handler) resourceMismatch(ctx context.Context, c *storage.Client, asked
 
 func responseTypeMismatch(c *storage.Client, responseType string) web.Diagnosis {
 	d := web.Diagnosis{
-		Problem: "The response_type is not served, or not registered for the client. Implicit and hybrid flows put tokens into URLs: switch the client to code. " +
+		Problem: "The response_type is not served, or not registered for the client. Implicit and hybrid flows put tokens into URLs: switch the client to response_type=code. " +
 			"No access token is ever given here; id_token and code id_token are for old clients that an operator marks with legacy.",
 		Arrived: []string{"response_type=" + responseType}, Registered: c.Metadata.V.ResponseTypes,
 		Command: show(c),

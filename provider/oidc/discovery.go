@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -80,7 +81,7 @@ func (h *Handler) describe() error {
 		ResponseTypesSupported:   engine.ResponseTypes(),
 		ResponseModesSupported:   []string{modeQuery, modeFragment, modeFormPost},
 		GrantTypesSupported:      append(engine.GrantTypes(), engine.GrantImplicit),
-		ACRValuesSupported:       []string{"aal1"},
+		ACRValuesSupported:       flow.ReachableACR(),
 		SubjectTypesSupported:    clients.SubjectTypes(),
 		IDTokenSigningAlgs:       h.Keys.Algorithms(),
 		TokenEndpointAuthMethods: authMethods(),
