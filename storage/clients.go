@@ -39,6 +39,8 @@ type ClientMetadata struct {
 	PolicyURI                   string   `json:"policy_uri,omitempty"`
 	TosURI                      string   `json:"tos_uri,omitempty"`
 	Contacts                    []string `json:"contacts,omitempty"`
+	BackchannelLogoutURI        string   `json:"backchannel_logout_uri,omitempty"`
+	BackchannelLogoutSession    bool     `json:"backchannel_logout_session_required,omitempty"`
 	IDTokenSignedResponseAlg    string   `json:"id_token_signed_response_alg"`
 	DefaultMaxAge               *int64   `json:"default_max_age,omitempty"`
 	DefaultACRValues            []string `json:"default_acr_values,omitempty"`
@@ -126,12 +128,14 @@ func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
 	return err
 }
 
-// DeleteClient removes a client and what people agreed to for it; ErrNotFound:
-// there is none. Its grants stay, revoked, so that their reuse is still seen.
+// DeleteClient removes a client, what people agreed to for it and what it was
+// still to be told; ErrNotFound: there is none. Its grants stay, revoked, so that their reuse is still seen.
 func (s *Store) DeleteClient(ctx context.Context, id string, now Time) error {
 	return s.doAll(ctx,
 		write{text: "DELETE FROM clients WHERE id = ?", args: []any{id}, guard: ErrNotFound},
 		write{text: "DELETE FROM consents WHERE client_id = ?", args: []any{id}},
+		write{text: "DELETE FROM session_clients WHERE client_id = ?", args: []any{id}},
+		write{text: "DELETE FROM logout_notices WHERE client_id = ?", args: []any{id}},
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'client deleted' WHERE client_id = ? AND revoked_at IS NULL", args: []any{now, id}},
 	)
 }

@@ -115,8 +115,8 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 	return s.do(ctx, s.insert(ctx, i, ""))
 }
 
-// DisablePerson closes an account: its sessions end and its grants are revoked
-// in the same breath. ErrNotFound: there is no such person, or they are
+// DisablePerson closes an account: its sessions end, their clients have to be
+// told, and its grants are revoked in the same breath. ErrNotFound: there is no such person, or they are
 // disabled already.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 	return s.doAll(ctx, append(everywhere(id, "person disabled", now), write{
@@ -124,14 +124,16 @@ func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 	})...)
 }
 
-// SignOutEverywhere ends every session of a person and revokes every grant, with
-// offline_access or without; why is for the audit.
+// SignOutEverywhere ends every session of a person, notes which clients have to be
+// told, and revokes every grant, with offline_access or without; why is for the
+// audit.
 func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Time) error {
 	return s.doAll(ctx, everywhere(id, why, now)...)
 }
 
 func everywhere(person ID, why string, now Time) []write {
 	return []write{
+		noticesOf("s.person_id = ? AND s.ended_at IS NULL", person, now),
 		{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, person}},
 		{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person}},
 	}

@@ -27,7 +27,7 @@ var schemaTests = map[string]func(*testing.T, fixture){
 var entities = []any{
 	storage.Key{}, storage.Secret{}, storage.Client{}, storage.Resource{}, storage.Person{}, storage.Identifier{}, storage.Password{},
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
-	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{},
+	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.SessionClient{}, storage.LogoutNotice{},
 }
 
 // A column as both databases can tell it.

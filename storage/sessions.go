@@ -60,10 +60,12 @@ func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) e
 	})
 }
 
-// EndSession ends a session and revokes the grants that live by it (those
-// without offline_access). ErrStale: it ended before.
+// EndSession ends a session, revokes the grants that live by it (those without
+// offline_access) and notes which clients have to be told. ErrStale: it ended
+// before.
 func (s *Store) EndSession(ctx context.Context, id ID, now Time) error {
 	return s.doAll(ctx,
+		noticesOf("sc.session_id = ?", id, now),
 		write{text: "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", args: []any{now, id}, guard: ErrStale},
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"), args: []any{now, id}},
 	)
