@@ -5,8 +5,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -89,7 +91,8 @@ func TestAttack52LinkSignsNobodyOut(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		const bye = "https://web.example/bye"
-		rp := p.Client("web", func(r *clients.Registration) { r.PostLogoutRedirectURIs = []string{bye} })
+		server := p.LogoutServer()
+		rp := p.Client("web", server.Told, func(r *clients.Registration) { r.PostLogoutRedirectURIs = []string{bye} })
 		browser := p.Browser().SignIn("ada")
 		own := rp.Exchange(browser.Authorize(rp, "openid")).OK()
 		elsewhere := rp.Exchange(p.Browser().SignIn("ada").Authorize(rp, "openid")).OK()
@@ -129,6 +132,9 @@ func TestAttack52LinkSignsNobodyOut(t *testing.T) {
 		}
 		browser.Get(p.URL(web.PathSignOut)).WantStatus(http.StatusOK)
 		browser.Authorize(rp, "openid", silently)
+		if p.TellClients(); len(server.Got()) != 0 {
+			t.Error("a client is told of a sign-out that was not one")
+		}
 		p.Userinfo(own.Access).WantStatus(http.StatusOK)
 
 		stays := rp.Exchange(browser.Authorize(rp, "openid offline_access", providertest.With("prompt", "consent"))).OK()
@@ -138,6 +144,7 @@ func TestAttack52LinkSignsNobodyOut(t *testing.T) {
 			t.Errorf("with its own hint it leads to %q", to)
 		}
 		wantSignedOut(t, p, rp, kept, own)
+		toldOnce(t, p, server)
 		rp.Refresh(stays.Refresh).OK() // what was consented to outlive the session does
 		rp.Refresh(elsewhere.Refresh).OK()
 
@@ -156,4 +163,44 @@ func wantSignedOut(t *testing.T, p *providertest.P, rp *providertest.RP, cookie 
 	p.Browser().Plant(sessionCookie, cookie).Ask(rp, "openid", silently).WantError("login_required")
 	rp.Refresh(tokens.Refresh).WantError("invalid_grant")
 	p.Userinfo(tokens.Access).WantStatus(http.StatusUnauthorized)
+}
+
+// RFC 9700 section 4.14, Back-Channel Logout section 2.7: what ends a person's
+// sessions ends what lives by them, on the spot, and the clients are told, so that
+// theirs end too.
+func TestAttack25WhatEndsSessionsEndsTokens(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		server := p.LogoutServer()
+		rp := p.Client("web", providertest.FirstParty, server.Told)
+		for what, end := range map[string]func(who *providertest.Person, b *providertest.Browser) error{
+			"disabled": func(who *providertest.Person, _ *providertest.Browser) error {
+				_, err := p.Directory.Disable(t.Context(), who.Email, events.ActorOperator)
+				return err
+			},
+			"password": func(who *providertest.Person, _ *providertest.Browser) error {
+				return p.Passwords.Set(t.Context(), who.Person, "another fine pass phrase", events.ActorOperator)
+			},
+			"session": func(_ *providertest.Person, b *providertest.Browser) error {
+				signOut(t, p, b)
+				return nil
+			},
+		} {
+			who := p.Person(what)
+			browser := p.Browser().SignIn(what)
+			tokens := rp.Exchange(browser.Authorize(rp, "openid")).OK()
+			waiting := browser.Authorize(rp, "openid") // a code that was not redeemed yet
+			kept := browser.Cookie(sessionCookie)
+			if err := end(who, browser); err != nil {
+				t.Fatal(err)
+			}
+			wantSignedOut(t, p, rp, kept, tokens)
+			rp.Exchange(waiting).WantError("invalid_grant")
+			p.Clock.Advance(time.Second)
+			p.TellClients()
+			if told := toldOnce(t, p, server); told.Claims["sub"] != who.Sub || told.Claims["sid"] != p.Verify(tokens.ID).Claims["sid"] {
+				t.Errorf("%s: told %v", what, told.Claims)
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func TestAHintOfThisSessionSignsOutAtOnce(t *testing.T) {
 			"a redirect with a query": {[]string{"post_logout_redirect_uri", back + "?from=op", "state", "s"}, 0, back + "?from=op&state=s", false},
 			"client_id beside it":     {[]string{"client_id", "web", "post_logout_redirect_uri", back}, 0, back, false},
 			"an expired hint":         {[]string{"post_logout_redirect_uri", back}, 24 * time.Hour, back, false},
+			"languages":               {[]string{"ui_locales", "es en"}, 0, p.URL(web.PathSignedOut) + "?ui_locales=es+en", false},
 			"by POST":                 {[]string{"post_logout_redirect_uri", back, "ui_locales", "sv", "logout_hint", "ada", "unknown", "x"}, 0, back, true},
 		} {
 			browser := p.Browser().SignIn("ada")
@@ -209,4 +211,110 @@ func TestSignOutRequestsThatAreRefused(t *testing.T) {
 		}
 		wantOwnPage(t, "a client that is gone", browser.Get(endSessionURL(p, "id_token_hint", tokens.ID, "post_logout_redirect_uri", back)))
 	})
+}
+
+// OIDC RP-Initiated Logout section 2: logout_hint, and a hint of another session,
+// say which of the accounts here is meant. It is asked about, and it alone leaves.
+func TestALogoutHintChoosesWhoIsAsked(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty, bye)
+		ada, bob := p.Person("ada"), p.Person("bob")
+		elsewhere := rp.Exchange(p.Browser().SignIn("ada").Authorize(rp, "openid")).OK()
+		for name, hints := range map[string]func(adas *providertest.Tokens) []string{
+			"an address":             func(*providertest.Tokens) []string { return []string{"logout_hint", "ada@example.com"} },
+			"an address, spelled so": func(*providertest.Tokens) []string { return []string{"logout_hint", " Ada@EXAMPLE.com"} },
+			"a sub":                  func(*providertest.Tokens) []string { return []string{"logout_hint", ada.Sub} },
+			"a sid": func(adas *providertest.Tokens) []string {
+				return []string{"client_id", "web", "logout_hint", p.Verify(adas.ID).Claims["sid"].(string)}
+			},
+			"an ID token from elsewhere": func(*providertest.Tokens) []string { return []string{"id_token_hint", elsewhere.ID} },
+		} {
+			browser := p.Browser()
+			adas := rp.Exchange(browser.SignIn("ada").Authorize(rp, "openid")).OK()
+			bobs := rp.Exchange(browser.SignIn("bob").Authorize(rp, "openid", providertest.With("prompt", "select_account"))).OK() // the current one
+			asks := browser.Next(browser.Get(endSessionURL(p, hints(adas)...)).WantStatus(http.StatusSeeOther))
+			page := browser.Get(asks).WantStatus(http.StatusOK)
+			if !strings.Contains(string(page.Body), ada.Email) || strings.Contains(string(page.Body), bob.Email) {
+				t.Errorf("%s: the page does not ask about ada", name)
+			}
+			browser.Send(browser.Filled(asks, providertest.With("decision", "signout"))).WantStatus(http.StatusSeeOther)
+			rp.Refresh(adas.Refresh).WantError("invalid_grant")
+			rp.Refresh(bobs.Refresh).OK()
+			// The question was answered: asked again, it is about nobody.
+			if again := browser.Get(asks); again.Status == http.StatusOK && strings.Contains(string(again.Body), bob.Email) {
+				t.Errorf("%s: asks about bob next", name)
+			}
+		}
+		browser := p.Browser()
+		browser.SignIn("ada").Authorize(rp, "openid")
+		browser.SignIn("bob").Authorize(rp, "openid", providertest.With("prompt", "select_account"))
+		for _, nobody := range []string{"", "carol@example.com", "nonsense", "@"} {
+			asks := browser.Next(browser.Get(endSessionURL(p, "logout_hint", nobody)).WantStatus(http.StatusSeeOther))
+			if page := browser.Get(asks).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), bob.Email) {
+				t.Errorf("logout_hint %q: the page does not ask about the current account", nobody)
+			}
+		}
+	})
+}
+
+// OIDC RP-Initiated Logout section 4: a hint that is no ID token of ours is an
+// error, after which nobody is sent to the client; who wants to leave can.
+func TestAttack52ForeignHintLeadsNowhere(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty, bye)
+		browser := p.Browser().SignIn("ada")
+		own := rp.Exchange(browser.Authorize(rp, "openid")).OK().ID
+		payload := strings.Split(own, ".")[1]
+		for name, hint := range map[string]string{
+			"alg none":  "eyJhbGciOiJub25lIn0." + payload + ".",
+			"changed":   own[:len(own)-8] + "AAAAAAAA",
+			"cut short": own[:len(own)-2],
+			"nonsense":  "nonsense",
+		} {
+			params := []string{"id_token_hint", hint, "post_logout_redirect_uri", "https://web.example/bye", "state", "s"}
+			wantOwnPage(t, name, browser.Get(endSessionURL(p, params...)))
+			for _, signedIn := range []bool{true, false} {
+				b := browser
+				if !signedIn {
+					b = p.Browser()
+				}
+				to := b.Next(b.Get(endSessionURL(p, append(params, "client_id", rp.ID)...)).WantStatus(http.StatusSeeOther))
+				if strings.Contains(to, "web.example") {
+					t.Errorf("%s: leads to %s", name, to)
+				}
+			}
+		}
+		asks := browser.Next(browser.Get(endSessionURL(p, "id_token_hint", "nonsense", "client_id", rp.ID, "post_logout_redirect_uri", "https://web.example/bye")))
+		left := browser.Send(browser.Filled(asks, providertest.With("decision", "signout"))).WantStatus(http.StatusSeeOther)
+		if to := browser.Next(left); to != p.URL(web.PathSignedOut) || isSignedIn(t, browser, rp) {
+			t.Errorf("who signs out goes to %s", to)
+		}
+	})
+}
+
+// The page after a sign-out is in the language that the client asked for.
+func TestSignedOutPageSpeaksTheClientsLanguage(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	rp := p.Client("web", providertest.FirstParty)
+	for lang, how := range map[string][]string{"es": {"ui_locales", "fr es"}, "sv": {"ui_locales", "sv", "client_id", "web"}, "en": {}} {
+		browser := p.Browser().SignIn("ada")
+		hint := rp.Exchange(browser.Authorize(rp, "openid")).OK().ID
+		at := browser.Next(browser.Get(endSessionURL(p, append([]string{"id_token_hint", hint}, how...)...)))
+		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+			t.Errorf("%v: the page is not in %s", how, lang)
+		}
+		browser = p.Browser().SignIn("ada")
+		browser.Authorize(rp, "openid")
+		asks := browser.Next(browser.Get(endSessionURL(p, how...)))
+		if page := browser.Get(asks).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+			t.Errorf("%v: the question is not in %s", how, lang)
+		}
+		at = browser.Next(browser.Send(browser.Filled(asks, providertest.With("decision", "signout"))))
+		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+			t.Errorf("%v: the page after the question is not in %s", how, lang)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type Provider struct {
 	clock    *clock
 	routes   []web.Route
 	handler  http.Handler
+	logouts  *oidc.Logouts
 	registry *prometheus.Registry
 	draining atomic.Bool
 }
@@ -61,16 +63,23 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	p.logouts, err = oidc.NewLogouts(oidc.LogoutDeps{
+		Issuer: w.Issuer(), Store: store, Keys: services.Keys, Clients: services.Clients, Events: services.Events,
+		Outbound: services.Outbound, Metrics: p.registry, Log: log, Now: now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
 	protocol, err = oidc.New(oidc.Deps{
 		Web: w, Pages: pages, Store: store, Keys: services.Keys, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Flow: services.Flow, Throttle: services.Throttle, Engine: services.Engine, Metrics: p.registry, Now: now,
+		Sessions: services.Sessions, Flow: services.Flow, Throttle: services.Throttle, Engine: services.Engine, Logouts: p.logouts, Metrics: p.registry, Now: now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
 	}
 	people := signin.New(signin.Config{Demo: cfg.Demo}, signin.Deps{
 		Web: w, Store: store, Flow: services.Flow, Directory: services.Directory,
-		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now,
+		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now, Tell: p.logouts.Tell,
 	})
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
@@ -80,6 +89,30 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	p.handler = join(w, p.routes)
 	return p, nil
 }
+
+// Background does what goes on beside the requests until ctx ends: lapsed rows
+// are deleted, the clock is set, and clients are told that sessions ended. [Run]
+// does it itself.
+func (p *Provider) Background(ctx context.Context) {
+	p.cfg.setDefaults()
+	var all sync.WaitGroup
+	all.Go(func() { p.sweep(ctx) })
+	all.Go(func() { p.keepTime(ctx) })
+	all.Go(func() { p.logouts.Run(ctx) })
+	all.Wait()
+}
+
+// TellClients has the clients told whose notice of a session's end is due, and
+// returns when none of that goes on any more. Background does it again and again.
+func (p *Provider) TellClients(ctx context.Context) error {
+	_, err := p.logouts.TellDue(ctx)
+	p.logouts.Wait()
+	return err
+}
+
+// Close waits for what requests left going on. Run does it itself; it is for
+// those who serve the Handler otherwise.
+func (p *Provider) Close() { p.logouts.Wait() }
 
 // Handler serves everything that the public sees.
 func (p *Provider) Handler() http.Handler { return p.handler }

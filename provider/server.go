@@ -46,10 +46,10 @@ func (p *Provider) Run(ctx context.Context, ready func()) error {
 	}
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(ctx)
+	defer p.Close()
 	defer background.Wait()
 	defer stop()
-	background.Go(func() { p.sweep(running) })
-	background.Go(func() { p.keepTime(running) })
+	background.Go(func() { p.Background(running) })
 
 	failed := make(chan error, len(servers))
 	for i := range servers {

@@ -60,6 +60,7 @@ func (a *app) clientCommand() *cobra.Command {
 type clientFlags struct {
 	file, id, name, owner, kind, scope string
 	redirects, signedOut               []string
+	backchannel                        string
 	firstParty                         bool
 }
 
@@ -100,9 +101,10 @@ browser), native (on a phone or a desktop), service (nobody signs in).`,
 	flags.StringVar(&in.kind, "type", "web", "web, spa, native or service")
 	flags.StringArrayVar(&in.redirects, "redirect-uri", nil, "where people come back to (repeatable)")
 	flags.StringArrayVar(&in.signedOut, "post-logout-redirect-uri", nil, "where people come back to after signing out (repeatable)")
+	flags.StringVar(&in.backchannel, "backchannel-logout-uri", "", "where its server is told that somebody signed out")
 	flags.StringVar(&in.scope, "scope", "", "scopes that it may ask for, separated by spaces")
 	flags.BoolVar(&in.firstParty, "first-party", false, "it is ours: do not ask people for consent")
-	for _, short := range []string{"id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "scope", "first-party"} {
+	for _, short := range []string{"id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "backchannel-logout-uri", "scope", "first-party"} {
 		cmd.MarkFlagsMutuallyExclusive("file", short)
 	}
 	must(cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"web", "spa", "native", "service"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -119,7 +121,7 @@ func (a *app) registration(in *clientFlags) (clients.Registration, error) {
 		return clients.DecodeRegistration(bytes.NewReader(text))
 	}
 	r := clients.Registration{ClientID: in.id, Name: in.name, Owner: in.owner}
-	r.RedirectURIs, r.PostLogoutRedirectURIs = in.redirects, in.signedOut
+	r.RedirectURIs, r.PostLogoutRedirectURIs, r.BackchannelLogoutURI = in.redirects, in.signedOut, in.backchannel
 	r.Scope, r.FirstParty = in.scope, in.firstParty
 	r.GrantTypes = []string{"authorization_code", "refresh_token"}
 	switch in.kind {

@@ -53,6 +53,7 @@ func (s *Service) accept(ctx context.Context, r *Registration, by events.Actor) 
 	f.keys(r)
 	f.redirects("redirect_uris", r.RedirectURIs, r.ApplicationType)
 	f.redirects("post_logout_redirect_uris", r.PostLogoutRedirectURIs, r.ApplicationType)
+	f.backchannel(r)
 	f.scope(r.Scope, known)
 	f.subjects(r)
 	f.initiates(r)
@@ -195,6 +196,29 @@ func shortened(uri string) string {
 		return uri
 	}
 	return uri[:200] + "..."
+}
+
+// backchannel checks where the client hears that a session ended (Back-Channel
+// Logout section 2.2). http is for confidential clients, as the specification
+// has it, and is sent to only where outbound.allow names the address.
+func (f *faults) backchannel(r *Registration) {
+	uri := r.BackchannelLogoutURI
+	if uri == "" {
+		return
+	}
+	u, problem := parseURI(uri)
+	switch {
+	case problem != "":
+	case u.Scheme == "https", u.Scheme == "http" && r.TokenEndpointAuthMethod != methodNone:
+		problem = hostProblem(u)
+	case u.Scheme == "http":
+		problem = "must be https: http is for clients that have a secret, inside"
+	default:
+		problem = "must be https"
+	}
+	if problem != "" {
+		f.add("backchannel_logout_uri", "%q %s", shortened(uri), problem)
+	}
 }
 
 // pages checks what people are shown of the client.

@@ -25,6 +25,7 @@ type Kind string
 const (
 	SignInSucceeded  Kind = "signin.succeeded"
 	SessionEnded     Kind = "session.ended"
+	LogoutUntold     Kind = "logout.untold" // a client was not told, for all that was tried
 	ConsentGiven     Kind = "consent.given"
 	ConsentWithdrawn Kind = "consent.withdrawn" // the end of the consent and of every grant of person and client
 	GrantMade        Kind = "grant.made"

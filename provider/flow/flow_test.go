@@ -539,7 +539,7 @@ func TestSignOutEndsOneSession(t *testing.T) {
 	h.must(err)
 	h.signIn(other, &b, h.bob)
 
-	path, err := h.BeginSignOut(t.Context(), flow.Request{ClientID: "web", RedirectURI: "https://app.example/bye"}, b)
+	path, err := h.BeginSignOut(t.Context(), flow.Request{ClientID: "web", RedirectURI: "https://app.example/bye"}, "", b)
 	h.must(err)
 	id, found := strings.CutPrefix(path, "/signout?i=")
 	if !found {

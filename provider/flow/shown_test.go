@@ -28,7 +28,7 @@ func TestAnAnswerIsThatOfTheSessionShown(t *testing.T) {
 			h.want(h.resume(a, b), flow.StepConsent, "/signin/consent")
 		}
 	}
-	path, err := h.BeginSignOut(t.Context(), flow.Request{}, b)
+	path, err := h.BeginSignOut(t.Context(), flow.Request{}, "", b)
 	h.must(err)
 	asked, err := h.ResumeSignOut(t.Context(), path[len("/signout?i="):], b)
 	h.must(err)
@@ -49,7 +49,7 @@ func TestAnAnswerIsThatOfTheSessionShown(t *testing.T) {
 func TestSignOutLosesNoCookie(t *testing.T) {
 	h := newHouse(t, rules.Allow())
 	b := h.signedIn()
-	path, err := h.BeginSignOut(t.Context(), flow.Request{}, b)
+	path, err := h.BeginSignOut(t.Context(), flow.Request{}, "", b)
 	h.must(err)
 	asked, err := h.ResumeSignOut(t.Context(), path[len("/signout?i="):], b)
 	h.must(err)

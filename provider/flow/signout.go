@@ -9,11 +9,11 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// BeginSignOut begins an interaction that asks whether to sign out whoever is
-// signed in with this browser, and returns where it is asked. It joins the unit
-// of ctx.
-func (s *Service) BeginSignOut(ctx context.Context, r Request, b Browser) (path string, err error) {
-	i, err := newInteraction(kindSignOut, r, Progress{}, b, s.now(), s.cfg.Lifetime)
+// BeginSignOut begins an interaction that asks whether to sign somebody out who is
+// signed in with this browser, and returns where it is asked: about is one of its
+// sessions, "" for the current one. It joins the unit of ctx.
+func (s *Service) BeginSignOut(ctx context.Context, r Request, about storage.ID, b Browser) (path string, err error) {
+	i, err := newInteraction(kindSignOut, r, Progress{Session: about, Chosen: about != ""}, b, s.now(), s.cfg.Lifetime)
 	if err != nil {
 		return "", err
 	}
@@ -24,8 +24,8 @@ func (s *Service) BeginSignOut(ctx context.Context, r Request, b Browser) (path 
 }
 
 // ResumeSignOut returns a pending question of [Service.BeginSignOut]: its
-// interaction, request, client (nil when no client asks) and who is signed in
-// (nil when nobody is). Errors are those of [Service.Resume].
+// interaction, request, client (nil when no client asks) and who is to be signed
+// out (nil when they are, or nobody was signed in). Errors are those of [Service.Resume].
 func (s *Service) ResumeSignOut(ctx context.Context, id string, b Browser) (Answer, error) {
 	i, err := s.interaction(ctx, id, b, kindSignOut)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Service) ResumeSignOut(ctx context.Context, id string, b Browser) (Answ
 			return Answer{}, fmt.Errorf("flow: resume sign-out: %w", err)
 		}
 	}
-	a.SignIn, err = s.current(ctx, b, a.Request.ClientID)
+	a.SignIn, err = s.goesOnWith(ctx, a)
 	return a, err
 }
 

@@ -171,12 +171,15 @@ func (h *Handler) refuse(ctx context.Context, w http.ResponseWriter, r *http.Req
 
 // onOwnPage turns a refusal into an error for a person: it must not be sent to
 // an address that nobody vouches for.
-func (h *Handler) onOwnPage(err error) error {
+func (h *Handler) onOwnPage(err error) error { return h.onPageOf("authorize", err) }
+
+// onPageOf is onOwnPage of an endpoint by its name.
+func (h *Handler) onPageOf(endpoint string, err error) error {
 	var refused *engine.Error
 	if !errors.As(err, &refused) {
 		return err
 	}
-	h.refused.WithLabelValues("authorize", refused.Code).Inc()
+	h.refused.WithLabelValues(endpoint, refused.Code).Inc()
 	shown := fault.Invalid(refused.Code, refused.Description)
 	shown.Code = "client_error"
 	return carryDiagnosis(shown, err)

@@ -49,6 +49,8 @@ type metadata struct {
 	RequestParameterSupported     bool     `json:"request_parameter_supported"`
 	RequestURIParameterSupported  bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIRegistration bool     `json:"require_request_uri_registration"`
+	BackchannelLogout             bool     `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession      bool     `json:"backchannel_logout_session_supported"`
 	ResponseIssSupported          bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -96,6 +98,8 @@ func (h *Handler) describe() error {
 		ClaimsSupported:          claims,
 		UILocalesSupported:       h.Pages.Languages(),
 		ClaimsParameterSupported: true,
+		BackchannelLogout:        true,
+		BackchannelLogoutSession: true,
 		ResponseIssSupported:     true,
 	}, "", "  ")
 	if err != nil {

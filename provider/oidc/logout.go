@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -24,34 +25,15 @@ type hint struct {
 	Session  string `json:"sid"`
 }
 
-// endSession serves RP-initiated logout. With a hint that was made for the
-// living session of this browser it ends it and goes back to the client; in
-// every other case it asks first, or anyone could sign people out by a link.
+// endSession serves RP-initiated logout. With a hint that was made for a living
+// session of this browser it ends that one and goes back to the client; in every
+// other case it asks first, or anyone could sign people out by a link. What is
+// wrong with the request is told here and leads nowhere (section 4).
 func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	params, err := single(r.URL.Query())
+	asked, err := h.askedToLeave(r)
 	if err != nil {
-		return h.onOwnPage(err)
-	}
-	given, err := h.hint(r, params.Get("id_token_hint"))
-	if err != nil {
-		return err
-	}
-	client, err := h.clientOfLogout(r, params.Get("client_id"), given)
-	if err != nil {
-		return h.onOwnPage(err)
-	}
-	req := flow.Request{UILocales: params.Get("ui_locales"), State: params.Get("state"), StateSent: params.Has("state")}
-	if client != nil {
-		req.ClientID = client.ID
-		web.Log(ctx).Set("client_id", client.ID)
-	}
-	if uri := params.Get("post_logout_redirect_uri"); uri != "" {
-		if client == nil || !slices.Contains(client.Metadata.V.PostLogoutRedirectURIs, uri) {
-			return h.onOwnPage(diagnosed(engine.Refuse("invalid_request", "The post_logout_redirect_uri is not registered for this client."),
-				logoutMismatch(client, uri)))
-		}
-		req.RedirectURI = afterLogout(uri, req)
+		return h.onPageOf("end_session", err)
 	}
 	visitor := h.Web.Visitor(r)
 	accounts, err := h.Flow.Accounts(ctx, flow.Browser(visitor))
@@ -59,24 +41,23 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(accounts) == 0 {
-		return h.leave(w, req) // nobody is signed in: nothing to ask
+		return h.leave(w, asked.Request) // nobody is signed in: nothing to ask
 	}
-	for _, a := range accounts {
-		if given == nil || client == nil || given.Subject != h.Clients.Subject(client, &a.Person) || given.Session != h.sid(a.Session.ID, given.Audience) {
-			continue
-		}
-		left, err := h.Flow.SignOut(ctx, a.Session.ID, flow.Browser(visitor))
+	about, surely := h.leaving(accounts, asked)
+	if surely {
+		left, err := h.Flow.SignOut(ctx, about, flow.Browser(visitor))
 		if err != nil {
 			return err
 		}
 		h.Web.SetSessions(w, left)
-		return h.leave(w, req)
+		h.Logouts.Tell(ctx, about)
+		return h.leave(w, asked.Request)
 	}
 	if visitor.Secret == "" {
 		visitor.Secret = h.Web.Browser(w, r)
 	}
 	ctx = storage.WithUnit(ctx)
-	path, err := h.Flow.BeginSignOut(ctx, req, flow.Browser(visitor))
+	path, err := h.Flow.BeginSignOut(ctx, asked.Request, about, flow.Browser(visitor))
 	if err != nil {
 		return err
 	}
@@ -88,11 +69,92 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// askedToLeave is a request to sign out: its parameters of RP-Initiated Logout
+// section 2, checked.
+type askedToLeave struct {
+	flow.Request
+	client *storage.Client // nil: none asks
+	given  *hint           // what a valid id_token_hint says, of client; nil for none
+	who    string          // logout_hint
+}
+
+func (h *Handler) askedToLeave(r *http.Request) (*askedToLeave, error) {
+	params, err := single(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	raw := params.Get("id_token_hint")
+	given, err := h.hint(r, raw)
+	if err != nil {
+		return nil, err
+	}
+	client, err := h.clientOfLogout(r, params.Get("client_id"), given)
+	if err != nil {
+		return nil, err
+	}
+	asked := &askedToLeave{client: client, given: given, who: params.Get("logout_hint")}
+	asked.UILocales, asked.State, asked.StateSent = params.Get("ui_locales"), params.Get("state"), params.Has("state")
+	if client != nil {
+		asked.ClientID = client.ID
+		web.Log(r.Context()).Set("client_id", client.ID)
+	}
+	uri := params.Get("post_logout_redirect_uri")
+	switch {
+	case uri == "":
+	case client == nil && raw != "":
+		return nil, engine.Refuse("invalid_request", "The id_token_hint is not an ID token of this issuer.")
+	case client == nil || !slices.Contains(client.Metadata.V.PostLogoutRedirectURIs, uri):
+		return nil, diagnosed(engine.Refuse("invalid_request", "The post_logout_redirect_uri is not registered for this client."),
+			logoutMismatch(client, uri))
+	case raw != "" && given == nil:
+		// Who is signed in may sign out all the same, and ends here: what comes with
+		// a hint that is not ours is nobody's word for the client (section 4).
+	default:
+		asked.RedirectURI = afterLogout(uri, asked.Request)
+	}
+	return asked, nil
+}
+
+// leaving is whose session a request is about: surely that of a hint which was
+// made for it, for nobody else has that one's sid; else, to be asked first, that
+// of whom id_token_hint or logout_hint names, and "" for whoever is the current one.
+func (h *Handler) leaving(accounts []storage.SignIn, asked *askedToLeave) (about storage.ID, surely bool) {
+	for _, a := range accounts {
+		if asked.given != nil && asked.given.Session == h.sid(a.Session.ID, asked.given.Audience) {
+			return a.Session.ID, true
+		}
+	}
+	for _, a := range accounts {
+		sub := a.Person.Sub
+		if asked.client != nil {
+			sub = h.Clients.Subject(asked.client, &a.Person)
+		}
+		if asked.given != nil && asked.given.Subject == sub || asked.names(a, sub, h.sid(a.Session.ID, asked.ClientID)) {
+			return a.Session.ID, false
+		}
+	}
+	return "", false
+}
+
+// names reports whether logout_hint names an account: by its address, its sub, or
+// the sid of its session, as the client that asks knows them.
+func (asked *askedToLeave) names(a storage.SignIn, sub, sid string) bool {
+	if asked.who == sub || asked.who == sid {
+		return true
+	}
+	hinted, err := ident.Email(asked.who)
+	if err != nil {
+		return false
+	}
+	address, err := ident.Email(a.Identifier)
+	return err == nil && hinted == address
+}
+
 // leave goes to the proven address, else to our own page.
 func (h *Handler) leave(w http.ResponseWriter, req flow.Request) error {
 	to := req.RedirectURI
 	if to == "" {
-		to = h.Web.Path(web.PathSignedOut)
+		to = h.Web.SignedOut(req.UILocales)
 	}
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)

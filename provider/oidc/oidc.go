@@ -47,6 +47,7 @@ type Deps struct {
 	Flow     *flow.Service
 	Throttle *throttle.Service
 	Engine   *engine.Engine
+	Logouts  *Logouts
 	Metrics  prometheus.Registerer
 	Now      func() time.Time
 }

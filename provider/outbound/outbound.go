@@ -65,6 +65,7 @@ type Request struct {
 	Operator bool   // an operator registered URL: Config.Allow holds for it
 	Accept   string // media type wanted; "" for any
 	MaxBytes int64  // of the answer's body; 0: Config's
+	Blind    bool   // the answer's body is of no interest, and not read
 }
 
 // Response is what came back, whatever its status: also a redirect, which
@@ -185,6 +186,9 @@ func (c *Client) do(ctx context.Context, method string, in Request, form string)
 		return nil, failed
 	}
 	defer answer.Body.Close()
+	if in.Blind {
+		return &Response{Status: answer.StatusCode, header: answer.Header}, nil
+	}
 	limit := c.cfg.MaxBytes
 	if in.MaxBytes > 0 {
 		limit = in.MaxBytes

@@ -295,6 +295,17 @@ func TestAttack48AnswersAreCut(t *testing.T) {
 			wantFailed(t, err, tc.want)
 		})
 	}
+	t.Run("a body that nobody reads", func(t *testing.T) {
+		h := open(t, "127.0.0.1", false, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusNoContent + 1)
+			drip(w, r)
+		})
+		c := outbound.New(outbound.Config{Allow: allow("127.0.0.0/8"), Timeout: patience})
+		answer, err := c.Get(t.Context(), outbound.Request{URL: h.at("http", "127.0.0.1"), Operator: true, Blind: true})
+		if err != nil || answer.Status != http.StatusNoContent+1 || answer.Body != nil {
+			t.Errorf("got %v, %v", answer, err)
+		}
+	})
 	t.Run("the last byte that fits", func(t *testing.T) {
 		h := open(t, "127.0.0.1", false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, limit)) })
 		c := outbound.New(outbound.Config{Allow: allow("127.0.0.0/8"), MaxBytes: 1})

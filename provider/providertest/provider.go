@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/outbound"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -37,7 +39,8 @@ type P struct {
 	http    *http.Client // keeps no cookies and follows no redirect
 	logs    *logs
 	clients *registered
-	restart func() // of Replicas
+	served  *provider.Provider // nil with Replicas
+	fleet   *fleet             // nil without
 }
 
 // Option changes what Start starts.
@@ -91,11 +94,13 @@ func Start(t testing.TB, options ...Option) *P {
 		t.Fatal(err)
 	}
 	spareRSA.keep(t, served.Services)
+	p.served = served
 	p.Services, p.Handler, p.Routes, p.Ops = served.Services, served.Handler(), served.Routes(), served.OpsHandler()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
+		served.Close()
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
@@ -119,12 +124,14 @@ func issuerAt(l net.Listener) *url.URL {
 	return &url.URL{Scheme: "http", Host: "localhost:" + port}
 }
 
-// config is that of production but for the price of a password.
+// config is that of production but for the price of a password, and for the
+// address of every [LogoutServer].
 func config(issuer *url.URL) provider.Config {
 	return provider.Config{
 		Issuer:   issuer,
 		Keys:     keys.Config{KEK: bytes.Repeat([]byte{7}, 32)},
 		Password: proof.PasswordConfig{Memory: 64, Time: 1, Threads: 1},
+		Outbound: outbound.Config{Allow: []netip.Prefix{netip.MustParsePrefix(LogoutHost + "/32")}},
 	}
 }
 

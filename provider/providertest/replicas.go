@@ -49,19 +49,25 @@ func Main(m *testing.M) {
 }
 
 // Replicas starts n providers, each a process of its own, on one Postgres
-// database and one key-encryption key, behind one issuer. Requests go to them in
-// turn, each over a connection of its own. They go by the machine's clock.
+// database, unless [On] names another, and one key-encryption key, behind one
+// issuer. Requests go to them in turn, each over a connection of its own. They go
+// by the machine's clock, and do what goes on beside the requests.
 //
 // The services of the P that it returns are those of the test's process: what
 // they change, the replicas see in the database alone.
-func Replicas(t testing.TB, n int) *P {
+func Replicas(t testing.TB, n int, options ...Option) *P {
 	t.Helper()
-	return ReplicasOff(t, make([]time.Duration, n)...)
+	return replicas(t, make([]time.Duration, n), options...)
 }
 
 // ReplicasOff is Replicas on machines whose clocks are ahead of the right time by
 // that much each, or behind it. Each tells whether it is ready at /readyz.
 func ReplicasOff(t testing.TB, off ...time.Duration) *P {
+	t.Helper()
+	return replicas(t, off)
+}
+
+func replicas(t testing.TB, off []time.Duration, options ...Option) *P {
 	t.Helper()
 	if !mainRan || os.Getenv(replicaVariable) != "" {
 		t.Fatal("a package that uses Replicas needs: func TestMain(m *testing.M) { providertest.Main(m) }")
@@ -71,10 +77,18 @@ func ReplicasOff(t testing.TB, off ...time.Duration) *P {
 		t.Fatal(err)
 	}
 	defer listener.Close() //nolint:errcheck // it only finds the issuer a port that nobody serves
-	issuer, database := issuerAt(listener), Postgres(t)
+	issuer := issuerAt(listener)
+	var s setup
+	for _, option := range options {
+		option(&s)
+	}
+	if s.database == "" {
+		s.database = Postgres(t)
+	}
 
 	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t), clients: &registered{}}
-	store, err := storage.Open(t.Context(), database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
+	p.fleet = &fleet{told: replica{Database: s.database, Issuer: p.Issuer}, logs: p.logs}
+	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,48 +103,93 @@ func ReplicasOff(t testing.TB, off ...time.Duration) *P {
 	}
 	spareRSA.keep(t, p.Services)
 
-	running := make([]runningReplica, len(off))
-	start := func() {
-		for i, ahead := range off {
-			running[i] = startReplica(t, replica{Database: database, Issuer: p.Issuer, Off: ahead}, p.logs)
-		}
-	}
-	start()
-	p.restart = func() {
-		for _, r := range running {
-			r.stop()
-		}
-		start()
-	}
-	var turn atomic.Uint64
+	p.StartReplicas(off...)
 	p.http = client(&http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, running[turn.Add(1)%uint64(len(running))].address)
+			return (&net.Dialer{}).DialContext(ctx, network, p.fleet.next())
 		},
 	})
 	return p
+}
+
+// fleet is the replicas that live.
+type fleet struct {
+	told replica
+	logs *logs
+
+	mu      sync.Mutex
+	turn    int
+	members []member
+}
+
+// member is a process that serves.
+type member struct {
+	address string // where it listens
+	off     time.Duration
+	stop    func() // once; the test's end does it too
+	kill    func() // in place of it
+}
+
+// next is where the next request goes.
+func (f *fleet) next() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.members) == 0 {
+		return "127.0.0.1:1" // nobody listens there
+	}
+	f.turn++
+	return f.members[f.turn%len(f.members)].address
+}
+
+// StartReplicas starts one more of the replicas for each of these distances of its
+// clock from the right time.
+func (p *P) StartReplicas(off ...time.Duration) {
+	p.t.Helper()
+	for _, ahead := range off {
+		told := p.fleet.told
+		told.Off = ahead
+		m := startReplica(p.t, told, p.fleet.logs)
+		p.fleet.mu.Lock()
+		p.fleet.members = append(p.fleet.members, m)
+		p.fleet.mu.Unlock()
+	}
 }
 
 // Restart ends every replica and starts as many anew: what they know then is in the
 // database. Nothing may be under way.
 func (p *P) Restart() {
 	p.t.Helper()
-	if p.restart == nil {
+	if p.fleet == nil {
 		p.t.Fatal("only Replicas can be restarted")
 	}
-	p.restart()
+	p.fleet.mu.Lock()
+	members := p.fleet.members
+	p.fleet.members = nil
+	p.fleet.mu.Unlock()
+	for _, m := range members {
+		m.stop()
+	}
+	for _, m := range members {
+		p.StartReplicas(m.off)
+	}
 }
 
-// runningReplica is a process that serves.
-type runningReplica struct {
-	address string // where it listens
-	stop    func() // once; the test's end does it too
+// KillReplicas ends every replica at once, as kill -9 does, and returns when they
+// are gone.
+func (p *P) KillReplicas() {
+	p.t.Helper()
+	p.fleet.mu.Lock()
+	defer p.fleet.mu.Unlock()
+	for _, m := range p.fleet.members {
+		m.kill()
+	}
+	p.fleet.members = nil
 }
 
 // startReplica starts one. It ends with its standard input, which this process
 // closes, at the latest when it is gone.
-func startReplica(t testing.TB, r replica, logs *logs) runningReplica {
+func startReplica(t testing.TB, r replica, logs *logs) member {
 	t.Helper()
 	told, err := json.Marshal(r)
 	if err != nil {
@@ -155,7 +214,7 @@ func startReplica(t testing.TB, r replica, logs *logs) runningReplica {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stop := sync.OnceFunc(func() {
+	end := sync.OnceFunc(func() {
 		defer time.AfterFunc(within, kill).Stop()
 		if err := stdin.Close(); err != nil {
 			t.Error(err)
@@ -164,12 +223,25 @@ func startReplica(t testing.TB, r replica, logs *logs) runningReplica {
 			t.Errorf("replica: %v", err)
 		}
 	})
-	t.Cleanup(stop)
+	var killed atomic.Bool
+	m := member{off: r.Off}
+	m.stop = func() {
+		if !killed.Load() {
+			end()
+		}
+	}
+	m.kill = func() {
+		killed.Store(true)
+		kill()
+		_ = cmd.Wait() // it says that it was killed
+	}
+	t.Cleanup(m.stop)
 	address, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatalf("replica: %v", err)
 	}
-	return runningReplica{strings.TrimSpace(address), stop}
+	m.address = strings.TrimSpace(address)
+	return m
 }
 
 // serveReplica serves until standard input ends.
@@ -201,13 +273,20 @@ func serveReplica(told string) error {
 	server := &http.Server{Handler: m, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
+	beside, stop := context.WithCancel(ctx)
+	defer stop()
+	var background sync.WaitGroup
+	background.Go(func() { served.Background(beside) })
 	fmt.Println(listener.Addr())
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
+	stop()
 	if err := server.Close(); err != nil {
 		return err
 	}
+	background.Wait()
+	served.Close()
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

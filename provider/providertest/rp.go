@@ -34,6 +34,13 @@ type RP struct {
 // unless its registration is changed.
 func (p *P) Client(id string, change ...func(*clients.Registration)) *RP {
 	p.t.Helper()
+	return p.ClientBy(events.ActorOperator, id, change...)
+}
+
+// ClientBy is Client, registered by somebody else than an operator: what a client
+// says of itself is believed less.
+func (p *P) ClientBy(by events.Actor, id string, change ...func(*clients.Registration)) *RP {
+	p.t.Helper()
 	in := clients.Registration{ClientID: id, Name: strings.ToUpper(id[:1]) + id[1:]}
 	in.RedirectURIs = []string{"https://" + id + ".example/callback"}
 	in.GrantTypes = []string{"authorization_code", "refresh_token", "client_credentials"}
@@ -41,7 +48,7 @@ func (p *P) Client(id string, change ...func(*clients.Registration)) *RP {
 	for _, c := range change {
 		c(&in)
 	}
-	client, secret, err := p.Clients.Create(p.t.Context(), in, events.ActorOperator)
+	client, secret, err := p.Clients.Create(p.t.Context(), in, by)
 	if err != nil {
 		p.t.Fatal(err)
 	}

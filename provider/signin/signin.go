@@ -18,6 +18,7 @@
 package signin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -49,6 +50,8 @@ type Deps struct {
 	Throttle  *throttle.Service
 	Clients   *clients.Service
 	Now       func() time.Time
+	// Tell has the clients of a session that just ended told of it, and returns soon.
+	Tell func(ctx context.Context, session storage.ID)
 }
 
 // Handler serves the steps.

@@ -45,6 +45,7 @@ func (h *Handler) takeSignOut(w http.ResponseWriter, r *http.Request) error {
 	left, done, err := h.Flow.ConfirmSignOut(r.Context(), a, h.browser(r), shown(r))
 	if done {
 		h.Web.SetSessions(w, left)
+		h.Tell(r.Context(), a.SignIn.Session.ID)
 	}
 	switch {
 	case err != nil:
@@ -82,9 +83,9 @@ func (h *Handler) afterSignOut(a flow.Answer) string {
 	if a.Request.RedirectURI != "" {
 		return a.Request.RedirectURI
 	}
-	return h.Web.Path(web.PathSignedOut)
+	return h.Web.SignedOut(a.Request.UILocales)
 }
 
 func (h *Handler) signedOut(w http.ResponseWriter, r *http.Request) error {
-	return h.Web.Page(w, r, http.StatusOK, templates.SignedOut{Base: h.Web.Base(r, "", "")})
+	return h.Web.Page(w, r, http.StatusOK, templates.SignedOut{Base: h.Web.Base(r, r.URL.Query().Get(web.ParamUILocales), "")})
 }

@@ -1,5 +1,7 @@
 package web
 
+import "net/url"
+
 // Paths that another room redirects to or that metadata names. They are
 // relative to the issuer: see [Web.Path] and [Web.URL].
 const (
@@ -38,6 +40,20 @@ func (w *Web) Path(p string) string {
 
 // URL returns p as an absolute URL of the issuer.
 func (w *Web) URL(p string) string { return w.origin + w.Path(p) }
+
+// SignedOut returns where a sign-out ends that leads to no client, for a page in
+// the language that the client asked for; "" if it did not.
+func (w *Web) SignedOut(uiLocales string) string {
+	to := w.Path(PathSignedOut)
+	if uiLocales != "" {
+		to += "?" + url.Values{ParamUILocales: {uiLocales}}.Encode()
+	}
+	return to
+}
+
+// ParamUILocales has the languages that a client wants pages in (OpenID Connect
+// Core section 3.1.2.1, RP-Initiated Logout section 2).
+const ParamUILocales = "ui_locales"
 
 // Issuer returns the issuer identifier, exactly as configured.
 func (w *Web) Issuer() string { return w.issuer }

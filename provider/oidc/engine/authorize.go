@@ -49,7 +49,8 @@ type AuthorizationResponse struct{ Code, IDToken string }
 
 // Authorize makes the grant with its code, the ID token of the authorization
 // endpoint, or both. What it writes joins the unit in ctx; the caller flushes it
-// and gives the answer away only then. An ID token alone makes no grant: nothing
+// and gives the answer away only then. The session has this client from now on,
+// who is told of its end. An ID token alone makes no grant: nothing
 // can come of it later; an event tells of it.
 func (e *Engine) Authorize(ctx context.Context, a *Authorization) (*AuthorizationResponse, error) {
 	c := &call{engine: e, client: a.Client, now: e.now(), alone: a.ResponseType == ResponseIDToken}
@@ -76,6 +77,11 @@ func (e *Engine) Authorize(ctx context.Context, a *Authorization) (*Authorizatio
 		if out.IDToken, err = e.signIDToken(ctx, c, "", out.Code); err != nil {
 			return nil, err
 		}
+	}
+	if err := e.store.KeepSessionClient(ctx, &storage.SessionClient{
+		SessionID: g.SessionID, ClientID: g.ClientID, Sub: g.Sub, Sid: g.Sid, CreatedAt: g.CreatedAt,
+	}); err != nil {
+		return nil, fmt.Errorf("client of the session: %w", err)
 	}
 	return out, e.events.Record(ctx, told)
 }
