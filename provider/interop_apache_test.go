@@ -279,6 +279,31 @@ func TestApacheSignsOut(t *testing.T) {
 	})
 }
 
+// Back-Channel Logout: whoever signs out here is signed out there, without a word from
+// their browser; nobody else is, and no other browser of theirs.
+func TestApacheHearsOfASignOut(t *testing.T) {
+	apaches(t, func(t *testing.T, p *providertest.P) {
+		for _, alg := range []string{"RS256", "ES256"} {
+			rp := p.Apache("intranet-"+strings.ToLower(alg), "", providertest.FirstParty, func(r *clients.Registration) {
+				r.IDTokenSignedResponseAlg, r.BackchannelLogoutURI, r.BackchannelLogoutSession = alg, r.RedirectURIs[0]+"?logout=backchannel", true
+			})
+			ada, other, bob := p.Browser().SignIn("ada"), p.Browser().SignIn("ada"), p.Browser().SignIn("bob")
+			for _, b := range []*providertest.Browser{ada, other, bob} {
+				rp.Visit(b, "/protected/")
+			}
+			signOut(t, p, ada)
+			if at := ada.SignedOut().Walk(nil, rp.URL+"/protected/"); !strings.HasPrefix(at.URL.String(), p.URL(web.PathSignIn)) {
+				t.Errorf("%s: after signing out the browser is at %s: %s", alg, at.URL, at.Answer)
+			}
+			for who, b := range map[string]*providertest.Browser{"her other browser": other, "bob": bob} {
+				if at := b.Get(rp.URL + "/protected/"); !strings.Contains(string(at.Body), "REMOTE_USER") {
+					t.Errorf("%s: %s was signed out too: %s", alg, who, at)
+				}
+			}
+		}
+	})
+}
+
 // When it signs somebody out it revokes what it was given (RFC 7009), which here
 // would outlive the session.
 func TestApacheRevokesWhenItSignsOut(t *testing.T) {
