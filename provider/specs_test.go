@@ -29,6 +29,7 @@ var (
 	specsTest   = regexp.MustCompile(`^(Test|Fuzz|Example|Benchmark)[A-Z]\w*`)
 	specsFunc   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example|Benchmark)[A-Z]\w*)\(`)
 	specsAttack = regexp.MustCompile(`^Test(?:Browser)?Attack0*(\d+)`)
+	specsMutant = regexp.MustCompile(`^provider/testdata/mutants/0*(\d+)[a-z]*\.patch$`)
 	specsReason = regexp.MustCompile(`^(Differs|Not yet|Not ours): `)
 )
 
@@ -49,7 +50,10 @@ func TestSpecsHaveEveryAttackCase(t *testing.T) {
 
 // TestSpecsFaultsAreFound is the proof that the two above can fail.
 func TestSpecsFaultsAreFound(t *testing.T) {
-	l := ledger{files: map[string]bool{"a/b.go": true}, tests: map[string]bool{"TestRule": true, "TestAttack2Twice": true}}
+	l := ledger{
+		files: map[string]bool{"a/b.go": true, "provider/testdata/mutants/02b.patch": true},
+		tests: map[string]bool{"TestRule": true, "TestAttack2Twice": true, "TestAttack03": true},
+	}
 	const head = "| section | rule | file | " + specsAnswer + " |\n|---|---|---|---|\n"
 	for text, want := range map[string]string{
 		head + "| 1 | fine | `a/b.go` | `TestRule`, `TestRule/sub` |":     "",
@@ -71,10 +75,10 @@ func TestSpecsFaultsAreFound(t *testing.T) {
 	all := &strings.Builder{}
 	all.WriteString("| case | attack | " + specsAnswer + " |\n|---|---|---|\n")
 	for i := 1; i <= specsCases; i++ {
-		fmt.Fprintf(all, "| %d | x | `TestAttack%d` |\n", i, i)
+		fmt.Fprintf(all, "| %d | x | `TestAttack%02d` |\n", i, i)
 	}
 	got := strings.Join(l.attackFaults(strings.Replace(all.String(), "| 94 |", "| 93 |", 1)), "; ")
-	if want := ": attack case 2 does not name TestAttack2Twice; : attack case 93 has 2 rows; : attack case 94 has 0 rows"; got != want {
+	if want := ": attack case 2 does not name TestAttack2Twice; : attack case 3 has no mutant for TestAttack03; : attack case 93 has 2 rows; : attack case 94 has 0 rows"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -117,7 +121,8 @@ func (l ledger) faults(text string) []string {
 	return out
 }
 
-// attackFaults holds the attack cases against the tests that carry their number.
+// attackFaults holds the attack cases against the tests and the mutants that carry
+// their number: whoever plays a case proves that its defence is what stops it.
 func (l ledger) attackFaults(text string) []string {
 	rows := map[int][]string{}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -133,11 +138,21 @@ func (l ledger) attackFaults(text string) []string {
 			out = append(out, fmt.Sprintf(": attack case %d has %d rows", n, len(rows[n])))
 		}
 	}
+	mutated := map[int]bool{}
+	for name := range l.files {
+		if m := specsMutant.FindStringSubmatch(name); m != nil {
+			n, _ := strconv.Atoi(m[1]) // digits, by the expression
+			mutated[n] = true
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.tests)) {
 		if m := specsAttack.FindStringSubmatch(name); m != nil {
 			n, _ := strconv.Atoi(m[1]) // digits, by the expression
 			if !strings.Contains(strings.Join(rows[n], ""), "`"+name+"`") {
 				out = append(out, fmt.Sprintf(": attack case %d does not name %s", n, name))
+			}
+			if !mutated[n] {
+				out = append(out, fmt.Sprintf(": attack case %d has no mutant for %s", n, name))
 			}
 		}
 	}
