@@ -2,7 +2,10 @@ package storage_test
 
 import (
 	"database/sql"
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +69,28 @@ func TestSchemasAreAlike(t *testing.T) {
 		t.Errorf("-sqlite +postgres\n%s", diff)
 	}
 	if diff := cmp.Diff(sqlite.indexes(), postgres.indexes()); diff != "" {
+		t.Errorf("-sqlite +postgres\n%s", diff)
+	}
+}
+
+// TestMigrationsAreNumbered: 1, 2, 3 and so on, the same ones on both. What came late
+// with a number below the newest could not be applied to a database that has that one.
+func TestMigrationsAreNumbered(t *testing.T) {
+	names := func(dialect string) (names []string) {
+		t.Helper()
+		files, err := os.ReadDir(filepath.Join("migrations", dialect))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, file := range files {
+			names = append(names, file.Name())
+			if want := fmt.Sprintf("%05d_", i+1); !strings.HasPrefix(file.Name(), want) {
+				t.Errorf("%s: %s, want one that begins with %s", dialect, file.Name(), want)
+			}
+		}
+		return names
+	}
+	if diff := cmp.Diff(names("sqlite"), names("postgres")); diff != "" {
 		t.Errorf("-sqlite +postgres\n%s", diff)
 	}
 }
