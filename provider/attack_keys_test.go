@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,17 +149,22 @@ func TestAttack38ARevokedKeyEndsItsTokensAlone(t *testing.T) {
 		tokens := signedIn(p.Browser().SignIn("ada"), rp)
 		other := signedIn(p.Browser().SignIn("bob"), rp)
 		p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
+		rp.Introspect(tokens.Access).WantActive()
 		kid := kidOf(t, tokens.Access)
 		revoked, err := p.RevokeKey(t.Context(), kid, events.ActorOperator)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, access := range []string{tokens.Access, other.Access} { // seen, and never seen
+			rp.Introspect(access).WantInactive()
 			p.Userinfo(access).WantStatus(http.StatusUnauthorized).WantError("invalid_token")
 		}
+		rp.Introspect(tokens.Refresh).WantActive()
 		p.Clock.Advance(5 * time.Second)
+		rp.Introspect(tokens.Access).WantInactive()
 		fresh := rp.Refresh(tokens.Refresh).OK()
 		p.Userinfo(fresh.Access).WantStatus(http.StatusOK)
+		rp.Introspect(fresh.Access).WantActive()
 		if got := kidOf(t, fresh.Access); got != revoked.Successor.KID {
 			t.Errorf("signed by %s, want %s", got, revoked.Successor.KID)
 		}
@@ -174,4 +181,127 @@ func TestAttack38ARevokedKeyEndsItsTokensAlone(t *testing.T) {
 			t.Errorf("the event says %v, %v", data, err)
 		}
 	})
+}
+
+// Attack case 38: a rotation and a revocation, or two of one of them, that were
+// thought out from the same keys. Each is right alone; both together leave no key
+// that signs, or one that is never retired, and so one of them is carried out.
+func TestAttack38KeysChangeOneAtATime(t *testing.T) {
+	t.Parallel()
+	providertest.Databases(t, func(t *testing.T, url string) {
+		replicas := [2]*providertest.P{providertest.Start(t, providertest.On(url)), providertest.Start(t, providertest.On(url))}
+		pass := func(d time.Duration) {
+			for _, p := range replicas {
+				p.Clock.Advance(d)
+			}
+		}
+		// revoke and rotate do what the services do, but leave the flushing to us.
+		revoke := func(i int) func(context.Context, *providertest.P, []string) error {
+			return func(ctx context.Context, p *providertest.P, chain []string) error {
+				_, err := p.Keys.Revoke(ctx, chain[i])
+				return err
+			}
+		}
+		rotate := func(ctx context.Context, p *providertest.P, _ []string) error {
+			_, err := p.Keys.Rotate(ctx, keys.ES256)
+			return err
+		}
+		changes := []struct {
+			name string
+			plan func(context.Context, *providertest.P, []string) error
+		}{{"the one that signs is revoked", revoke(0)}, {"the next one is revoked", revoke(1)}, {"the last one is revoked", revoke(2)}, {"rotation", rotate}}
+		for _, first := range changes {
+			for _, second := range changes {
+				t.Run(first.name+", "+second.name, func(t *testing.T) {
+					chain := threeKeys(t, replicas[0], pass)
+					one, two := storage.WithUnit(t.Context()), storage.WithUnit(t.Context())
+					if err := errors.Join(first.plan(one, replicas[0], chain), second.plan(two, replicas[1], chain)); err != nil {
+						t.Fatal(err)
+					}
+					if err := replicas[0].Store.Flush(one); err != nil {
+						t.Fatal(err)
+					}
+					if err := replicas[1].Store.Flush(two); !errors.Is(err, storage.ErrStale) {
+						t.Errorf("the second: %v, want ErrStale", err)
+					}
+					wantSigner(t, replicas[1], pass)
+				})
+			}
+		}
+		t.Run("all at once", func(t *testing.T) {
+			for range 5 {
+				chain := threeKeys(t, replicas[0], pass)
+				var wait sync.WaitGroup
+				for i := range 8 {
+					wait.Go(func() {
+						p, plan := replicas[i%2], changes[i/2].plan
+						err := storage.ErrStale
+						for errors.Is(err, storage.ErrStale) {
+							err = p.Store.Together(t.Context(), func(ctx context.Context) error { return plan(ctx, p, chain) })
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wait.Wait()
+				wantSigner(t, replicas[0], pass)
+			}
+		})
+	})
+}
+
+// threeKeys returns the ids of three keys of ES256: the one that signs and the two
+// that follow it.
+func threeKeys(t *testing.T, p *providertest.P, pass func(time.Duration)) (chain []string) {
+	t.Helper()
+	pass(time.Hour) // whatever is next by now signs
+	for range 2 {
+		if _, err := p.RotateKey(t.Context(), keys.ES256, events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second)
+	}
+	all, err := p.Keys.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range all {
+		if k.Alg == keys.ES256 && (k.State == keys.StateSigning || k.State == keys.StateNext) {
+			chain = append(chain, k.KID)
+		}
+	}
+	if len(chain) != 3 {
+		t.Fatalf("%v, want three keys that sign or will", chain)
+	}
+	return chain
+}
+
+// wantSigner asks that a key of ES256 signs now and at each time to come, one at a
+// time, and that one of them is to do so until it is rotated.
+func wantSigner(t *testing.T, p *providertest.P, pass func(time.Duration)) {
+	t.Helper()
+	for range 4 {
+		pass(5 * time.Second)
+		all, err := p.Keys.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signing, lasting := 0, 0
+		for _, k := range all {
+			if k.Alg != keys.ES256 || k.State == keys.StateRevoked {
+				continue
+			}
+			if k.State == keys.StateSigning {
+				signing++
+			}
+			if k.RetiredAt.IsZero() {
+				lasting++
+			}
+		}
+		if signing != 1 || lasting != 1 {
+			t.Fatalf("%d keys sign and %d are to go on, want one of each: %+v", signing, lasting, all)
+		}
+		pass(keys.DefaultJWKSMaxAge)
+	}
 }

@@ -46,29 +46,29 @@ func testKeys(t *testing.T, f fixture) {
 	same(t, []storage.Key{*full, *sparse}, got) // oldest first
 
 	f.want(storage.ErrConflict, f.CreateKey(f.ctx, full))
-	f.want(storage.ErrStale, f.RetireKey(f.ctx, "k1", now, now))
-	f.want(storage.ErrStale, f.RetireKey(f.ctx, "unknown", now, now))
-	f.must(f.RetireKey(f.ctx, "k2", after(time.Hour), after(3*time.Hour)))
+	// Its times are set and taken away, and another one is added; all or nothing.
+	was := []storage.Key{*sparse}
+	sparse.ActiveAt, sparse.RetiredAt, sparse.ExpiresAt = after(time.Second), after(time.Hour), after(3*time.Hour)
+	third := &storage.Key{KID: "k3", Alg: "RS256", Sealed: []byte{1}, CreatedAt: after(time.Minute), ActiveAt: after(time.Hour)}
+	f.want(storage.ErrConflict, f.ReplanKeys(f.ctx, was, now, full, *sparse))
+	f.must(f.ReplanKeys(f.ctx, was, now, third, *sparse))
 	got, err = f.Keys(f.ctx)
 	f.must(err)
-	sparse.RetiredAt, sparse.ExpiresAt = after(time.Hour), after(3*time.Hour)
-	same(t, []storage.Key{*full, *sparse}, got)
+	same(t, []storage.Key{*full, *sparse, *third}, got)
+	again := *third
+	again.KID = "k4"
+	f.want(storage.ErrStale, f.ReplanKeys(f.ctx, was, now, &again, *third))
 
-	none := storage.Time{}
-	f.want(storage.ErrStale, f.EndKey(f.ctx, "k2", none, now)) // it was retired meanwhile
-	f.must(f.ReplanKey(f.ctx, "k2", after(2*time.Hour), none, none))
-	f.must(f.ActivateKey(f.ctx, "k2", after(time.Second)))
-	sparse.ActiveAt = after(time.Second)
+	f.must(f.ReplanKeys(f.ctx, []storage.Key{*full}, now, nil, *full)) // another algorithm's
+	f.want(storage.ErrStale, f.ReplanKeys(f.ctx, []storage.Key{*full}, now, nil))
+	was = []storage.Key{*sparse, *third}
+	ended := *third
+	ended.RetiredAt, ended.ExpiresAt = after(time.Minute), after(time.Minute)
+	sparse.RetiredAt, sparse.ExpiresAt = storage.Time{}, storage.Time{}
+	f.must(f.ReplanKeys(f.ctx, was, now, nil, *sparse, ended))
 	got, err = f.Keys(f.ctx)
 	f.must(err)
-	same(t, []storage.Key{*full, *sparse}, got) // it was to retire at another moment
-	f.must(f.ReplanKey(f.ctx, "k2", after(time.Hour), none, none))
-	f.must(f.EndKey(f.ctx, "k2", none, after(time.Minute)))
-	f.must(f.EndKey(f.ctx, "k2", after(time.Minute), after(time.Minute)))
-	sparse.RetiredAt, sparse.ExpiresAt = after(time.Minute), after(time.Minute)
-	got, err = f.Keys(f.ctx)
-	f.must(err)
-	same(t, []storage.Key{*full, *sparse}, got)
+	same(t, []storage.Key{*full, *sparse, ended}, got)
 
 	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: "k1", NotBefore: now, ExpiresAt: now}))
 	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedKey, ID: "k2", NotBefore: now, ExpiresAt: now}))

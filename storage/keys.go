@@ -1,6 +1,11 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+)
 
 // Key is a signing key. It is published from CreatedAt, signs from ActiveAt to
 // RetiredAt, leaves the published set at ExpiresAt, and its public half stays.
@@ -34,38 +39,34 @@ func (s *Store) CreateKey(ctx context.Context, k *Key) error {
 	return s.do(ctx, s.insert(ctx, k, ""))
 }
 
-// RetireKey sets when a key stops signing and when it leaves the published set.
-// ErrStale: it was retired already.
-func (s *Store) RetireKey(ctx context.Context, kid string, retired, expires Time) error {
-	return s.do(ctx, write{
-		text:  "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at IS NULL",
-		args:  []any{retired, expires, kid},
-		guard: ErrStale,
-	})
-}
+// replanTime is far more than anybody takes from reading keys to changing them.
+const replanTime = 24 * time.Hour
 
-// EndKey ends a key: it signs no more and leaves the published set. retired is its
-// retirement as the caller read it; ErrStale: somebody else changed that meanwhile.
-func (s *Store) EndKey(ctx context.Context, kid string, retired, at Time) error {
-	return s.do(ctx, write{
-		text:  "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at IS NOT DISTINCT FROM ?",
-		args:  []any{at, at, kid, retired},
-		guard: ErrStale,
-	})
-}
-
-// ActivateKey sets when a key begins to sign.
-func (s *Store) ActivateKey(ctx context.Context, kid string, active Time) error {
-	return s.do(ctx, write{text: "UPDATE keys SET active_at = ? WHERE kid = ?", args: []any{active, kid}})
-}
-
-// ReplanKey moves the end of a key that was to retire at planned; zero times mean
-// that it goes on until it is rotated again.
-func (s *Store) ReplanKey(ctx context.Context, kid string, planned, retired, expires Time) error {
-	return s.do(ctx, write{
-		text: "UPDATE keys SET retired_at = ?, expires_at = ? WHERE kid = ? AND retired_at = ?",
-		args: []any{retired, expires, kid, planned},
-	})
+// ReplanKeys changes the keys of one algorithm: it adds fresh, unless that is nil,
+// and gives each of changed its new times. was is every key of the algorithm, by
+// which the change was thought out; of any number of changes that were thought out
+// by the same keys, whichever of them they touch, one is carried out, and all others
+// are ErrStale. Each may be right alone, and two of them leave no key that signs.
+func (s *Store) ReplanKeys(ctx context.Context, was []Key, at Time, fresh *Key, changed ...Key) error {
+	// No key goes away and none comes back to what it was, so that no state comes twice.
+	state := sha256.New()
+	fmt.Fprint(state, "keys")
+	for _, k := range was {
+		fmt.Fprintf(state, "\x00%s %d %d %d", k.KID, k.ActiveAt.UnixMicro(), k.RetiredAt.UnixMicro(), k.ExpiresAt.UnixMicro())
+	}
+	once := s.insert(ctx, &SpentID{Hash: state.Sum(nil), ExpiresAt: At(at.Add(replanTime))}, "ON CONFLICT (hash) DO NOTHING")
+	once.guard = ErrStale
+	writes := []write{once}
+	if fresh != nil {
+		writes = append(writes, s.insert(ctx, fresh, ""))
+	}
+	for _, k := range changed {
+		writes = append(writes, write{
+			text: "UPDATE keys SET active_at = ?, retired_at = ?, expires_at = ? WHERE kid = ?",
+			args: []any{k.ActiveAt, k.RetiredAt, k.ExpiresAt, k.KID},
+		})
+	}
+	return s.doAll(ctx, writes...)
 }
 
 // RevokedKeys returns the ids of the signing keys that were revoked.

@@ -20,6 +20,7 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 takes an address":             testRaceIdentifier,
 	"one of 50 makes the root secret":        testRaceSecret,
 	"one of 50 spends an id":                 testRaceSpentID,
+	"one of 50 changes an algorithm's keys":  testRaceKeys,
 	"a throttle gives its burst and no more": testThrottle,
 	"a throttle may be emptied while taken":  testThrottleEmptied,
 	"32 writers wait for each other":         testWriters,
@@ -57,6 +58,28 @@ func testRaceSpentID(t *testing.T, f fixture) {
 		t.Errorf("%d events of one spending", len(kinds))
 	}
 	f.want(storage.ErrSpent, spend("jti"))
+}
+
+// Whichever of the keys each of them changes, and whether it adds one.
+func testRaceKeys(t *testing.T, f fixture) {
+	f.must(f.CreateKey(f.ctx, &storage.Key{KID: "k1", Alg: "ES256", Sealed: []byte{1}, CreatedAt: now, ActiveAt: now}))
+	f.must(f.CreateKey(f.ctx, &storage.Key{KID: "k2", Alg: "ES256", Sealed: []byte{1}, CreatedAt: now, ActiveAt: after(time.Hour)}))
+	for left := 2; left <= 4; left++ {
+		was, err := f.Keys(f.ctx)
+		f.must(err)
+		f.oneWins(storage.ErrStale, race(racers, func(i int) error {
+			mine := was[i%2]
+			mine.ExpiresAt = after(time.Duration(1+i) * time.Minute)
+			fresh := &storage.Key{KID: fmt.Sprint(left, i), Alg: "ES256", Sealed: []byte{1}, CreatedAt: after(time.Second), ActiveAt: now}
+			ctx := storage.WithUnit(f.ctx)
+			return errors.Join(f.CreateEvent(ctx, event("key.rotated")), f.ReplanKeys(ctx, was, now, fresh, mine), f.Flush(ctx))
+		}))
+		got, err := f.Keys(f.ctx)
+		f.must(err)
+		if kinds := f.eventKinds(); len(kinds) != left-1 || len(got) != left+1 {
+			t.Errorf("%d events and %d keys after %d changes", len(kinds), len(got), left-1)
+		}
+	}
 }
 
 func testRaceInteraction(t *testing.T, f fixture) {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +17,7 @@ import (
 )
 
 // TestRotatePrintsWhatItMadeBeforeAnError: those keys are published, and who
-// rotates has to know. A rival retires the next key while this one makes its successor.
+// rotates has to know. A rival changes the next key while this one makes its successor.
 func TestRotatePrintsWhatItMadeBeforeAnError(t *testing.T) {
 	database := "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "doorstep.db"))
 	var stdout, stderr bytes.Buffer
@@ -43,12 +45,9 @@ func TestRotatePrintsWhatItMadeBeforeAnError(t *testing.T) {
 		}
 		if len(all) > 3 && !came { // the first successor is there
 			came = true
-			for _, k := range all {
-				if at := storage.At(time.Now()); k.Alg == keys.EdDSA {
-					if err := rival.RetireKey(t.Context(), k.KID, at, at); err != nil {
-						t.Error(err)
-					}
-				}
+			all = slices.DeleteFunc(all, func(k storage.Key) bool { return k.Alg != keys.EdDSA })
+			if err := rival.ReplanKeys(t.Context(), all, storage.At(time.Now()), nil); err != nil {
+				t.Error(err)
 			}
 		}
 		return time.Now()
@@ -95,13 +94,14 @@ func TestCommandsMakeNoKeyThatTheyDoNotNeed(t *testing.T) {
 }
 
 // TestRevokingTheKeyThatSignsSaysWhatItBreaks: in words before it is done, and as
-// data with the successor's id.
+// data with the successor's id. A new key is unknown to all who cached the published
+// keys; a next one to those who did so before it was published.
 func TestRevokingTheKeyThatSignsSaysWhatItBreaks(t *testing.T) {
 	database := "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "doorstep.db"))
 	var stdout, stderr bytes.Buffer
 	a := &app{
 		stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, now: time.Now,
-		environ: []string{"DOORSTEP_DATABASE__URL=" + database, "DOORSTEP_KEYS__JWKS_MAX_AGE=20m"},
+		environ: []string{"DOORSTEP_DATABASE__URL=" + database, "DOORSTEP_KEYS__KEK=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "DOORSTEP_KEYS__JWKS_MAX_AGE=20m"},
 	}
 	run := func(code int, args ...string) (out, said string) {
 		t.Helper()
@@ -120,31 +120,90 @@ func TestRevokingTheKeyThatSignsSaysWhatItBreaks(t *testing.T) {
 		}
 		return all
 	}
-	before := list()
-	kid := before[slices.IndexFunc(before, func(k printedKey) bool { return k.Alg == keys.ES256 })].KID
-	for _, want := range []string{"Access tokens that it signed are refused", "nobody has to sign in again", "20m at most", "--yes"} {
-		if _, said := run(exitUsage, "key", "revoke", kid); !strings.Contains(said, want) {
-			t.Errorf("said %q, want %q", said, want)
+	unknown := regexp.MustCompile(`(\S+) at most`)
+	// revoke revokes the key that signs, whose successor some do not know for so
+	// long, and returns that one.
+	revoke := func(atLeast, atMost time.Duration) string {
+		t.Helper()
+		wantUnknown := func(text string) {
+			t.Helper()
+			found := unknown.FindStringSubmatch(text)
+			if found == nil {
+				t.Errorf("%q does not say how long", text)
+			} else if d, err := time.ParseDuration(found[1]); err != nil || d < atLeast || d > atMost || d%time.Second != 0 {
+				t.Errorf("%q: %v, %v, want %v to %v", text, d, err, atLeast, atMost)
+			}
 		}
+		before := list()
+		kid := before[slices.IndexFunc(before, func(k printedKey) bool { return k.Alg == keys.ES256 && k.State == "signing" })].KID
+		wants := []string{"Access tokens that it signed are refused", "nobody has to sign in again", "may not know", " at most"}
+		_, said := run(exitUsage, "key", "revoke", kid)
+		for _, want := range append(wants, "--yes") {
+			if !strings.Contains(said, want) {
+				t.Errorf("said %q, want %q", said, want)
+			}
+		}
+		wantUnknown(said)
+		if !slices.EqualFunc(list(), before, func(a, b printedKey) bool { return a.KID == b.KID && a.State == b.State }) {
+			t.Fatal("something was done without --yes")
+		}
+		out, _ := run(exitOK, "key", "revoke", kid, "--yes", "-o", "json")
+		var told struct {
+			KID, State string
+			Successor  printedKey
+			Breaks     []string
+		}
+		if err := json.Unmarshal([]byte(out), &told); err != nil {
+			t.Fatal(err)
+		}
+		if told.KID != kid || told.State != "revoked" || told.Successor.State != "signing" || told.Successor.KID == kid {
+			t.Errorf("told %+v", told)
+		}
+		breaks := strings.Join(told.Breaks, " ")
+		for _, want := range wants {
+			if !strings.Contains(breaks, want) {
+				t.Errorf("told %q, want %q", breaks, want)
+			}
+		}
+		wantUnknown(breaks)
+		for _, k := range list() {
+			if k.KID == kid && k.State != "revoked" || k.KID == told.Successor.KID && k.State != "signing" {
+				t.Errorf("listed %+v", k)
+			}
+		}
+		return told.Successor.KID
 	}
-	if len(list()) != len(before) {
-		t.Fatal("something was done without --yes")
+	revoke(20*time.Minute+5*time.Second, 20*time.Minute+5*time.Second)
+	next := rotatedAgo(t, database, 20*time.Minute, 6*time.Minute)
+	if signs := revoke(13*time.Minute, 14*time.Minute+5*time.Second); signs != next {
+		t.Errorf("%s signs now, want the next key, %s", signs, next)
 	}
-	out, _ := run(exitOK, "key", "revoke", kid, "--yes", "-o", "json")
-	var told struct {
-		KID, State string
-		Successor  printedKey
-		Breaks     []string
-	}
-	if err := json.Unmarshal([]byte(out), &told); err != nil {
+}
+
+// rotatedAgo does what 'key rotate --algorithm ES256' did that long ago, and returns
+// the next key.
+func rotatedAgo(t *testing.T, database string, maxAge, ago time.Duration) string {
+	t.Helper()
+	store, err := storage.Open(t.Context(), database)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if told.KID != kid || told.State != "revoked" || told.Successor.State != "signing" || !strings.Contains(strings.Join(told.Breaks, " "), told.Successor.KID) {
-		t.Errorf("told %+v", told)
-	}
-	for _, k := range list() {
-		if k.KID == kid && k.State != "revoked" || k.KID == told.Successor.KID && k.State != "signing" {
-			t.Errorf("listed %+v", k)
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
 		}
+	}()
+	then, err := keys.New(t.Context(), keys.Config{KEK: []byte("01234567890123456789012345678901"), JWKSMaxAge: maxAge}, store,
+		func() time.Time { return time.Now().Add(-ago) })
+	if err != nil {
+		t.Fatal(err)
 	}
+	var next keys.Key
+	if err := store.Together(t.Context(), func(ctx context.Context) (err error) {
+		next, err = then.Rotate(ctx, keys.ES256)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return next.KID
 }

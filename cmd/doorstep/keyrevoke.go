@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,22 +38,14 @@ nothing without --yes. To change keys without breaking anything, use 'doorstep k
 // revokeKey revokes a key, or says without yes what that would break.
 func (a *app) revokeKey(ctx context.Context, s *provider.Services, kid string, yes bool) error {
 	if !yes {
-		all, err := s.Keys.List(ctx)
+		would, err := s.Keys.Revoke(storage.WithUnit(ctx), kid) // nobody flushes that unit
 		if err != nil {
-			return err
+			return notFound(err, "key", kid)
 		}
-		at := slices.IndexFunc(all, func(k keys.Key) bool { return k.KID == kid })
-		if at < 0 {
-			return notFound(storage.ErrNotFound, "key", kid)
+		if would.State == keys.StateRevoked {
+			return a.printRevoked(would, nil)
 		}
-		if all[at].State == keys.StateRevoked {
-			return a.printRevoked(keys.Revoked{Key: all[at]}, nil)
-		}
-		breaks := breaksOf(all[at].State)
-		if all[at].State == keys.StateSigning {
-			breaks = append(breaks, "Its next key signs at once; if there is none, a new one, which "+unknown(s.Keys.MaxAge()))
-		}
-		return &usageError{fmt.Sprintf("to revoke the key %s cannot be undone:\n  %s\nAdd --yes to do it.", kid, strings.Join(breaks, "\n  "))}
+		return &usageError{fmt.Sprintf("to revoke the key %s cannot be undone:\n  %s\nAdd --yes to do it.", kid, strings.Join(breaksOf(would), "\n  "))}
 	}
 	revoked, err := s.RevokeKey(ctx, kid, events.ActorOperator)
 	for try := 0; errors.Is(err, storage.ErrStale) && try < 3; try++ {
@@ -66,23 +57,25 @@ func (a *app) revokeKey(ctx context.Context, s *provider.Services, kid string, y
 	if revoked.State == keys.StateRevoked {
 		return a.printRevoked(revoked, nil)
 	}
-	breaks := breaksOf(revoked.State)
-	if revoked.Made {
-		breaks = append(breaks, "A new key, "+revoked.Successor.KID+", signs from now on, which "+unknown(s.Keys.MaxAge()))
-	}
-	return a.printRevoked(revoked, breaks)
+	return a.printRevoked(revoked, breaksOf(revoked))
 }
 
-// breaksOf says in words what ends with a key in this state.
-func breaksOf(state keys.State) []string {
-	tokens := "Access tokens that it signed are refused here (userinfo, introspection) at once, ID tokens as hints too; who has one asks for another with the refresh token."
-	apis := "An API that verifies tokens by itself takes them until its copy of the published keys lapses."
-	people := "Refresh tokens, codes and sessions live on: nobody has to sign in again."
-	switch state {
+// breaksOf says in words what ends with a key.
+func breaksOf(r keys.Revoked) []string {
+	switch r.State {
 	case keys.StateNext:
 		return []string{"It has signed nothing: no token breaks, and its predecessor signs on."}
 	case keys.StateSigning, keys.StateRetired:
-		return []string{tokens, apis, people}
+		breaks := []string{
+			"Access tokens that it signed are refused here (userinfo, introspection) at once, ID tokens as hints too; who has one asks for another with the refresh token.",
+			"An API that verifies tokens by itself takes them until its copy of the published keys lapses.",
+			"Refresh tokens, codes and sessions live on: nobody has to sign in again.",
+		}
+		if r.Unknown > 0 {
+			breaks = append(breaks, fmt.Sprintf("Another key signs from now on, which clients and APIs that cached the published keys may not know: they refuse its tokens "+
+				"until they read the keys again, %s at most; those that do so when they meet an unknown key lose nothing.", short(wholeSeconds(r.Unknown))))
+		}
+		return breaks
 	case keys.StateHint:
 		return []string{"ID tokens that it signed are no hints any more: signing out with one asks first."}
 	case keys.StateForgotten, keys.StateRevoked:
@@ -90,9 +83,9 @@ func breaksOf(state keys.State) []string {
 	return []string{"It verified nothing any more: no token breaks."}
 }
 
-func unknown(maxAge time.Duration) string {
-	return fmt.Sprintf("clients and APIs that cached the published keys do not know: they refuse its tokens until they read the keys again, %s at most; "+
-		"those that do so when they meet an unknown key lose nothing.", short(maxAge))
+// wholeSeconds rounds up.
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 func (a *app) printRevoked(r keys.Revoked, breaks []string) error {

@@ -28,4 +28,8 @@
 //     the way to the first answer: it is made when the JWKS, a signature, a list, a
 //     rotation or an unknown kid needs it, and a server asks for the JWKS as soon as
 //     it listens. The caller makes it itself: no goroutine of this room is left over.
+//   - 2026-11-26: a rotation or revocation spends the state of its algorithm's keys
+//     that it was thought out from (storage.ReplanKeys). Guards on single keys let two
+//     that meet on none of them through, and a version of its own per algorithm would
+//     be one more table for the same.
 package keys

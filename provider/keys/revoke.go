@@ -11,9 +11,11 @@ import (
 
 // Revoked is a key that was revoked, and who signs in its place.
 type Revoked struct {
-	Key            // its state is that before it was revoked
-	Successor Key  // the key of its algorithm that signs from now on; zero: it did not sign, nor was it to
-	Made      bool // the successor is new: whoever has cached the published set does not know it
+	Key           // its state is that before it was revoked
+	Successor Key // the key of its algorithm that signs from now on; zero: it did not sign, nor was it to
+	// Unknown is for how long from now on who has cached the published set may not
+	// have the successor, which signs before its time; zero: everybody has it.
+	Unknown time.Duration
 }
 
 // Revoke appends to the unit in ctx what ends a key everywhere, within the 5 s
@@ -22,12 +24,15 @@ type Revoked struct {
 // its tokens at once, since a revocation of kind key says so.
 //
 // If it was the one that signs, its next key signs in its place from now on, or,
-// if there is none, a new one, which clients that have cached the published set
-// do not know for up to MaxAge. If it was the next one, its predecessor signs on.
+// if there is none, a new one. Both do so before every cached copy of the published
+// set has them: a next key was published less long ago than that takes, or it would
+// sign by now. If it was the next one, its predecessor signs on.
 //
 // The caller records the event and flushes; storage.ErrStale from Flush means
-// that the key was rotated meanwhile: try again. storage.ErrNotFound: there is no
-// such key. Of one that is revoked already nothing is done.
+// that a key of its algorithm was rotated or revoked meanwhile: try again.
+// storage.ErrNotFound: there is no such key. Of one that is revoked already nothing
+// is done. Who does not flush learns what would happen; a new key is another one
+// each time.
 func (s *Service) Revoke(ctx context.Context, kid string) (Revoked, error) {
 	set, err := s.load(ctx)
 	if err != nil {
@@ -42,9 +47,6 @@ func (s *Service) Revoke(ctx context.Context, kid string) (Revoked, error) {
 	if k.revoked {
 		return out, nil
 	}
-	if err := s.store.EndKey(ctx, kid, storage.At(k.retired), storage.At(now)); err != nil {
-		return out, fmt.Errorf("keys: end %s: %w", kid, err)
-	}
 	// Whoever has the key can date a token as they like, so that all of its tokens
 	// count as made before the revocation. It lasts for as long as a retired key
 	// would verify anything.
@@ -52,34 +54,62 @@ func (s *Service) Revoke(ctx context.Context, kid string) (Revoked, error) {
 	if err := s.store.Revoke(ctx, &storage.Revocation{Kind: storage.RevokedKey, ID: kid, NotBefore: forgotten, ExpiresAt: forgotten}); err != nil {
 		return out, fmt.Errorf("keys: revoke %s: %w", kid, err)
 	}
+	fresh, changed, err := s.succeed(set, k, now, &out)
+	if err != nil {
+		return out, err
+	}
+	ended := k.row()
+	ended.RetiredAt, ended.ExpiresAt = storage.At(now), storage.At(now)
+	if err := s.store.ReplanKeys(ctx, set.rows(k.alg), storage.At(now), fresh, append(changed, ended)...); err != nil {
+		return out, fmt.Errorf("keys: revoke %s: %w", kid, err)
+	}
+	return out, nil
+}
+
+// succeed writes into out who signs in the place of k, and returns what makes that
+// one do so: a new key, or other times of one that is there.
+func (s *Service) succeed(set *keyset, k *stored, now time.Time, out *Revoked) (fresh *storage.Key, changed []storage.Key, err error) {
 	before, after := set.neighbours(k, now)
 	switch {
 	case out.State == StateNext && before != nil:
+		goesOn := before.row()
+		goesOn.RetiredAt, goesOn.ExpiresAt = storage.At(k.retired), storage.At(k.expires)
 		out.Successor = before.describe(now)
 		out.Successor.RetiredAt, out.Successor.ExpiresAt = k.retired, k.expires
-		err = s.store.ReplanKey(ctx, before.kid, storage.At(k.active), storage.At(k.retired), storage.At(k.expires))
+		return nil, []storage.Key{goesOn}, nil
 	case out.State == StateSigning && after != nil:
-		out.Successor = after.describe(now)
+		begins := after.row()
+		begins.ActiveAt = storage.At(now)
+		out.Successor, out.Unknown = after.describe(now), after.active.Sub(now)
 		out.Successor.State, out.Successor.ActiveAt = StateSigning, now
-		err = s.store.ActivateKey(ctx, after.kid, storage.At(now))
+		return nil, []storage.Key{begins}, nil
 	case out.State == StateSigning || out.State == StateNext:
-		out.Made = true
-		out.Successor, err = s.replace(ctx, k.alg, now)
+		if fresh, err = s.newKey(k.alg, base64.RawURLEncoding.EncodeToString(random(kidSize))); err != nil {
+			return nil, nil, err
+		}
+		fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now)
+		out.Successor = Key{KID: fresh.KID, Alg: k.alg, State: StateSigning, CreatedAt: now, ActiveAt: now}
+		out.Unknown = s.spread()
 	}
-	return out, err
+	return fresh, nil, nil
 }
 
-// replace adds a key of alg that signs from now on.
-func (s *Service) replace(ctx context.Context, alg string, now time.Time) (Key, error) {
-	fresh, err := s.newKey(alg, base64.RawURLEncoding.EncodeToString(random(kidSize)))
-	if err != nil {
-		return Key{}, err
+// row returns what the database has of the key, its times and names alone.
+func (k *stored) row() storage.Key {
+	return storage.Key{
+		KID: k.kid, Alg: k.alg, CreatedAt: storage.At(k.created),
+		ActiveAt: storage.At(k.active), RetiredAt: storage.At(k.retired), ExpiresAt: storage.At(k.expires),
 	}
-	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now)
-	if err := s.store.CreateKey(ctx, fresh); err != nil {
-		return Key{}, fmt.Errorf("keys: write: %w", err)
+}
+
+// rows returns row of each key of alg.
+func (set *keyset) rows(alg string) (rows []storage.Key) {
+	for i := range set.keys {
+		if k := &set.keys[i]; k.alg == alg {
+			rows = append(rows, k.row())
+		}
 	}
-	return Key{KID: fresh.KID, Alg: alg, State: StateSigning, CreatedAt: now, ActiveAt: now}, nil
+	return rows
 }
 
 func (set *keyset) find(kid string) *stored {

@@ -1,7 +1,9 @@
 package keys
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ func TestRevokedKeyIsGoneEverywhere(t *testing.T) {
 	c.pass(time.Hour)
 	signedBy(t, there) // has read the keys just now
 	r := revoke(t, here, kid)
-	if r.State != StateSigning || !r.Made || r.Successor.State != StateSigning || r.Successor.KID == kid {
+	if r.State != StateSigning || r.Unknown != here.MaxAge()+noticed || r.Successor.State != StateSigning || r.Successor.KID == kid {
 		t.Errorf("%+v, want a new key that signs", r)
 	}
 	c.pass(4 * time.Second)
@@ -129,7 +131,7 @@ func TestRevokingLeavesAKeyThatSigns(t *testing.T) {
 			}
 			made := ""
 			for _, i := range tc.revoke {
-				if r := revoke(t, s, kids[i]); r.Made {
+				if r := revoke(t, s, kids[i]); !slices.Contains(kids, r.Successor.KID) {
 					made = r.Successor.KID
 				}
 			}
@@ -163,7 +165,7 @@ func TestRevokingARetiredKey(t *testing.T) {
 			c.pass(3 * time.Hour)
 		}
 	}
-	if r := revoke(t, s, old); r.State != StateHint || r.Successor.KID != "" || r.Made {
+	if r := revoke(t, s, old); r.State != StateHint || r.Successor.KID != "" || r.Unknown != 0 {
 		t.Errorf("%+v", r)
 	}
 	c.pass(4 * time.Second)
@@ -173,6 +175,79 @@ func TestRevokingARetiredKey(t *testing.T) {
 	if _, kid := signedBy(t, s); kid != fresh.KID {
 		t.Errorf("%s signs, want %s", kid, fresh.KID)
 	}
+}
+
+// For as long as some cached copy of the published set lacks the key that signs,
+// who revokes is told so: until a next key would have signed by itself.
+func TestRevokingSaysWhoDoesNotKnowTheSuccessor(t *testing.T) {
+	c := newClock()
+	s := start(t, openStore(t), c, ES256)
+	_, first := signedBy(t, s)
+	second := rotate(t, s, ES256)
+	c.pass(10 * time.Minute)
+	third := rotate(t, s, ES256)
+	if r := revoke(t, s, third.KID); r.Unknown != 0 || r.Successor.KID != second.KID {
+		t.Errorf("the last one: %+v, want no harm", r)
+	}
+	c.pass(30 * time.Second)
+	if r := revoke(t, s, first); r.Unknown != 4*time.Minute+35*time.Second || r.Successor.KID != second.KID || !r.Successor.ActiveAt.Equal(c.now()) {
+		t.Errorf("the first one: %+v, want the second to be unknown for what it had to wait", r)
+	}
+	if r := revoke(t, s, second.KID); r.Unknown != s.MaxAge()+noticed || r.Successor.KID == "" {
+		t.Errorf("the second one: %+v, want a new key that nobody knows", r)
+	}
+}
+
+// Who does not flush learns what would happen, and nothing does.
+func TestRevocationThatIsNotFlushed(t *testing.T) {
+	s := start(t, openStore(t), newClock(), ES256)
+	_, kid := signedBy(t, s)
+	for range 2 {
+		if r, err := s.Revoke(storage.WithUnit(t.Context()), kid); err != nil || r.State != StateSigning || r.Unknown != s.MaxAge()+noticed {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	if got := states(t, s); len(got) != 1 || got[kid] != StateSigning {
+		t.Errorf("listed %v", got)
+	}
+}
+
+// A database without a key that goes on, as two revocations at once could leave it
+// before they excluded each other, gets one, of however many replicas.
+func TestOneReplicaMendsAnAlgorithmWithoutAKey(t *testing.T) {
+	c := newClock()
+	store := openStore(t)
+	s := start(t, store, c, ES256)
+	was, err := store.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := was[0]
+	ended.RetiredAt, ended.ExpiresAt = storage.At(c.now()), storage.At(c.now())
+	if err := store.ReplanKeys(t.Context(), was, storage.At(c.now()), nil, ended); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(4 * time.Second)
+	if _, err := s.Sign(t.Context(), ES256, "", []byte(`{}`)); err == nil {
+		t.Fatal("a key signs")
+	}
+	one, two := storage.WithUnit(t.Context()), storage.WithUnit(t.Context())
+	for _, ctx := range []context.Context{one, two} {
+		if k, err := s.RotateDue(ctx, ES256); err != nil || k.KID == "" {
+			t.Fatalf("%+v, %v", k, err)
+		}
+	}
+	if err := store.Flush(one); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Flush(two); !errors.Is(err, storage.ErrStale) {
+		t.Errorf("the second: %v, want ErrStale", err)
+	}
+	c.pass(4 * time.Second)
+	if got := states(t, s); len(got) != 2 {
+		t.Errorf("listed %v", got)
+	}
+	signedBy(t, s)
 }
 
 // A rotation and a revocation of one key at once: the second sees that it is.

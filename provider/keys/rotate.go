@@ -89,13 +89,17 @@ func (s *Service) JWKS(ctx context.Context) (body []byte, etag string, err error
 // MaxAge returns how long others may cache the JWK Set.
 func (s *Service) MaxAge() time.Duration { return s.cfg.JWKSMaxAge }
 
+// spread returns how long after a key was made everybody has it: the servers, and
+// then those who cached the JWK Set.
+func (s *Service) spread() time.Duration { return s.cfg.JWKSMaxAge + noticed }
+
 // Rotate appends to the unit in ctx the successor of the key of alg, and returns
 // it. It is published at once and signs when every cached copy of the JWK Set
 // has lapsed, by this process's JWKSMaxAge: the servers' must be the same, or
 // clients of a server that allows more meet a key that they do not know yet. The
 // old key retires then, and leaves the set after Keep. The
 // caller records the event and flushes; storage.ErrStale from Flush means that
-// the key was rotated by somebody else meanwhile.
+// somebody else rotated or revoked a key of alg meanwhile.
 func (s *Service) Rotate(ctx context.Context, alg string) (Key, error) {
 	return s.rotate(ctx, alg, func(*storage.Key, time.Time) bool { return true })
 }
@@ -149,12 +153,13 @@ func (s *Service) rotate(ctx context.Context, alg string, wanted func(old *stora
 	if err != nil {
 		return Key{}, fmt.Errorf("keys: read: %w", err)
 	}
+	// A revocation after this reading makes the rows stale, one before it is read here.
 	revoked, err := s.store.RevokedKeys(ctx)
 	if err != nil {
 		return Key{}, fmt.Errorf("keys: read: %w", err)
 	}
-	rows = slices.DeleteFunc(rows, func(k storage.Key) bool { return k.Alg != kept || slices.Contains(revoked, k.KID) })
-	old := unretired(rows)
+	rows = slices.DeleteFunc(rows, func(k storage.Key) bool { return k.Alg != kept })
+	old := unretired(rows, revoked)
 	if !wanted(old, s.now()) {
 		return Key{}, nil
 	}
@@ -163,23 +168,24 @@ func (s *Service) rotate(ctx context.Context, alg string, wanted func(old *stora
 		return Key{}, err
 	}
 	now := s.now()
-	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now.Add(s.cfg.JWKSMaxAge+noticed))
-	if err := s.store.CreateKey(ctx, fresh); err != nil {
-		return Key{}, fmt.Errorf("keys: write: %w", err)
-	}
+	fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now.Add(s.spread()))
+	var changed []storage.Key
 	if old != nil {
-		retired := fresh.ActiveAt
-		if err := s.store.RetireKey(ctx, old.KID, retired, storage.At(retired.Add(s.cfg.Keep))); err != nil {
-			return Key{}, fmt.Errorf("keys: retire %s: %w", old.KID, err)
-		}
+		retired := *old
+		retired.RetiredAt, retired.ExpiresAt = fresh.ActiveAt, storage.At(fresh.ActiveAt.Add(s.cfg.Keep))
+		changed = append(changed, retired)
+	}
+	if err := s.store.ReplanKeys(ctx, rows, fresh.CreatedAt, fresh, changed...); err != nil {
+		return Key{}, fmt.Errorf("keys: rotate: %w", err)
 	}
 	return Key{KID: fresh.KID, Alg: kept, State: StateNext, CreatedAt: fresh.CreatedAt.Time, ActiveAt: fresh.ActiveAt.Time}, nil
 }
 
-// unretired returns the newest key that nobody has rotated yet, nil for none.
-func unretired(rows []storage.Key) *storage.Key {
+// unretired returns the newest key that nobody has rotated or revoked yet, nil for
+// none.
+func unretired(rows []storage.Key, revoked []string) *storage.Key {
 	for i := len(rows) - 1; i >= 0; i-- {
-		if rows[i].RetiredAt.IsZero() {
+		if rows[i].RetiredAt.IsZero() && !slices.Contains(revoked, rows[i].KID) {
 			return &rows[i]
 		}
 	}
