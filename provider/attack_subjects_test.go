@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // OWASP ASVS 5.0 15.3.2: what a registration names is no way to our own network,
@@ -52,6 +54,44 @@ func TestAttack47SectorIsNotFetchedInside(t *testing.T) {
 		}
 		if got := register(strings.Replace(server.URL, "https:", "http:", 1) + "/sector"); !strings.Contains(got, "must be https") {
 			t.Errorf("%s, without TLS: %q", name, got)
+		}
+	}
+}
+
+// The reach of outbound.allow is of who names the URL: an operator who edits the
+// rest of a registration lends it to nobody.
+func TestAttack47AnOperatorsEditLendsNoReach(t *testing.T) {
+	t.Parallel()
+	const redirect, other = "https://shop.example/callback", "https://shop.example/other"
+	server, seen := sectors(t, map[string]string{"/sector": `["` + redirect + `", "` + other + `"]`, "/two": `["` + redirect + `", "` + other + `"]`})
+	p := providertest.Start(t, reaches(server, "127.0.0.0/8"))
+	edit, rename := `{"redirect_uris": ["`+other+`"]}`, `{"sector_identifier_uri": "`+server.URL+`/two"}`
+	for what, c := range map[string]struct {
+		registered string
+		by         events.Actor
+		patch      string
+		want       bool
+	}{
+		"an operator edits what a client registered":    {"client", events.ActorOperator, edit, false},
+		"an operator names another URL":                 {"client", events.ActorOperator, rename, true},
+		"an operator edits what an operator registered": {storage.RegisteredByOperator, events.ActorOperator, edit, true},
+		"a client edits what an operator registered":    {storage.RegisteredByOperator, events.ActorClient, edit, false},
+		"a client names another URL":                    {storage.RegisteredByOperator, events.ActorClient, rename, false},
+	} {
+		// A client's own URL was outside when it registered, and is inside by now.
+		c0 := must(p.Clients.Show(t.Context(), p.Client("plain-"+strings.ToLower(rand.Text())).ID))
+		c0.ID, c0.RegisteredBy = "c-"+strings.ToLower(rand.Text()), c.registered
+		c0.Metadata.V.SectorIdentifierURI, c0.Metadata.V.RedirectURIs = server.URL+"/sector", []string{redirect}
+		if err := p.Store.CreateClient(t.Context(), c0); err != nil {
+			t.Fatal(err)
+		}
+		before := seen.Load()
+		_, err := p.Clients.Update(t.Context(), c0.ID, []byte(c.patch), c.by)
+		if (err == nil) != c.want || (seen.Load() > before) != c.want {
+			t.Errorf("%s: %v, %d requests", what, err, seen.Load()-before)
+		}
+		if err != nil && fault.All(err)[0].Shown() != "sector_identifier_uri: could not be fetched" {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

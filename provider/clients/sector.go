@@ -20,7 +20,8 @@ const (
 // checkSector fetches the sector_identifier_uri of a registration: it must list
 // every redirect, or anybody could join another's sector and learn its subjects
 // (OIDC Core section 8.1, Registration section 5). What stood in the registration
-// before, nil for a new one, was fetched then, and is not again.
+// before, nil for a new one, was fetched then, and is not again. operator: it was an
+// operator who named the URI, so that it may reach what outbound.allow names.
 func (s *Service) checkSector(ctx context.Context, before *storage.ClientMetadata, after *storage.ClientMetadata, operator bool) error {
 	uri := after.SectorIdentifierURI
 	if uri == "" {

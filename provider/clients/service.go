@@ -255,7 +255,9 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	if err := checkSubjects(&c.Metadata.V, &metadata); err != nil && !slices.Contains(meant, NewSubjects) {
 		return nil, err
 	}
-	if err := s.checkSector(ctx, &c.Metadata.V, &metadata, by == events.ActorOperator); err != nil {
+	// Who writes a URL vouches for it, not who edits the rest.
+	operators := by == events.ActorOperator && (c.RegisteredBy == storage.RegisteredByOperator || metadata.SectorIdentifierURI != c.Metadata.V.SectorIdentifierURI)
+	if err := s.checkSector(ctx, &c.Metadata.V, &metadata, operators); err != nil {
 		return nil, err
 	}
 	c.Name, c.Owner, c.Metadata, c.UpdatedAt = r.Name, r.Owner, storage.Document(metadata), storage.At(s.now())
