@@ -1,11 +1,21 @@
 package provider_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // OWASP ASVS 5.0 7.4.2, 10.4.9: whatever takes a person's access or a client's away
@@ -75,6 +85,91 @@ func TestAttack25WhatIsTakenAwayStaysAway(t *testing.T) {
 					refreshed.WantError(c.refused)
 				}
 			}
+		}
+	})
+}
+
+// OWASP ASVS 5.0 10.4.9: a code that is not spent yet dies with the rest, also that
+// of a client of the operator's own, to whom nobody agreed and which has nothing else.
+func TestAttack25AWithdrawalTakesACodeThatWaits(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		ours := p.Client("ours", providertest.FirstParty)
+		b := p.Browser().SignIn("ada")
+		b.Authorize(p.Client("shop"), "openid") // one that is listed, with the form
+		waits := b.Authorize(ours, "openid offline_access")
+		remove(b, p, ours.ID).WantStatus(http.StatusSeeOther)
+		ours.Exchange(waits).WantError("invalid_grant")
+		ours.Exchange(b.Authorize(ours, "openid offline_access")).OK()
+	})
+}
+
+// OWASP ASVS 5.0 10.4.9: a withdrawal takes what is on its way too. An
+// authorization that had read the consent before and writes its grant afterwards
+// has made a dead one; what is let in again lives, at the same moment.
+func TestAttack25AWithdrawalMeetsAnAuthorizationUnderWay(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		ada, verifier := p.Person("ada"), strings.Repeat("v", 43)
+		challenge := sha256.Sum256([]byte(verifier))
+		unit := storage.WithUnit(t.Context())
+		_, secret, err := p.Sessions.Start(unit, ada.ID, policy.Standing{Evidence: []policy.Evidence{{Method: policy.Password, At: p.Clock.Now()}}})
+		if err != nil || p.Store.Flush(unit) != nil {
+			t.Fatal(err)
+		}
+		for _, rp := range []*providertest.RP{p.Client("shop"), p.Client("ours", providertest.FirstParty)} {
+			p.Browser().SignIn("ada").Authorize(rp, "openid") // a consent, or none
+			client := must(p.Clients.Get(t.Context(), rp.ID))
+			authorize := func(meanwhile func()) *providertest.TokenAnswer {
+				t.Helper()
+				about := must(p.Store.LoadSignIn(t.Context(), session.Hash(secret), rp.ID, storage.At(p.Clock.Now())))
+				unit := storage.WithUnit(t.Context())
+				out := must(p.Engine.Authorize(unit, &engine.Authorization{
+					Client: client, ResponseType: engine.ResponseCode, About: about, Sub: ada.Sub, Sid: "s", RedirectURI: rp.RedirectURI, RedirectSent: true,
+					Scopes: []string{"openid", "offline_access"}, Challenge: base64.RawURLEncoding.EncodeToString(challenge[:]), ACR: policy.AAL1, AuthTime: p.Clock.Now(),
+				}))
+				meanwhile()
+				if err := p.Store.Flush(unit); err != nil {
+					t.Fatal(err)
+				}
+				return rp.Exchange(out.Code, providertest.With("code_verifier", verifier))
+			}
+			authorize(func() {}).OK()
+			for range 2 { // a first withdrawal, and one of what was let in again
+				authorize(func() {
+					if err := p.Grants.Withdraw(t.Context(), ada.ID, rp.ID, events.ActorPerson); err != nil {
+						t.Fatal(err)
+					}
+				}).WantError("invalid_grant")
+				if access := must(p.Grants.AccessTo(t.Context(), ada.ID)); slices.ContainsFunc(access, func(a grants.Access) bool { return a.ClientID == rp.ID }) {
+					t.Errorf("%s is listed: %+v", rp.ID, access)
+				}
+				p.Browser().SignIn("ada").Authorize(rp, "openid")
+				authorize(func() {}).OK()
+			}
+		}
+	})
+}
+
+// What somebody agreed to in an interaction is taken back by a withdrawal that
+// comes before its end: they are asked again.
+func TestAttack25AWithdrawalMeetsAnAnswer(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		shop := p.Client("shop")
+		b := p.Browser().SignIn("ada")
+		asks := b.StopAt(web.PathConsent).Ask(shop, "openid").URL.String()
+		allow := func() string {
+			t.Helper()
+			return b.Next(b.Send(b.Filled(asks, providertest.With("decision", "allow"))).WantStatus(http.StatusSeeOther))
+		}
+		ends := allow()
+		remove(b, p, shop.ID).WantStatus(http.StatusSeeOther)
+		if to := b.Next(b.Get(ends).WantStatus(http.StatusSeeOther)); to != asks {
+			t.Fatalf("goes on to %s, want the question", to)
+		}
+		if to := b.Next(b.Get(allow()).WantStatus(http.StatusSeeOther)); !strings.HasPrefix(to, shop.RedirectURI+"?code=") {
+			t.Errorf("who agreed again goes to %s", to)
 		}
 	})
 }

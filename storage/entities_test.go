@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -236,14 +237,36 @@ func testConsents(t *testing.T, f fixture) {
 	all, err := f.ConsentsOf(f.ctx, p.ID)
 	f.must(err)
 	same(t, []storage.Consent{*other, *later}, all)
-	f.want(storage.ErrNotFound, f.DeleteConsent(f.ctx, p.ID, "nobody"))
-	f.must(f.DeleteConsent(f.ctx, p.ID, "web"))
-	f.want(storage.ErrNotFound, f.DeleteConsent(f.ctx, p.ID, "web"))
+
+	// Withdrawn, the row tells that it was, and how often; one that was never there too.
+	f.must(f.WithdrawConsent(f.ctx, p.ID, "web", 0, after(2*time.Hour)))
+	f.want(storage.ErrStale, f.WithdrawConsent(f.ctx, p.ID, "web", 0, after(3*time.Hour)))
+	f.must(f.WithdrawConsent(f.ctx, p.ID, "new", 0, now))
+	none := storage.Strings{}
+	gone := &storage.Consent{PersonID: p.ID, ClientID: "web", Scopes: none, Resources: none, Claims: none, Withdrawals: 1, WithdrawnAt: after(2 * time.Hour),
+		CreatedAt: now, UpdatedAt: after(2 * time.Hour)}
 	all, err = f.ConsentsOf(f.ctx, p.ID)
 	f.must(err)
-	same(t, []storage.Consent{*other}, all)
-	_, err = f.ConsentOf(f.ctx, eve.ID, "web")
+	same(t, []storage.Consent{*other, {PersonID: p.ID, ClientID: "new", Scopes: none, Resources: none, Claims: none, Withdrawals: 1, WithdrawnAt: now, CreatedAt: now, UpdatedAt: now}, *gone}, all)
+	if gone.Stands() || !other.Stands() || (*storage.Consent)(nil).Stands() || new(storage.Consent).Stands() {
+		t.Error("a consent stands that does not, or the other way round")
+	}
+	theirs, err := f.ConsentOf(f.ctx, eve.ID, "web")
 	f.must(err)
+	if !theirs.Stands() {
+		t.Error("another person's consent was withdrawn")
+	}
+
+	// What was agreed to before a withdrawal is not written after it; what is agreed to then is.
+	f.must(f.SetConsent(f.ctx, later))
+	got, err = f.ConsentOf(f.ctx, p.ID, "web")
+	f.must(err)
+	same(t, gone, got)
+	later.Withdrawals, later.CreatedAt, later.UpdatedAt = 1, after(3*time.Hour), after(3*time.Hour)
+	f.must(f.SetConsent(f.ctx, later))
+	got, err = f.ConsentOf(f.ctx, p.ID, "web")
+	f.must(err)
+	same(t, later, got)
 }
 
 // What a client may do for a person, and the end of all of it at once.
@@ -253,50 +276,65 @@ func testAccess(t *testing.T, f fixture) {
 	f.must(f.EndSession(f.ctx, ended.ID, now))
 	made := map[string]*storage.Grant{}
 	for name, change := range map[string]func(*storage.Grant){
-		"plain":        func(*storage.Grant) {},
-		"plain again":  func(g *storage.Grant) { g.CreatedAt = after(-time.Hour) },
-		"of a session": func(g *storage.Grant) { g.SessionID, g.Scopes = living.ID, storage.Strings{"openid", "email"} },
-		"offline":      func(g *storage.Grant) { g.SessionID, g.Offline, g.ClientID = ended.ID, true, "app" },
-		"of no code": func(g *storage.Grant) {
-			g.CodeHash, g.ClientID, g.Resources = nil, "device", storage.Strings{"https://api.example"}
+		"plain":                func(*storage.Grant) {},
+		"plain again":          func(g *storage.Grant) { g.CreatedAt = after(-time.Hour) },
+		"of a session":         func(g *storage.Grant) { g.SessionID, g.Scopes = living.ID, storage.Strings{"openid", "email"} },
+		"offline":              func(g *storage.Grant) { g.SessionID, g.Offline, g.ClientID = ended.ID, true, "app" },
+		"of a code that waits": func(g *storage.Grant) { g.CodeUsedAt, g.ClientID = storage.Time{}, "code" },
+		"refreshed": func(g *storage.Grant) {
+			g.CodeUsedAt, g.RotatedAt, g.IdleExpiresAt, g.ClientID = after(-3*time.Hour), after(-time.Minute), now, "refreshed"
 		},
-		"of no code spent":  func(g *storage.Grant) { g.ClientID = "unspent" },
-		"of an ended one":   func(g *storage.Grant) { g.SessionID, g.ClientID = ended.ID, "ended" },
-		"of a session gone": func(g *storage.Grant) { g.SessionID, g.ClientID = storage.NewID(), "gone" },
-		"lapsed":            func(g *storage.Grant) { g.ExpiresAt, g.ClientID = now, "lapsed" },
-		"another person's":  func(g *storage.Grant) { g.PersonID = eve.ID },
-		"revoked":           func(g *storage.Grant) { g.RevokedAt, g.RevokedWhy, g.ClientID = now, "earlier", "revoked" },
+		"to be refreshed": func(g *storage.Grant) {
+			g.CodeUsedAt, g.RotatedAt, g.IdleExpiresAt, g.ClientID, g.Resources = after(-3*time.Hour), after(-2*time.Hour), after(time.Second), "refreshes", storage.Strings{"https://api.example"}
+		},
+		"of tokens that lapsed": func(g *storage.Grant) {
+			g.CodeUsedAt, g.RotatedAt, g.IdleExpiresAt, g.ClientID = after(-3*time.Hour), after(-2*time.Hour), now, "idle"
+		},
+		"of no refresh token":      func(g *storage.Grant) { g.CodeUsedAt, g.ClientID = after(-time.Hour), "lapsed tokens" },
+		"of a withdrawn client":    func(g *storage.Grant) { g.ClientID = "withdrawn" },
+		"of a client let in again": func(g *storage.Grant) { g.ClientID, g.Withdrawals = "again", 1 },
+		"of an ended one":          func(g *storage.Grant) { g.SessionID, g.ClientID = ended.ID, "ended" },
+		"of a session gone":        func(g *storage.Grant) { g.SessionID, g.ClientID = storage.NewID(), "gone" },
+		"lapsed":                   func(g *storage.Grant) { g.ExpiresAt, g.ClientID = now, "lapsed" },
+		"another person's":         func(g *storage.Grant) { g.PersonID = eve.ID },
+		"revoked":                  func(g *storage.Grant) { g.RevokedAt, g.RevokedWhy, g.ClientID = now, "earlier", "revoked" },
 	} {
 		g := newGrant(p, name)
-		if name != "of no code spent" {
-			g.CodeUsedAt = now
-		}
+		g.CodeUsedAt = now
 		change(g)
 		f.must(f.CreateGrant(f.ctx, g))
 		made[name] = g
 	}
 	openid := storage.Strings{"openid"}
 	web := []storage.Access{
-		{ClientID: "web", Scopes: openid, Resources: storage.Strings{}, Since: after(-time.Hour)},
-		{ClientID: "web", Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{}, Since: now},
+		{ClientID: "web", Scopes: openid, Resources: storage.Strings{}, Used: true, Since: after(-time.Hour)},
+		{ClientID: "web", Scopes: storage.Strings{"openid", "email"}, Resources: storage.Strings{}, Used: true, Since: now},
 	}
 	others := []storage.Access{
-		{ClientID: "app", Scopes: openid, Resources: storage.Strings{}, Since: now},
-		{ClientID: "device", Scopes: openid, Resources: storage.Strings{"https://api.example"}, Since: now},
+		{ClientID: "again", Scopes: openid, Resources: storage.Strings{}, Used: true, Since: now},
+		{ClientID: "app", Scopes: openid, Resources: storage.Strings{}, Used: true, Since: now},
+		{ClientID: "code", Scopes: openid, Resources: storage.Strings{}, Since: now},
+		{ClientID: "idle", Scopes: openid, Resources: storage.Strings{}, Since: now},
+		{ClientID: "lapsed tokens", Scopes: openid, Resources: storage.Strings{}, Since: now},
+		{ClientID: "refreshed", Scopes: openid, Resources: storage.Strings{}, Used: true, Since: now},
+		{ClientID: "refreshes", Scopes: openid, Resources: storage.Strings{"https://api.example"}, Used: true, Since: now},
 	}
-	got, err := f.AccessTo(f.ctx, p.ID, now)
+	f.must(f.WithdrawConsent(f.ctx, p.ID, "withdrawn", 0, now))
+	f.must(f.WithdrawConsent(f.ctx, p.ID, "again", 0, now))
+	read := func() ([]storage.Access, error) { return f.AccessTo(f.ctx, p.ID, now, after(-time.Hour)) }
+	got, err := read()
 	f.must(err)
-	same(t, append(others[:2:2], web...), got)
+	same(t, slices.Concat(others, web), got)
 
 	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
 	end := func() error {
 		unit := storage.WithUnit(f.ctx)
-		f.must(f.DeleteConsent(unit, p.ID, "web"))
+		f.must(f.WithdrawConsent(unit, p.ID, "web", 0, after(time.Minute)))
 		f.must(f.RevokeGrantsOf(unit, p.ID, "web", "withdrawn", after(time.Minute), after(time.Hour)))
 		return f.Flush(unit)
 	}
 	f.must(end())
-	got, err = f.AccessTo(f.ctx, p.ID, now)
+	got, err = read()
 	f.must(err)
 	same(t, others, got)
 	for name, revoked := range map[string]bool{"plain": true, "plain again": true, "of a session": true, "offline": false, "another person's": false, "revoked": false} {
@@ -313,11 +351,23 @@ func testAccess(t *testing.T, f fixture) {
 	}
 	// The guard holds back all of the unit: a grant made meanwhile is not theirs to end.
 	late := f.grant(p, "late")
-	f.want(storage.ErrNotFound, end())
+	f.want(storage.ErrStale, end())
 	state, err := f.GrantByID(f.ctx, late.ID)
 	f.must(err)
 	if rows, err := f.Revocations(f.ctx, map[string]string{storage.RevokedGrant: string(late.ID)}); err != nil || len(rows) != 0 || !state.Grant.RevokedAt.IsZero() {
-		t.Errorf("without a consent: %v, %v, revoked at %v", rows, err, state.Grant.RevokedAt)
+		t.Errorf("of a withdrawal that came second: %v, %v, revoked at %v", rows, err, state.Grant.RevokedAt)
+	}
+	// It is dead all the same: it does not know of the first. One that does lives.
+	if !state.Withdrawn || state.Alive(now.Time) {
+		t.Errorf("a grant that was on its way: withdrawn %v, alive %v", state.Withdrawn, state.Alive(now.Time))
+	}
+	again := newGrant(p, "again and again")
+	again.Withdrawals = 1
+	f.must(f.CreateGrant(f.ctx, again))
+	state, err = f.GrantByID(f.ctx, again.ID)
+	f.must(err)
+	if state.Withdrawn || !state.Alive(now.Time) {
+		t.Errorf("a grant of who let the client in again: withdrawn %v, alive %v", state.Withdrawn, state.Alive(now.Time))
 	}
 }
 

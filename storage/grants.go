@@ -27,6 +27,7 @@ type Grant struct {
 	RedirectURI   string `gorm:"column:redirect_uri"` // as the client sent it; "" if it did not
 	CodeChallenge string // S256; "" if the client did not send one
 	Offline       bool   // outlives the session
+	Withdrawals   int64  // how often the client's access had been withdrawn when they let it in
 	RefreshHash   []byte // SHA-256 of the grant's secret, part of every refresh token
 	RefreshGen    int64  // generation of the newest refresh token; 0 before the first
 	RotatedAt     Time   // when the newest generation was made
@@ -49,19 +50,26 @@ type GrantState struct {
 	EmailVerifiedAt  Time
 	SessionEndedAt   Time
 	SessionExpiresAt Time
+	Withdrawn        bool // the client's access, since the person let it in
 }
 
 // Alive reports whether the grant may yield tokens: not revoked, not lapsed,
-// its person enabled, and its session living unless it is offline.
+// not withdrawn, its person enabled, and its session living unless it is offline.
 func (g *GrantState) Alive(now time.Time) bool {
 	switch {
-	case !g.Grant.RevokedAt.IsZero(), !g.Grant.ExpiresAt.After(now), !g.PersonDisabledAt.IsZero():
+	case !g.Grant.RevokedAt.IsZero(), g.Withdrawn, !g.Grant.ExpiresAt.After(now), !g.PersonDisabledAt.IsZero():
 		return false
 	case g.Grant.Offline || g.Grant.SessionID == "":
 		return true
 	}
 	return g.SessionEndedAt.IsZero() && g.SessionExpiresAt.After(now)
 }
+
+// Whether access was withdrawn since a grant's person gave it: with joinConsent.
+const (
+	withdrawn   = "COALESCE(g.withdrawals < k.withdrawals, FALSE)"
+	joinConsent = "LEFT JOIN consents k ON k.person_id = g.person_id AND k.client_id = g.client_id"
+)
 
 // CreateGrant adds a grant.
 func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
@@ -70,10 +78,10 @@ func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
 
 // What is read of a grant, in the order of [GrantState.into].
 const grantRow = "SELECT g.id, g.client_id, g.person_id, g.session_id, g.sub, g.sid, g.scopes, g.resources, g.claims, g.nonce, g.acr, g.amr, g.auth_time" +
-	", g.code_hash, g.code_expires_at, g.code_used_at, g.redirect_uri, g.code_challenge, g.offline, g.refresh_hash, g.refresh_gen, g.rotated_at" +
+	", g.code_hash, g.code_expires_at, g.code_used_at, g.redirect_uri, g.code_challenge, g.offline, g.withdrawals, g.refresh_hash, g.refresh_gen, g.rotated_at" +
 	", g.idle_expires_at, g.expires_at, g.revoked_at, g.revoked_why, g.created_at" +
-	", p.disabled_at, p.name, p.locale, p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, s.ended_at, s.expires_at" +
-	" FROM grants g JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id "
+	", p.disabled_at, p.name, p.locale, p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, s.ended_at, s.expires_at, " + withdrawn +
+	" FROM grants g JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id " + joinConsent + " "
 
 var (
 	queryGrantByCode = grantRow + joinFirstEmail("g.person_id") + " WHERE g.code_hash = $1"
@@ -84,9 +92,10 @@ func (g *GrantState) into() []any {
 	r := &g.Grant
 	return []any{
 		&r.ID, &r.ClientID, &r.PersonID, &r.SessionID, &r.Sub, &r.Sid, &r.Scopes, &r.Resources, &r.Claims, &r.Nonce, &r.ACR, &r.AMR, &r.AuthTime,
-		&r.CodeHash, &r.CodeExpiresAt, &r.CodeUsedAt, &r.RedirectURI, &r.CodeChallenge, &r.Offline, &r.RefreshHash, &r.RefreshGen, &r.RotatedAt,
+		&r.CodeHash, &r.CodeExpiresAt, &r.CodeUsedAt, &r.RedirectURI, &r.CodeChallenge, &r.Offline, &r.Withdrawals, &r.RefreshHash, &r.RefreshGen, &r.RotatedAt,
 		&r.IdleExpiresAt, &r.ExpiresAt, &r.RevokedAt, &r.RevokedWhy, &r.CreatedAt,
 		&g.PersonDisabledAt, &g.PersonName, &g.PersonLocale, &g.PersonClaims, &g.PersonUpdatedAt, &g.Email, &g.EmailVerifiedAt, &g.SessionEndedAt, &g.SessionExpiresAt,
+		&g.Withdrawn,
 	}
 }
 
@@ -121,12 +130,12 @@ func (s *Store) SpendCode(ctx context.Context, g *Grant) error {
 	})
 }
 
-// KillCode marks a code used without a token, after a wrong verifier. ErrSpent:
-// it was used meanwhile.
+// KillCode marks a code used without a token, after a wrong verifier, and so ends
+// its grant. ErrSpent: it was used meanwhile.
 func (s *Store) KillCode(ctx context.Context, id ID, now Time) error {
 	return s.do(ctx, write{
-		text:  "UPDATE grants SET code_used_at = ? WHERE id = ? AND code_used_at IS NULL",
-		args:  []any{now, id},
+		text:  "UPDATE grants SET code_used_at = ?, revoked_at = ?, revoked_why = 'wrong code_verifier' WHERE id = ? AND code_used_at IS NULL",
+		args:  []any{now, now, id},
 		guard: ErrSpent,
 	})
 }
@@ -183,19 +192,23 @@ type Access struct {
 	Scopes    Strings
 	Resources Strings
 	Claims    JSON[ClaimsAsked]
+	Used      bool // it has tokens by them; else a code that waits, or nothing any more
 	Since     Time // when the oldest of them was made
 }
 
 // AccessTo returns what living grants of a person let clients do, by client. A
-// grant whose code was never spent lets nobody do anything.
-func (s *Store) AccessTo(ctx context.Context, person ID, now Time) ([]Access, error) {
+// client that has no refresh token, or one that lapsed, has tokens if it got its last
+// ones after since.
+func (s *Store) AccessTo(ctx context.Context, person ID, now, since Time) ([]Access, error) {
 	var rows []Access
 	err := s.db(ctx).Table("grants g").
-		Select("g.client_id, g.scopes, g.resources, g.claims, min(g.created_at) AS since").
+		Select("g.client_id, g.scopes, g.resources, g.claims, min(g.created_at) AS since,"+
+			" COALESCE(g.idle_expires_at > ?, FALSE) OR COALESCE(COALESCE(g.rotated_at, g.code_used_at) > ?, FALSE) AS used", now, since).
 		Joins("LEFT JOIN sessions s ON s.id = g.session_id").
-		Where("g.person_id = ? AND g.revoked_at IS NULL AND g.expires_at > ? AND (g.code_hash IS NULL OR g.code_used_at IS NOT NULL)", person, now).
+		Joins(joinConsent).
+		Where("g.person_id = ? AND g.revoked_at IS NULL AND g.expires_at > ? AND NOT "+withdrawn, person, now).
 		Where("(g.offline OR g.session_id IS NULL OR s.ended_at IS NULL AND s.expires_at > ?)", now). // as GrantState.Alive has it
-		Group("g.client_id, g.scopes, g.resources, g.claims").Order("g.client_id, since").
+		Group("g.client_id, g.scopes, g.resources, g.claims, used").Order("g.client_id, since").
 		Find(&rows).Error
 	return rows, translate(err)
 }

@@ -115,7 +115,7 @@ func testGrants(t *testing.T, f fixture) {
 		Claims: storage.Document(storage.ClaimsAsked{Userinfo: map[string][]any{"email": nil, "locale": {"sv", 1.5, true}}}),
 		ACR:    "aal1", AMR: storage.Strings{"pwd"}, AuthTime: now,
 		CodeHash: hash("full"), CodeExpiresAt: after(time.Minute), CodeUsedAt: after(time.Second), RedirectURI: "https://a.example/cb", CodeChallenge: "c",
-		Offline: true, RefreshHash: hash("refresh"), RefreshGen: 7, RotatedAt: after(2 * time.Second), IdleExpiresAt: after(time.Hour),
+		Offline: true, Withdrawals: 3, RefreshHash: hash("refresh"), RefreshGen: 7, RotatedAt: after(2 * time.Second), IdleExpiresAt: after(time.Hour),
 		ExpiresAt: after(2 * time.Hour), RevokedAt: after(3 * time.Second), RevokedWhy: "why", CreatedAt: now}
 	for name, field := range reflect.ValueOf(*full).Fields() { // each is read by hand
 		if field.IsZero() {
@@ -220,6 +220,10 @@ func testGrantLife(t *testing.T, f fixture) {
 	killed := f.grant(p, "killed")
 	f.must(f.KillCode(f.ctx, killed.ID, after(time.Second)))
 	f.want(storage.ErrSpent, f.SpendCode(f.ctx, killed))
+	got, err = f.GrantByID(f.ctx, killed.ID)
+	f.must(err)
+	killed.CodeUsedAt, killed.RevokedAt, killed.RevokedWhy = after(time.Second), after(time.Second), "wrong code_verifier"
+	same(t, killed, &got.Grant)
 	dead := f.grant(p, "dead")
 	f.must(f.RevokeGrant(f.ctx, dead.ID, "why", now, now))
 	f.want(storage.ErrSpent, f.SpendCode(f.ctx, dead))

@@ -13,8 +13,9 @@ type SignIn struct {
 	Verified   Time      // when Identifier was verified
 }
 
-// HasConsent reports whether the person ever agreed to anything for the client.
-func (s *SignIn) HasConsent() bool { return !s.Consent.CreatedAt.IsZero() }
+// HasConsent reports whether the person agreed to anything for the client, and
+// did not withdraw it.
+func (s *SignIn) HasConsent() bool { return s.Consent.Stands() }
 
 // LoadSignIn returns the living session behind a cookie's secret with its
 // person, what that person agreed to for the client, and their history; or

@@ -27,9 +27,9 @@ const (
 	// The row that is read for every token: its revocations, its client, its grant.
 	lifeStart = "SELECT (SELECT max(r.not_before) FROM revocations r WHERE "
 	lifeState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
-		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at"
+		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at, " + withdrawn
 	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, g.claims"
-	lifeJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id "
+	lifeJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id " + joinConsent + " "
 
 	// $2 and $5 are one id: the one is text, the other a UUID.
 	revokedJWT = "(r.kind = 'jti' AND r.id = $1) OR (r.kind = 'grant' AND r.id = $2) OR (r.kind = 'client' AND r.id = $3) OR (r.kind = 'key' AND r.id = $4)"
@@ -45,7 +45,7 @@ var (
 func (t *TokenState) dest() []any {
 	g := &t.Grant
 	return append(make([]any, 0, 24), &t.RevokedBefore, &t.ClientEnabled, &g.ID, &g.ClientID, &g.PersonID, &g.SessionID, &g.Sub,
-		&g.Offline, &g.ExpiresAt, &g.RevokedAt, &t.PersonDisabledAt, &t.SessionEndedAt, &t.SessionExpiresAt)
+		&g.Offline, &g.ExpiresAt, &g.RevokedAt, &t.PersonDisabledAt, &t.SessionEndedAt, &t.SessionExpiresAt, &t.Withdrawn)
 }
 
 // TokenState returns what the life of a token hangs on.

@@ -68,6 +68,18 @@ func testTokenState(t *testing.T, f fixture) {
 		f.must(err)
 		same(t, &brief, got)
 	}
+
+	// A withdrawal counts without a revocation: its grant may have come too late for one.
+	f.must(f.WithdrawConsent(f.ctx, p.ID, "web", 0, now))
+	brief.Withdrawn = true
+	got, err = f.TokenState(f.ctx, ids)
+	f.must(err)
+	same(t, &brief, got)
+	person, err := f.TokenPerson(f.ctx, ids)
+	f.must(err)
+	if !person.Withdrawn || person.Alive(now.Time) || got.Alive(now.Time) {
+		t.Errorf("withdrawn %v, alive %v and %v", person.Withdrawn, person.Alive(now.Time), got.Alive(now.Time))
+	}
 }
 
 // An opaque token comes back with all that it hangs on, lapsed or not.

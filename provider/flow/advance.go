@@ -148,14 +148,20 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 	if err != nil {
 		return err
 	}
-	progress := Progress{Session: p.session.ID, Chosen: true}
-	if a.SignIn != nil && a.SignIn.Session.ID == p.session.ID {
-		progress.Consent = a.Progress.Consent // theirs; another person's is not
-	}
-	if err := setProgress(a.Interaction, progress); err != nil {
+	if err := setProgress(a.Interaction, a.chose(p.session.ID)); err != nil {
 		return err
 	}
 	return s.store.NoteProgress(ctx, a.Interaction)
+}
+
+// chose is the progress of going on with a session: what the person of another one
+// said about the client is not theirs.
+func (a *Answer) chose(id storage.ID) Progress {
+	p := Progress{Chosen: true, Session: id}
+	if a.SignIn != nil && a.SignIn.Session.ID == id {
+		p.Consent, p.Withdrawals = a.Progress.Consent, a.Progress.Withdrawals
+	}
+	return p
 }
 
 type signedInData struct {
@@ -170,10 +176,7 @@ type signedInData struct {
 // not signed in yet, and returns the cookie's new values. storage.ErrNotFound:
 // it is none of this browser's living sessions.
 func (s *Service) Choose(ctx context.Context, a Answer, b Browser, id storage.ID) (Answer, []string, error) {
-	progress := Progress{Chosen: true, Session: id}
-	if a.SignIn != nil && a.SignIn.Session.ID == id {
-		progress.Consent = a.Progress.Consent
-	}
+	progress := a.chose(id)
 	if id != "" {
 		secret, err := s.secretByID(ctx, b, id)
 		if err != nil {
@@ -218,7 +221,7 @@ func (s *Service) Consent(ctx context.Context, a Answer, shown storage.ID, allow
 	if !allow {
 		return s.advance(ctx, a, progress, nil)
 	}
-	progress.Consent = ConsentAllow
+	progress.Consent, progress.Withdrawals = ConsentAllow, a.SignIn.Consent.Withdrawals
 	return s.advance(ctx, a, progress, func(ctx context.Context) error {
 		return s.grants.Give(ctx, a.SignIn.Person.ID, a.Request.ClientID, &a.SignIn.Consent, a.Request.asked())
 	})

@@ -223,7 +223,9 @@ func (v *view) wayForward() Step {
 // confidential client, or a claimed https redirect (RFC 8252 section 8.6).
 func (v *view) wantsConsent() bool {
 	switch {
-	case v.Request.Page != "", v.Progress.Consent == ConsentAllow: // nobody agrees to a page of ours
+	case v.Request.Page != "": // nobody agrees to a page of ours
+		return false
+	case v.Progress.Consent == ConsentAllow && v.Progress.Withdrawals == v.Consent.Withdrawals: // and did not take it back since
 		return false
 	case v.prompts("consent"), !v.isRecognised():
 		return true

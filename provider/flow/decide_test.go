@@ -84,6 +84,7 @@ func firstParty(in *Input)             { in.Client.FirstParty = true }
 func public(in *Input)                 { in.Client.TokenEndpointAuthMethod = "none" }
 func redirect(uri string) func(*Input) { return func(in *Input) { in.Request.RedirectURI = uri } }
 func neverAgreed(in *Input)            { in.Consent = storage.Consent{} }
+func withdrawn(in *Input)              { in.Consent.Withdrawals, in.Consent.WithdrawnAt = 1, storage.At(in.Now) }
 func nobody(in *Input) {
 	in.Person, in.Evidence, in.Decision, in.Consent = "", nil, policy.Decision{}, storage.Consent{}
 }
@@ -192,6 +193,10 @@ func TestNext(t *testing.T) {
 		{"a claim that was agreed to", plain(wants("phone_number"), func(in *Input) { in.Consent.Claims = []string{"phone_number"} }), done, done},
 		{"another claim, first party", plain(wants("phone_number"), firstParty), done, done},
 		{"agreed in this interaction", plain(neverAgreed, progress(Progress{Consent: ConsentAllow})), done, done},
+		{"agreed in this interaction, and withdrawn since", plain(neverAgreed, withdrawn, progress(Progress{Consent: ConsentAllow})), consent, ConsentRequired},
+		{"withdrawn, and agreed in this interaction", plain(neverAgreed, withdrawn, progress(Progress{Consent: ConsentAllow, Withdrawals: 1})), done, done},
+		{"withdrawn", plain(withdrawn), consent, ConsentRequired},
+		{"withdrawn, first party", plain(withdrawn, firstParty), done, done},
 		{"prompt=consent", plain(prompt("consent")), consent, ConsentRequired},
 		{"prompt=consent, first party", plain(prompt("consent"), firstParty), consent, ConsentRequired},
 		{"prompt=consent, agreed here", plain(prompt("consent"), progress(Progress{Consent: ConsentAllow})), done, done},

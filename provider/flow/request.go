@@ -67,10 +67,11 @@ func (r *Request) fits(person storage.ID, subject string) bool {
 
 // Progress is what was done about it.
 type Progress struct {
-	Session   storage.ID `json:"session,omitempty"`   // goes on with this one: proved or chosen here
-	Chosen    bool       `json:"chosen,omitempty"`    // an account was chosen; without Session: one that is not signed in yet
-	Consent   string     `json:"consent,omitempty"`   // "", ConsentAllow or ConsentDeny, by the person of Session
-	Cancelled bool       `json:"cancelled,omitempty"` // "back to the app"
+	Session     storage.ID `json:"session,omitempty"`     // goes on with this one: proved or chosen here
+	Chosen      bool       `json:"chosen,omitempty"`      // an account was chosen; without Session: one that is not signed in yet
+	Consent     string     `json:"consent,omitempty"`     // "", ConsentAllow or ConsentDeny, by the person of Session
+	Withdrawals int64      `json:"withdrawals,omitempty"` // of the consent, when they said so
+	Cancelled   bool       `json:"cancelled,omitempty"`   // "back to the app"
 }
 
 // What a person says to a client's wishes.

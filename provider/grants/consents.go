@@ -21,21 +21,33 @@ type Access struct {
 	Since storage.Time // when they agreed, else when the oldest living grant was made
 }
 
-// AccessTo returns which clients may do something for a person, by client.
+// AccessTo returns which clients may do something for a person, by client. One
+// that has no more than a code which waits is none of them.
 func (s *Service) AccessTo(ctx context.Context, person storage.ID) ([]Access, error) {
+	return s.access(ctx, person, false)
+}
+
+// access is AccessTo; with waiting, by codes that wait too.
+func (s *Service) access(ctx context.Context, person storage.ID, waiting bool) ([]Access, error) {
 	given, err := s.store.ConsentsOf(ctx, person)
 	if err != nil {
 		return nil, fmt.Errorf("consents: %w", err)
 	}
-	living, err := s.store.AccessTo(ctx, person, storage.At(s.now()))
+	now := s.now()
+	living, err := s.store.AccessTo(ctx, person, storage.At(now), storage.At(now.Add(-clients.MaxLifetime)))
 	if err != nil {
 		return nil, fmt.Errorf("grants: %w", err)
 	}
 	var out []Access
 	for _, c := range given {
-		out = append(out, Access{ClientID: c.ClientID, Agreed: true, Asked: Asked{c.Scopes, c.Resources, c.Claims}, Since: c.CreatedAt})
+		if c.Stands() {
+			out = append(out, Access{ClientID: c.ClientID, Agreed: true, Asked: Asked{c.Scopes, c.Resources, c.Claims}, Since: c.CreatedAt})
+		}
 	}
 	for _, g := range living {
+		if !g.Used && !waiting {
+			continue
+		}
 		i := slices.IndexFunc(out, func(a Access) bool { return a.ClientID == g.ClientID })
 		if i < 0 {
 			i = len(out)
@@ -55,10 +67,19 @@ func (s *Service) AccessTo(ctx context.Context, person storage.ID) ([]Access, er
 // Withdraw takes a client's access to a person away: what they agreed to is
 // forgotten, and every grant of the two is revoked with its tokens, those with
 // offline_access and codes that are not spent among them. All of that is one unit
-// with its one event. The person stays signed in here, and is asked when the
-// client comes again. storage.ErrNotFound: it has no access.
+// with its one event. A grant that is being made at that moment is dead when it is
+// there, by the count of withdrawals that it knew of. The person stays signed in
+// here, and is asked when the client comes again. storage.ErrNotFound: it has no
+// access.
 func (s *Service) Withdraw(ctx context.Context, person storage.ID, client string, by events.Actor) error {
-	all, err := s.AccessTo(ctx, person)
+	var seen int64
+	switch c, err := s.store.ConsentOf(ctx, person, client); {
+	case err == nil:
+		seen = c.Withdrawals
+	case !errors.Is(err, storage.ErrNotFound):
+		return fmt.Errorf("withdraw: %w", err)
+	}
+	all, err := s.access(ctx, person, true)
 	if err != nil {
 		return fmt.Errorf("withdraw: %w", err)
 	}
@@ -66,23 +87,24 @@ func (s *Service) Withdraw(ctx context.Context, person storage.ID, client string
 	if i < 0 {
 		return storage.ErrNotFound
 	}
-	had, now := all[i], s.now()
+	now := s.now()
 	err = s.store.Together(ctx, func(ctx context.Context) error {
-		if had.Agreed { // of two at once one finds nothing left, and tells no second time
-			if err := s.store.DeleteConsent(ctx, person, client); err != nil {
-				return err
-			}
+		if err := s.store.WithdrawConsent(ctx, person, client, seen, storage.At(now)); err != nil {
+			return err
 		}
 		if err := s.store.RevokeGrantsOf(ctx, person, client, "consent withdrawn", storage.At(now), storage.At(now.Add(clients.MaxLifetime))); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, events.Event{
 			Kind: events.ConsentWithdrawn, Actor: by, Person: person, Client: client,
-			Data: had.Asked,
+			Data: all[i].Asked,
 		})
 	})
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrStale) { // of two at once one finds nothing left, and tells no second time
+		return storage.ErrNotFound
+	}
+	if err != nil {
 		return fmt.Errorf("withdraw from %s: %w", client, err)
 	}
-	return err
+	return nil
 }

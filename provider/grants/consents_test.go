@@ -20,7 +20,7 @@ func TestAccessIsListedAndWithdrawn(t *testing.T) {
 		t.Helper()
 		g := &storage.Grant{
 			ID: storage.NewID(), ClientID: client, PersonID: who, Sub: "p_1", Scopes: scopes, Resources: storage.Strings{"https://api.example"},
-			ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: made,
+			CodeUsedAt: storage.At(noon), ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: made,
 		}
 		if err := store.CreateGrant(t.Context(), g); err != nil {
 			t.Fatal(err)
@@ -95,5 +95,18 @@ func TestAccessIsListedAndWithdrawn(t *testing.T) {
 	// A client of the operator's own has access without a consent.
 	if err := s.Withdraw(t.Context(), ada, "ours", events.ActorOperator); err != nil || !dead(ours) || len(list()) != 0 {
 		t.Errorf("without a consent: %v, left %+v", err, list())
+	}
+	// A code that waits is no access yet, and is taken away.
+	waits := &storage.Grant{
+		ID: storage.NewID(), ClientID: "ours", PersonID: ada, Sub: "p_1", Withdrawals: 1, CodeHash: []byte("code"), ExpiresAt: storage.At(noon.Add(time.Hour)), CreatedAt: at,
+	}
+	if err := store.CreateGrant(t.Context(), waits); err != nil {
+		t.Fatal(err)
+	}
+	if len(list()) != 0 || dead(waits) {
+		t.Errorf("a code that waits: listed %+v, dead %v", list(), dead(waits))
+	}
+	if err := s.Withdraw(t.Context(), ada, "ours", events.ActorPerson); err != nil || !dead(waits) {
+		t.Errorf("of a code that waits: %v", err)
 	}
 }

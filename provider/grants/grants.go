@@ -9,6 +9,12 @@
 // It must never decide by reading that something may be used once (storage's
 // compare-and-set does), keep a refresh token's secret but as SHA-256, or answer
 // "not revoked" when the store does not answer.
+//
+// Notes
+//
+//   - 2026-11-26: a grant is told from an earlier withdrawal of its pair by a count,
+//     which it has from the same read as the consent. Times would not do: two clocks
+//     need not agree to the microsecond.
 package grants
 
 import (
@@ -48,10 +54,10 @@ func Beyond(claims, scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return slices.Contains(scopes, clients.ScopeOf(c)) })
 }
 
-// Covers reports whether a consent, nil or zero for none, has all that is
-// asked: if so, nobody needs to be asked again.
+// Covers reports whether a consent, nil or zero for none, stands and has all that
+// is asked: if so, nobody needs to be asked again.
 func Covers(c *storage.Consent, a Asked) bool {
-	return c != nil && !c.CreatedAt.IsZero() && hasAll(c.Scopes, a.Scopes) && hasAll(c.Resources, a.Resources) &&
+	return c.Stands() && hasAll(c.Scopes, a.Scopes) && hasAll(c.Resources, a.Resources) &&
 		hasAll(c.Claims, Beyond(Beyond(a.Claims, a.Scopes), c.Scopes))
 }
 
@@ -61,7 +67,8 @@ func hasAll(have storage.Strings, wanted []string) bool {
 
 // Give writes, in the unit in ctx and with its event, that a person agreed to
 // what a client asked, beside what they had agreed to before: had, nil or zero
-// for nothing.
+// for nothing. If access was withdrawn since had was read, what they said is told
+// and counts for nothing: they are asked again.
 func (s *Service) Give(ctx context.Context, person storage.ID, client string, had *storage.Consent, a Asked) error {
 	if had == nil {
 		had = &storage.Consent{}
@@ -69,7 +76,7 @@ func (s *Service) Give(ctx context.Context, person storage.ID, client string, ha
 	now := storage.At(s.now())
 	consent := storage.Consent{
 		PersonID: person, ClientID: client, Scopes: union(had.Scopes, a.Scopes), Resources: union(had.Resources, a.Resources),
-		Claims: union(had.Claims, Beyond(a.Claims, a.Scopes)), CreatedAt: now, UpdatedAt: now,
+		Claims: union(had.Claims, Beyond(a.Claims, a.Scopes)), Withdrawals: had.Withdrawals, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := s.store.SetConsent(ctx, &consent); err != nil {
 		return fmt.Errorf("consent for %s: %w", client, err)

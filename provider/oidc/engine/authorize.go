@@ -111,8 +111,9 @@ func (a *Authorization) grant(now time.Time, code time.Duration) *storage.GrantS
 		Sub: a.Sub, Sid: a.Sid, Scopes: a.Scopes, Resources: a.Resources, Claims: storage.Document(a.Claims), Nonce: a.Nonce,
 		ACR: a.ACR, AMR: a.AMR, AuthTime: storage.At(a.AuthTime),
 		CodeExpiresAt: storage.At(now.Add(code)), CodeChallenge: a.Challenge,
-		Offline:   storage.Strings(a.Scopes).Has("offline_access"),
-		CreatedAt: storage.At(now),
+		Offline:     storage.Strings(a.Scopes).Has("offline_access"),
+		Withdrawals: a.About.Consent.Withdrawals,
+		CreatedAt:   storage.At(now),
 		// The row outlives the code by a day, so that its reuse is seen.
 		ExpiresAt: storage.At(now.Add(24 * time.Hour)),
 	}
