@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/providertest"
@@ -139,10 +140,10 @@ func TestRemovingAccessTakesEffectAtOnce(t *testing.T) {
 		unspent := b.Authorize(shop, "openid")
 
 		to := b.Next(remove(b, p, shop.ID).WantStatus(http.StatusSeeOther))
-		if to != p.URL(web.PathApps)+"?removed=shop" {
+		if to != p.URL(web.PathApps)+"?removed" {
 			t.Errorf("then goes to %s", to)
 		}
-		if page := string(b.Get(to).Body); !strings.Contains(page, "Shop can no longer use your account.") || slices.Contains(listed(page), "Shop") {
+		if page := string(b.Get(to).Body); !strings.Contains(page, "Access was removed.") || slices.Contains(listed(page), "Shop") {
 			t.Errorf("the page afterwards: %s", page)
 		}
 		for _, dead := range []*providertest.Tokens{tokens, elsewhere} {
@@ -177,13 +178,53 @@ func TestRemovingAccessTakesEffectAtOnce(t *testing.T) {
 		if err != nil || told != 1 || len(again) != len(events) {
 			t.Errorf("%d events tell of it, %d more after, %v", told, len(again)-len(events), err)
 		}
-		if page := string(b.Get(p.URL(web.PathApps) + "?removed=other").Body); strings.Contains(page, "can no longer use") {
-			t.Error("the page says that an app is gone which is not")
-		}
 		if tokens := signedIn(b, shop); tokens.Refresh == "" { // agreed again
 			t.Error("no refresh token")
 		}
 	})
+}
+
+// What is listed can do something, or will when its client comes again; what can
+// do nothing any more is not access.
+func TestAppsThatCanDoNothingAreNotListed(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		own := func(id string, change ...func(*clients.Registration)) *providertest.RP {
+			return p.Client(id, append(change, providertest.FirstParty)...)
+		}
+		waits, wrong, once, idle := own("waits"), own("wrong"), own("once", func(r *clients.Registration) { r.GrantTypes = []string{"authorization_code"} }), own("idle")
+		b := p.Browser().SignIn("ada")
+		wantListed := func(when string, want ...string) {
+			t.Helper()
+			at := b.Walk(nil, p.URL(web.PathApps)) // proves again where it is asked to
+			if got := listed(html.UnescapeString(string(at.Body))); !slices.Equal(got, want) {
+				t.Errorf("%s: listed are %q, want %q", when, got, want)
+			}
+		}
+		b.Authorize(waits, "openid")
+		wrong.Exchange(b.Authorize(wrong, "openid"), providertest.With("code_verifier", strings.Repeat("x", 43))).WantError("invalid_grant")
+		once.Exchange(b.Authorize(once, "openid")).OK()
+		idle.Exchange(b.Authorize(idle, "openid offline_access")).OK()
+		wantListed("at once", "Idle", "Once")
+		p.Clock.Advance(time.Hour)
+		wantListed("when no token can live any more", "Idle")
+		p.Clock.Advance(14 * 24 * time.Hour)
+		wantListed("when the refresh token has lapsed")
+	})
+}
+
+// A link to the page tells nobody which clients there are, nor makes the page say
+// of one that it is gone.
+func TestTheAppsPageNamesNothingThatALinkNames(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	p.Client("elsewhere")
+	disable(t, p, "elsewhere")
+	b := p.Browser().SignIn("ada")
+	b.Walk(nil, p.URL(web.PathApps))
+	if got := b.Get(p.URL(web.PathApps) + "?removed=elsewhere").WantStatus(http.StatusOK).Body; strings.Contains(string(got), "Elsewhere") {
+		t.Errorf("the page of a link: %s", got)
+	}
 }
 
 // What is sent from somebody's page is theirs, also when somebody else is the

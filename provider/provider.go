@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	protocol, err = oidc.New(oidc.Deps{
 		Web: w, Pages: pages, Store: store, Keys: services.Keys, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Flow: services.Flow, Throttle: services.Throttle, Engine: services.Engine, Logouts: p.logouts, Metrics: p.registry, Now: now,
+		Sessions: services.Sessions, Flow: services.Flow, Engine: services.Engine, Logouts: p.logouts, Metrics: p.registry, Now: now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	})
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Throttle: services.Throttle,
+		Sessions: services.Sessions,
 	})
 	p.routes = slices.Concat(protocol.Routes(), people.Routes(), themselves.Routes(), []web.Route{w.Assets()})
 	p.handler = join(w, p.routes)

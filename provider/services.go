@@ -82,7 +82,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
 		Pages: map[flow.Page]string{flow.PageApps: prefix + web.PathApps},
 	}
-	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Events, now)
+	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Throttle, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)
 	return s, nil

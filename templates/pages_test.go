@@ -85,7 +85,7 @@ func everyPage(lang string) map[string]any {
 		"error-internal":        Error{Base: base, Status: 500, Kind: "internal"},
 		"error-client_error":    Error{Base: base, Status: 400, Kind: "client_error", Diagnosis: &Diagnosis{"It is not registered.", []string{"http://localhost:8081/x"}, nil, "doorstep client show shop"}},
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
-		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: "Forecourt Motors", Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
+		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: true, Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
 		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},

@@ -117,7 +117,7 @@ type Apps struct {
 	Base
 	Form    Form
 	Who     Account
-	Removed string // the app whose access was just taken away; "" for none
+	Removed bool // an app's access was just taken away
 	Apps    []AppAccess
 	Open    []App // apps that have no access yet and can be opened
 	Back    string

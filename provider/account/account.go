@@ -20,10 +20,8 @@ import (
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/session"
-	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
-	"github.com/doorstep-id/doorstep/templates"
 )
 
 // Deps is what the pages work with.
@@ -34,7 +32,6 @@ type Deps struct {
 	Clients  *clients.Service
 	Grants   *grants.Service
 	Sessions *session.Service
-	Throttle *throttle.Service
 }
 
 // Handler serves the pages.
@@ -76,25 +73,10 @@ func (h *Handler) at(page flow.Page, run func(http.ResponseWriter, *http.Request
 			}
 			return &fault.Error{Kind: fault.KindForbidden, Message: "is not open to this person", Err: errors.New(a.Refusal)}
 		default:
-			if err := h.Throttle.Take(r.Context(), throttle.Interactions, throttle.Block(web.Address(ctx))); err != nil {
-				return err
-			}
 			if err := h.Store.Flush(ctx); err != nil {
 				return err
 			}
-			return seeOther(w, a.Path)
+			return web.SeeOther(w, a.Path)
 		}
-	}
-}
-
-func seeOther(w http.ResponseWriter, to string) error {
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
-func who(s *storage.SignIn) templates.Account {
-	return templates.Account{
-		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier, Initials: templates.Initials(s.Person.Name), SignedIn: true,
 	}
 }

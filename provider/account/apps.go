@@ -19,7 +19,7 @@ import (
 
 const (
 	fieldClient  = "client"
-	paramRemoved = "removed" // the client that was just removed
+	paramRemoved = "removed" // something was just removed; what, no address says: anybody could have written it
 )
 
 // showApps lists what may use the account: what was agreed to, and what grants
@@ -33,7 +33,8 @@ func (h *Handler) showApps(w http.ResponseWriter, r *http.Request, s *storage.Si
 		return err
 	}
 	page := templates.Apps{
-		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, h.Web.Path(web.PathApps)), Who: who(s), Back: h.Web.Path(web.PathHome),
+		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, h.Web.Path(web.PathApps)), Who: web.Account(s), Back: h.Web.Path(web.PathHome),
+		Removed: r.URL.Query().Has(paramRemoved),
 	}
 	has := map[string]bool{}
 	for _, a := range access {
@@ -58,30 +59,11 @@ func (h *Handler) showApps(w http.ResponseWriter, r *http.Request, s *storage.Si
 		}
 	}
 	slices.SortStableFunc(page.Open, func(a, b templates.App) int { return compareNames(a.Name, b.Name) })
-	if page.Removed, err = h.removed(ctx, r, has); err != nil {
-		return err
-	}
 	return h.Web.Page(w, r, http.StatusOK, page)
 }
 
 func compareNames(a, b string) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
-}
-
-// removed is the name of the app that the address says was removed, if that is so.
-func (h *Handler) removed(ctx context.Context, r *http.Request, has map[string]bool) (string, error) {
-	id := r.URL.Query().Get(paramRemoved)
-	if id == "" || has[id] {
-		return "", nil
-	}
-	c, err := h.client(ctx, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return cmp.Or(c.Name, c.ID), nil
 }
 
 // client returns a client, disabled or not: what it has is to be taken away also
@@ -140,12 +122,12 @@ func (h *Handler) removeApp(w http.ResponseWriter, r *http.Request, s *storage.S
 	}
 	to := h.Web.Path(web.PathApps)
 	if storage.ID(r.PostForm.Get(fieldSession)) != s.Session.ID {
-		return seeOther(w, to) // their own page
+		return web.SeeOther(w, to) // their own page
 	}
 	web.Log(r.Context()).Set("client_id", id)
 	err := h.Grants.Withdraw(r.Context(), s.Person.ID, id, events.ActorPerson)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	return seeOther(w, to+"?"+url.Values{paramRemoved: {id}}.Encode())
+	return web.SeeOther(w, to+"?"+paramRemoved)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -43,19 +44,20 @@ type Service struct {
 	sessions *session.Service
 	grants   *grants.Service
 	risk     *risk.Service
+	throttle *throttle.Service
 	events   *events.Service
 	now      func() time.Time
 }
 
 // New returns the service.
-func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Service, gs *grants.Service, rs *risk.Service, ev *events.Service, now func() time.Time) *Service {
+func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Service, gs *grants.Service, rs *risk.Service, th *throttle.Service, ev *events.Service, now func() time.Time) *Service {
 	if cfg.Lifetime == 0 {
 		cfg.Lifetime = 30 * time.Minute
 	}
 	if cfg.Device == 0 {
 		cfg.Device = 400 * 24 * time.Hour
 	}
-	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, grants: gs, risk: rs, events: ev, now: now}
+	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, grants: gs, risk: rs, throttle: th, events: ev, now: now}
 }
 
 // ways are those in which anybody can prove more: with a password.
@@ -71,8 +73,8 @@ func ReachableACR() []string {
 
 // Begin answers a new request. It reads once when the browser has a session,
 // else not at all; a second time only for the accounts of a chooser, or to find
-// the one that the client named. An
-// interaction is begun when a page is to be shown.
+// the one that the client named. An interaction is begun when a page is to be
+// shown: so many for each block of addresses, then no more for a while.
 //
 // What it writes (the interaction; a decision, when the circumstances are not
 // those of the session's last one) joins the unit of ctx, which the caller
@@ -92,6 +94,9 @@ func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, erro
 		return Answer{}, err
 	}
 	if a.Step.asks() {
+		if err := s.throttle.Take(ctx, throttle.Interactions, throttle.Block(b.Address)); err != nil {
+			return Answer{}, fmt.Errorf("flow: begin: %w", err)
+		}
 		if a.Interaction, err = newInteraction(kind, r, a.Progress, b, s.now(), s.cfg.Lifetime); err != nil {
 			return Answer{}, err
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -51,7 +52,7 @@ func newHouse(t *testing.T, set rules.Set) *house {
 		Password: "/signin/password", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
 		Home: "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps"},
 	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
-		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), ev, clock)
+		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)
 	for email, to := range map[string]**storage.Person{"ada@example.com": &h.ada, "bob@example.com": &h.bob} {
 		if *to, err = people.Create(t.Context(), directory.NewPerson{Email: email, Verified: true}, events.ActorOperator); err != nil {
 			t.Fatal(err)

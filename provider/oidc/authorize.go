@@ -9,7 +9,6 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
-	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -26,9 +25,7 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if answer.Client == nil { // begun for a page of ours, and nobody's to answer but that page's
-			w.Header().Set("Location", answer.Path)
-			w.WriteHeader(http.StatusSeeOther)
-			return nil
+			return web.SeeOther(w, answer.Path)
 		}
 		if !h.Clients.MatchRedirect(answer.Client, answer.Request.RedirectURI) { // it was, when the request came
 			return h.onOwnPage(diagnosed(engine.Refuse("invalid_request", "The redirect_uri is no longer registered for this client."),
@@ -79,15 +76,10 @@ func (h *Handler) proceed(ctx context.Context, w http.ResponseWriter, r *http.Re
 		}
 		return h.refuse(ctx, w, r, a.Client, a.Request, engine.Refuse(a.Refusal, refusals[a.Refusal]))
 	default:
-		if err := h.Throttle.Take(ctx, throttle.Interactions, throttle.Block(web.Address(ctx))); err != nil {
-			return err
-		}
 		if err := h.Store.Flush(ctx); err != nil {
 			return err
 		}
-		w.Header().Set("Location", a.Path)
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
+		return web.SeeOther(w, a.Path)
 	}
 }
 

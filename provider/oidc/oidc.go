@@ -29,7 +29,6 @@ import (
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/session"
-	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
@@ -45,7 +44,6 @@ type Deps struct {
 	Grants   *grants.Service
 	Sessions *session.Service
 	Flow     *flow.Service
-	Throttle *throttle.Service
 	Engine   *engine.Engine
 	Logouts  *Logouts
 	Metrics  prometheus.Registerer
@@ -132,9 +130,7 @@ func (h *Handler) toGet(path string) web.HandlerFunc {
 				}
 			}
 		}
-		w.Header().Set("Location", h.Web.Path(path)+"?"+q.Encode())
-		w.WriteHeader(http.StatusSeeOther)
-		return nil
+		return web.SeeOther(w, h.Web.Path(path)+"?"+q.Encode())
 	}
 }
 

@@ -24,7 +24,7 @@ func (h *Handler) showAccounts(w http.ResponseWriter, r *http.Request, a flow.An
 		ClientName: clientName(a.Client), CancelAction: h.stepPath(pathCancel, a),
 	}
 	for i := range a.Accounts {
-		page.Accounts = append(page.Accounts, account(&a.Accounts[i]))
+		page.Accounts = append(page.Accounts, web.Account(&a.Accounts[i]))
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
 }
@@ -42,5 +42,5 @@ func (h *Handler) takeAccount(w http.ResponseWriter, r *http.Request, a flow.Ans
 		return err
 	}
 	h.Web.SetSessions(w, sessions)
-	return seeOther(w, next.Path)
+	return web.SeeOther(w, next.Path)
 }

@@ -30,7 +30,7 @@ func (h *Handler) showConsent(w http.ResponseWriter, r *http.Request, a flow.Ans
 	}
 	return h.Web.Page(w, r, http.StatusOK, templates.Consent{
 		Base: h.base(r, a), Form: h.form(w, r, web.PathConsent, a),
-		Who: account(a.SignIn), ClientName: clientName(a.Client), ClientHost: hostOf(a.Request.RedirectURI),
+		Who: web.Account(a.SignIn), ClientName: clientName(a.Client), ClientHost: hostOf(a.Request.RedirectURI),
 		FirstParty: a.Client.Metadata.V.FirstParty, Scopes: scopes,
 		Claims: grants.Beyond(a.Request.Claims.Names(), a.Request.Scopes),
 	})
@@ -48,7 +48,7 @@ func (h *Handler) takeConsent(w http.ResponseWriter, r *http.Request, a flow.Ans
 	if next.Progress.Consent != "" { // else another person is asked now
 		web.Log(r.Context()).Set("consent", decision)
 	}
-	return seeOther(w, next.Path)
+	return web.SeeOther(w, next.Path)
 }
 
 // cancel goes back to the app without an answer, from whichever step is due.
@@ -61,7 +61,7 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return seeOther(w, next.Path)
+	return web.SeeOther(w, next.Path)
 }
 
 // scopeLines are the scopes asked for; one of a resource says whose it is.

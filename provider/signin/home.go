@@ -19,7 +19,7 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
 			Base: h.Web.Base(r, "", ""), SignInHref: h.Web.Path(web.PathApps),
 		})
 	}
-	who := account(current)
+	who := web.Account(current)
 	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
 		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SignOutHref: h.Web.Path(web.PathSignOut),
 	})

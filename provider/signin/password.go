@@ -59,7 +59,7 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 	if err != nil {
 		return err
 	}
-	return seeOther(w, next.Path)
+	return web.SeeOther(w, next.Path)
 }
 
 // prove returns who signed in and the evidence, proof.ErrWrong, or a fault that
@@ -140,7 +140,7 @@ func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.An
 	page.Base, page.Form = h.base(r, a), h.form(w, r, web.PathSignIn, a)
 	page.ClientName, page.CancelAction, page.Demo = clientName(a.Client), h.stepPath(pathCancel, a), h.cfg.Demo
 	if a.Reauth && a.SignIn != nil {
-		page.Reauth, page.Who, page.Identifier = true, account(a.SignIn), a.SignIn.Identifier
+		page.Reauth, page.Who, page.Identifier = true, web.Account(a.SignIn), a.SignIn.Identifier
 	}
 	if len(page.Identifier) > maxIdentifier {
 		page.Identifier = ""

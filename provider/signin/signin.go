@@ -71,7 +71,7 @@ func (h *Handler) at(step flow.Step, run func(http.ResponseWriter, *http.Request
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id := r.URL.Query().Get(paramInteraction)
 		if id == "" { // a bookmark of the page: there is nothing to go on to
-			return seeOther(w, h.Web.Path(web.PathHome))
+			return web.SeeOther(w, h.Web.Path(web.PathHome))
 		}
 		a, err := h.Flow.Resume(r.Context(), id, h.browser(r))
 		if err != nil {
@@ -79,7 +79,7 @@ func (h *Handler) at(step flow.Step, run func(http.ResponseWriter, *http.Request
 		}
 		web.Log(r.Context()).Set("client_id", a.Request.ClientID)
 		if a.Step != step {
-			return seeOther(w, a.Path)
+			return web.SeeOther(w, a.Path)
 		}
 		return run(w, r, a)
 	}
@@ -118,14 +118,6 @@ func (h *Handler) stepPath(path string, a flow.Answer) string {
 	return h.Web.Path(path) + "?" + url.Values{paramInteraction: {string(a.Interaction.ID)}}.Encode()
 }
 
-// seeOther is how every form ends: never 307 or 308, which would send the
-// password on (RFC 9700 section 4.12).
-func seeOther(w http.ResponseWriter, to string) error {
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
 func clientName(c *storage.Client) string {
 	switch {
 	case c == nil:
@@ -134,11 +126,4 @@ func clientName(c *storage.Client) string {
 		return c.Name
 	}
 	return c.ID
-}
-
-func account(s *storage.SignIn) templates.Account {
-	return templates.Account{
-		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier,
-		Initials: templates.Initials(s.Person.Name), SignedIn: true,
-	}
 }

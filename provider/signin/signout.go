@@ -18,12 +18,12 @@ func (h *Handler) showSignOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.SignIn == nil {
-		return seeOther(w, h.afterSignOut(a))
+		return web.SeeOther(w, h.afterSignOut(a))
 	}
 	web.AllowForm(r.Context(), a.Request.RedirectURI)
 	return h.Web.Page(w, r, http.StatusOK, templates.SignOut{
 		Base: h.base(r, a), Form: h.Web.Form(w, r, h.signOutPath(a)),
-		Who: account(a.SignIn), ClientName: clientName(a.Client),
+		Who: web.Account(a.SignIn), ClientName: clientName(a.Client),
 	})
 }
 
@@ -34,13 +34,13 @@ func (h *Handler) takeSignOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch r.PostForm.Get(fieldDecision) {
 	case "stay":
-		return seeOther(w, h.Web.Path(web.PathHome))
+		return web.SeeOther(w, h.Web.Path(web.PathHome))
 	case "signout":
 	default:
 		return fault.Invalid(fieldDecision, "must be signout or stay")
 	}
 	if a.SignIn == nil { // the other tab was quicker
-		return seeOther(w, h.afterSignOut(a))
+		return web.SeeOther(w, h.afterSignOut(a))
 	}
 	left, done, err := h.Flow.ConfirmSignOut(r.Context(), a, h.browser(r), shown(r))
 	if done {
@@ -51,9 +51,9 @@ func (h *Handler) takeSignOut(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case !done: // somebody else is the current one by now: they are asked
-		return seeOther(w, h.signOutPath(a))
+		return web.SeeOther(w, h.signOutPath(a))
 	}
-	return seeOther(w, h.afterSignOut(a))
+	return web.SeeOther(w, h.afterSignOut(a))
 }
 
 func (h *Handler) signOutPath(a flow.Answer) string {

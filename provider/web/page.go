@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
 
@@ -22,6 +23,22 @@ func (w *Web) Page(rw http.ResponseWriter, r *http.Request, status int, page any
 	rw.WriteHeader(status)
 	_, err := body.WriteTo(rw)
 	return err
+}
+
+// SeeOther sends the browser on, as every form of ours ends: never 307 or 308,
+// which would send the password on (RFC 9700 section 4.12).
+func SeeOther(rw http.ResponseWriter, to string) error {
+	rw.Header().Set("Location", to)
+	rw.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// Account shows who is signed in.
+func Account(s *storage.SignIn) templates.Account {
+	return templates.Account{
+		ID: string(s.Session.ID), Name: s.Person.Name, Identifier: s.Identifier,
+		Initials: templates.Initials(s.Person.Name), SignedIn: true,
+	}
 }
 
 // WriteJSON writes v as the whole answer.
