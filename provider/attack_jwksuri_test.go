@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,7 +214,7 @@ func registeredBySelf(t *testing.T, p *providertest.P, id string) {
 	p.Clock.Advance(5 * time.Second)
 }
 
-// What a jwks_uri answers is cut: five seconds, 100 KB, nothing compressed, twenty
+// What a jwks_uri answers is cut: three seconds, 100 KB, nothing compressed, twenty
 // keys; and whoever sends unknown kids makes us ask once a minute, not once each.
 func TestAttack48AHostileJwksURIIsCut(t *testing.T) {
 	t.Parallel()
@@ -335,6 +336,77 @@ func TestAttack48AHungJwksURIKeepsNobodyElseWaiting(t *testing.T) {
 	}
 	hangs.ClientCredentials().WantStatus(http.StatusUnauthorized)
 	hung.wantVisits(t, "four requests", 1)
+}
+
+// A jwks_uri that hangs keeps nobody out whose keys are known, and a client whose
+// keys are not hears of it before its request is given up (OIDC Core section 10.1;
+// RFC 6749 section 5.2); what asks ends by itself. It is not parallel, as it looks
+// at every goroutine there is.
+func TestAJwksURIThatHangsIsNotWaitedFor(t *testing.T) {
+	p := providertest.Start(t, outside("127.0.0.1/32"))
+	key := providertest.NewSigningKey(t, "ES256", "k")
+	left := make(chan struct{}, 10)
+	hangs := func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		left <- struct{}{}
+	}
+	ask := func(what string, rp *providertest.RP, most time.Duration) *providertest.TokenAnswer {
+		t.Helper()
+		began := time.Now()
+		a := rp.ClientCredentials()
+		if took := time.Since(began); took > most {
+			t.Errorf("%s: took %s, at most %s", what, took, most)
+		}
+		return a
+	}
+	hungUp := func(what string) {
+		t.Helper()
+		select {
+		case <-left:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: is still asked", what)
+		}
+	}
+
+	host := newKeyHost(t, "127.0.0.1", serving(providertest.JWKS(t, key)))
+	known := p.SigningClient("known", publishes(host.URL))
+	known.Key = key
+	known.ClientCredentials().OK()
+	host.says(hangs)
+	host.wantVisits(t, "the first assertion", 1)
+	p.Clock.Advance(time.Hour)
+	for range 3 {
+		ask("known keys", known, 2500*time.Millisecond).OK()
+	}
+	hungUp("known keys")
+	host.wantVisits(t, "known keys", 1)
+	ask("known keys, asked for just now", known, time.Second).OK()
+	host.wantVisits(t, "known keys, asked for just now", 0)
+
+	first := p.SigningClient("first", publishes(newKeyHost(t, "127.0.0.1", hangs).URL))
+	a := ask("unknown keys", first, 4500*time.Millisecond).WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+	if d := diagnosisOf(t, p, a); !strings.Contains(d.Problem, "jwks_uri could not be read") {
+		t.Errorf("the log says %+v", d)
+	}
+	hungUp("unknown keys")
+	ask("unknown keys, asked for just now", first, time.Second).WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+
+	p.Clock.Advance(time.Minute)
+	known.Key = providertest.NewSigningKey(t, "ES256", "new")
+	ask("a new key", known, 4500*time.Millisecond).WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+	hungUp("a new key")
+
+	asking := func() bool {
+		stacks := make([]byte, 16<<20)
+		return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("fetchKeys"))
+	}
+	for range 100 {
+		if !asking() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("a goroutine that asks is left over")
 }
 
 // spaces is as much of nothing as is read.

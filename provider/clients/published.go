@@ -14,11 +14,15 @@ import (
 
 // How long the keys that a client publishes are used without asking again, how long
 // they serve on while asking fails, and how long between two questions, whoever
-// makes us ask.
+// makes us ask; how long a question may take, and how long a request whose keys are
+// known waits for it. The last two together are less than a request has (5 s), so
+// that an address that hangs is the client's error and not ours.
 const (
 	publishedFresh = 15 * time.Minute
 	publishedStale = 24 * time.Hour
 	publishedPause = time.Minute
+	publishedTime  = 3 * time.Second
+	publishedGrace = time.Second
 )
 
 // published is what is remembered of the jwks_uri of clients.
@@ -99,14 +103,27 @@ func (s *Service) signedByKey(ctx context.Context, c *storage.Client, token *key
 
 // publishedKeys returns the keys at the client's jwks_uri. They are asked for if
 // they are unknown or old, or if anew is set; never twice within a minute. Whoever
-// needs them meanwhile waits for the one question; requests of other clients do not.
+// needs them meanwhile waits for the one question, but with keys that are only old
+// not for longer than a moment: enough to learn of one that was taken out from an
+// address that answers. Requests of other clients do not wait.
 func (s *Service) publishedKeys(ctx context.Context, c *storage.Client, anew bool) (keySet, error) {
 	now, known := s.now(), s.published.of(c)
 	fresh := !known.at.IsZero() && now.Sub(known.at).Abs() < publishedFresh
 	if fresh && !anew || !known.mayAsk(now) {
 		return known.usable(now)
 	}
-	return shared(ctx, &s.reads, "jwks "+c.ID+" "+known.uri, func(ctx context.Context) (keySet, error) { return s.fetchKeys(ctx, c) })
+	held, _ := known.usable(now)
+	servesOn := len(held) > 0 && !anew
+	if servesOn {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, publishedGrace) // of the wait: the question goes on
+		defer cancel()
+	}
+	found, err := shared(ctx, &s.reads, "jwks "+c.ID+" "+known.uri, func(ctx context.Context) (keySet, error) { return s.fetchKeys(ctx, c) })
+	if err != nil && servesOn {
+		return held, nil
+	}
+	return found, err
 }
 
 // fetchKeys asks a client for its keys, unless somebody just has.
@@ -127,6 +144,8 @@ func (s *Service) fetchKeys(ctx context.Context, c *storage.Client) (keySet, err
 }
 
 func (s *Service) askForKeys(ctx context.Context, c *storage.Client) (keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishedTime)
+	defer cancel()
 	answer, err := s.cfg.Out.Get(ctx, outbound.Request{
 		URL: c.Metadata.V.JWKSURI, Operator: c.RegisteredBy == storage.RegisteredByOperator,
 		Accept: "application/jwk-set+json, application/json",
