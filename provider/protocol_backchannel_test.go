@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -332,6 +333,45 @@ func TestSlowClientsHoldUpNobody(t *testing.T) {
 		}
 		if isSignedIn(t, browser, p.Client("ask", providertest.FirstParty)) {
 			t.Error("still signed in")
+		}
+	})
+}
+
+// A server that drains is done beside its requests at once, and serves them on:
+// what clients are told meanwhile it leaves to its close.
+func TestADrainDoesNotWaitForClients(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		s := p.LogoutServer()
+		asked, answer := make(chan struct{}), make(chan struct{})
+		s.Answer(func(http.ResponseWriter, *http.Request) {
+			close(asked)
+			<-answer
+		})
+		rp := p.Client("web", providertest.FirstParty, s.Told)
+		p.Browser().SignIn("ada").Authorize(rp, "openid")
+		if _, err := p.Directory.Disable(t.Context(), "ada@example.com", events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+		p.Clock.Advance(time.Second)
+		ctx, drain := context.WithCancel(t.Context())
+		drained := make(chan struct{})
+		go func() {
+			p.Background(ctx)
+			close(drained)
+		}()
+		<-asked
+		drain()
+		select {
+		case <-drained:
+		case <-time.After(3 * time.Second): // an attempt may take longer
+			t.Error("a drain waits for a client that does not answer")
+		}
+		close(answer)
+		<-drained
+		p.TellClients() // waits until the attempt has come to its end
+		if left, err := p.Store.DueLogoutNotices(t.Context(), farAway(p), 10, 10); err != nil || len(left) != 0 {
+			t.Errorf("left are %v, %v", left, err)
 		}
 	})
 }

@@ -61,13 +61,14 @@ func (s *Store) LogoutNotices(ctx context.Context, session ID) ([]LogoutNotice, 
 	return out, translate(err)
 }
 
-// DueLogoutNotices returns up to limit notices that are due, oldest first, and
-// no more than each of any client, so that one client's never hide another's.
+// DueLogoutNotices returns up to limit notices that are due and no more than each
+// of any client: every client's oldest before any client's second, so that many of
+// some clients never hide another's.
 func (s *Store) DueLogoutNotices(ctx context.Context, now Time, each, limit int) ([]LogoutNotice, error) {
 	var out []LogoutNotice
 	err := s.db(ctx).Raw("SELECT session_id, client_id, sub, sid, attempts, due_at, expires_at, created_at FROM ("+
 		"SELECT n.*, row_number() OVER (PARTITION BY client_id ORDER BY due_at) AS place FROM logout_notices n WHERE due_at <= ?"+
-		") ranked WHERE place <= ? ORDER BY due_at LIMIT ?", now, each, limit).Scan(&out).Error
+		") ranked WHERE place <= ? ORDER BY place, due_at LIMIT ?", now, each, limit).Scan(&out).Error
 	return out, translate(err)
 }
 

@@ -69,12 +69,12 @@ type LogoutDeps struct {
 // token that another attempt sent.
 type Logouts struct {
 	LogoutDeps
-	told    *prometheus.CounterVec
-	running sync.WaitGroup
+	told *prometheus.CounterVec
 
 	mu      sync.Mutex
 	inHand  map[string]int  // attempts going on, by client
 	total   int             // and of all
+	idle    chan struct{}   // closed when none goes on; nil while none waits for that
 	failing map[string]bool // clients whose last attempt failed
 }
 
@@ -130,9 +130,9 @@ func (l *Logouts) Tell(ctx context.Context, session storage.ID) {
 	}
 }
 
-// Run tells what is due until ctx ends, then waits for what goes on.
+// Run tells what is due until ctx ends, and leaves what goes on to Wait: requests
+// that are still served begin attempts too.
 func (l *Logouts) Run(ctx context.Context) {
-	defer l.Wait()
 	look := time.NewTimer(0)
 	defer look.Stop()
 	for {
@@ -172,8 +172,20 @@ func (l *Logouts) TellDue(ctx context.Context) (busy bool, err error) {
 	return begun > 0 && len(due) >= logoutsEach, nil
 }
 
-// Wait returns when no attempt goes on any more.
-func (l *Logouts) Wait() { l.running.Wait() }
+// Wait returns when no attempt goes on. Others may begin meanwhile.
+func (l *Logouts) Wait() {
+	l.mu.Lock()
+	if l.total == 0 {
+		l.mu.Unlock()
+		return
+	}
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	<-idle
+}
 
 // begin makes an attempt beside the caller, if there is room for one, and calls
 // ended after it.
@@ -183,12 +195,11 @@ func (l *Logouts) begin(ctx context.Context, n *storage.LogoutNotice, ended func
 	}
 	// Neither the end of a request nor that of the server cuts it short.
 	ctx = storage.WithoutUnit(context.WithoutCancel(ctx))
-	l.running.Go(func() {
+	go func() {
 		defer ended()
 		ctx, cancel := context.WithTimeout(ctx, logoutLease)
 		defer cancel()
 		came, err := l.attempt(ctx, n)
-		l.release(n.ClientID, came)
 		if came != "" {
 			l.told.WithLabelValues(string(came)).Inc()
 		}
@@ -196,7 +207,8 @@ func (l *Logouts) begin(ctx context.Context, n *storage.LogoutNotice, ended func
 			l.Log.Warn("back-channel logout", slog.String("client_id", n.ClientID), slog.String("outcome", string(came)),
 				slog.Int64("attempt", n.Attempts), slog.Any("error", err))
 		}
-	})
+		l.release(n.ClientID, came)
+	}()
 	return true
 }
 
@@ -227,6 +239,10 @@ func (l *Logouts) release(client string, came outcome) {
 		l.failing[client] = true
 	case logoutTold, logoutDropped:
 		delete(l.failing, client)
+	}
+	if l.total == 0 && l.idle != nil {
+		close(l.idle)
+		l.idle = nil
 	}
 }
 

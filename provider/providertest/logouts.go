@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,3 +97,6 @@ func (p *P) TellClients() {
 		p.t.Fatal(err)
 	}
 }
+
+// Background does what goes on beside the requests until ctx ends.
+func (p *P) Background(ctx context.Context) { p.served.Background(ctx) }
