@@ -276,6 +276,54 @@ func TestAClientThatIsGoneIsNotTold(t *testing.T) {
 	})
 }
 
+// A client that is disabled hears nothing; it is told when it is enabled in time.
+func TestADisabledClientIsToldLater(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		s := p.LogoutServer()
+		rp := p.Client("web", providertest.FirstParty, s.Told)
+		browser := p.Browser().SignIn("ada")
+		rp.Exchange(browser.Authorize(rp, "openid")).OK()
+		disable(t, p, rp.ID)
+		signOut(t, p, browser)
+		p.Clock.Advance(time.Hour)
+		if p.TellClients(); len(s.Got()) != 0 {
+			t.Error("a disabled client is told")
+		}
+		c, err := p.Store.Client(t.Context(), rp.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.DisabledAt = storage.Time{}
+		if err := p.Store.UpdateClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		p.Clock.Advance(time.Hour)
+		p.TellClients()
+		toldOnce(t, p, s)
+	})
+}
+
+// Back-Channel Logout section 2.4: the sub is that of the client's last ID token,
+// also when it was given new subjects while the session lived.
+func TestNewSubjectsAreTold(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		s := p.LogoutServer()
+		rp := p.Client("web", providertest.FirstParty, s.Told)
+		browser := p.Browser().SignIn("ada")
+		first := p.Verify(rp.Exchange(browser.Authorize(rp, "openid")).OK().ID)
+		if _, err := p.Clients.Update(t.Context(), rp.ID, []byte(`{"subject_type": "pairwise"}`), events.ActorOperator, clients.NewSubjects); err != nil {
+			t.Fatal(err)
+		}
+		second := p.Verify(rp.Exchange(browser.Authorize(rp, "openid")).OK().ID)
+		signOut(t, p, browser)
+		if told := toldOnce(t, p, s); told.Claims["sub"] != second.Claims["sub"] || told.Claims["sub"] == first.Claims["sub"] {
+			t.Errorf("told of %v, known by %v and, before, %v", told.Claims["sub"], second.Claims["sub"], first.Claims["sub"])
+		}
+	})
+}
+
 // A client's address moves: what is still to be told goes to the new one.
 func TestANewAddressIsTold(t *testing.T) {
 	t.Parallel()

@@ -210,6 +210,33 @@ func TestSignOutRequestsThatAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantOwnPage(t, "a client that is gone", browser.Get(endSessionURL(p, "id_token_hint", tokens.ID, "post_logout_redirect_uri", back)))
+		wantOwnPage(t, "a client that is gone, by its id", browser.Get(endSessionURL(p, "id_token_hint", tokens.ID, "client_id", rp.ID)))
+		if !isSignedIn(t, browser, other) {
+			t.Error("signed out by a client that is gone")
+		}
+	})
+}
+
+// OIDC RP-Initiated Logout section 2: the hint of a client that is gone keeps nobody
+// from signing out. The account that it names is asked about.
+func TestTheHintOfAClientThatIsGoneAsks(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp, other := p.Client("web", providertest.FirstParty, bye), p.Client("other", providertest.FirstParty)
+		browser := p.Browser().SignIn("ada")
+		hint := rp.Exchange(browser.Authorize(rp, "openid")).OK().ID
+		if err := p.Clients.Delete(t.Context(), rp.ID, events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+		p.Clock.Advance(5 * time.Second) // caches notice
+		asks := browser.Next(browser.Get(endSessionURL(p, "id_token_hint", hint)))
+		if !isSignedIn(t, browser, other) {
+			t.Error("signed out without being asked, by the hint of a client that is gone")
+		}
+		browser.Send(browser.Filled(asks, providertest.With("decision", "signout"))).WantStatus(http.StatusSeeOther)
+		if isSignedIn(t, browser, other) {
+			t.Error("still signed in")
+		}
 	})
 }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // SessionClient is a client that something was issued to in a session. It is
-// written at the first issue, and lives as long as the session.
+// written at the first issue, and lives as long as the session. Sub is the one
+// that it got last.
 type SessionClient struct {
 	SessionID ID     `gorm:"primaryKey"`
 	ClientID  string `gorm:"primaryKey"`
@@ -35,9 +36,10 @@ const (
 	noticeLifetime = 24 * time.Hour
 )
 
-// KeepSessionClient notes that something was issued to a client in a session.
+// KeepSessionClient notes that something was issued to a client in a session, and
+// by which subject: a client may have been given new ones meanwhile.
 func (s *Store) KeepSessionClient(ctx context.Context, c *SessionClient) error {
-	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (session_id, client_id) DO NOTHING"))
+	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (session_id, client_id) DO UPDATE SET sub = excluded.sub WHERE session_clients.sub <> excluded.sub"))
 }
 
 // noticesOf writes a notice for each client of the chosen sessions that wants to

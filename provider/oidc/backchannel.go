@@ -251,6 +251,9 @@ func (l *Logouts) release(client string, came outcome) {
 // for the log.
 func (l *Logouts) attempt(ctx context.Context, n *storage.LogoutNotice) (outcome, error) {
 	client, err := l.Clients.Get(ctx, n.ClientID)
+	if errors.Is(err, storage.ErrNotFound) {
+		client, err = l.Clients.Show(ctx, n.ClientID) // it may be disabled
+	}
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return "", err
 	}
@@ -310,7 +313,12 @@ func pause(attempts int64) time.Duration {
 // counts, as section 2.8 has 200 and knows of servers that say 204; all others,
 // also the 400 of a client that could not do it, do not. What the client says
 // beside is not read: it may be anything.
+//
+// A client that is disabled is not sent anything; it is told if it is enabled in time.
 func (l *Logouts) send(ctx context.Context, client *storage.Client, n *storage.LogoutNotice) error {
+	if !client.DisabledAt.IsZero() {
+		return errors.New("the client is disabled")
+	}
 	token, err := l.token(ctx, client, n)
 	if err != nil {
 		return err

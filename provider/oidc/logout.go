@@ -74,7 +74,7 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 type askedToLeave struct {
 	flow.Request
 	client *storage.Client // nil: none asks
-	given  *hint           // what a valid id_token_hint says, of client; nil for none
+	given  *hint           // what a valid id_token_hint says, of client if that one is still here; nil for none
 	who    string          // logout_hint
 }
 
@@ -88,7 +88,7 @@ func (h *Handler) askedToLeave(r *http.Request) (*askedToLeave, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := h.clientOfLogout(r, params.Get("client_id"), given)
+	client, err := h.clientOfLogout(r, params, given)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +116,13 @@ func (h *Handler) askedToLeave(r *http.Request) (*askedToLeave, error) {
 }
 
 // leaving is whose session a request is about: surely that of a hint which was
-// made for it, for nobody else has that one's sid; else, to be asked first, that
+// made for it, for nobody else has that one's sid, unless its client is gone and
+// none asks; else, to be asked first, that
 // of whom id_token_hint or logout_hint names, and "" for whoever is the current one.
 func (h *Handler) leaving(accounts []storage.SignIn, asked *askedToLeave) (about storage.ID, surely bool) {
 	for _, a := range accounts {
 		if asked.given != nil && asked.given.Session == h.sid(a.Session.ID, asked.given.Audience) {
-			return a.Session.ID, true
+			return a.Session.ID, asked.client != nil
 		}
 	}
 	for _, a := range accounts {
@@ -193,8 +194,11 @@ func (h *Handler) hint(r *http.Request, raw string) (*hint, error) {
 }
 
 // clientOfLogout is the client that asks: the hint's audience, which a client_id
-// beside it must equal. A client that is gone cannot ask for a redirect.
-func (h *Handler) clientOfLogout(r *http.Request, id string, given *hint) (*storage.Client, error) {
+// beside it must equal. A client that is gone cannot ask for anything, but its
+// hint alone keeps nobody from signing out: then none asks.
+func (h *Handler) clientOfLogout(r *http.Request, params url.Values, given *hint) (*storage.Client, error) {
+	id := params.Get("client_id")
+	asks := id != "" || params.Get("post_logout_redirect_uri") != ""
 	if given != nil {
 		if id != "" && id != given.Audience {
 			return nil, engine.Refuse("invalid_request", "The id_token_hint was made for another client.")
@@ -206,6 +210,9 @@ func (h *Handler) clientOfLogout(r *http.Request, id string, given *hint) (*stor
 	}
 	c, err := h.Clients.Get(r.Context(), id)
 	if errors.Is(err, storage.ErrNotFound) {
+		if !asks {
+			return nil, nil //nolint:nilnil // logout without a client is allowed
+		}
 		return nil, diagnosed(engine.Refuse("invalid_client", "No client of this id is registered here."), unknownClient(id))
 	}
 	return c, err
