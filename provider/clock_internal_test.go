@@ -41,3 +41,34 @@ func TestTheOneClockIsTheDatabases(t *testing.T) {
 		}
 	}
 }
+
+// A command whose database is slow to answer (a busy pool, a network far away)
+// goes by the quickest of its answers, and not by the machine's own clock.
+func TestASlowDatabaseStillTellsACommandTheTime(t *testing.T) {
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "clock.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	const ahead = 500 * time.Millisecond
+	ways := []time.Duration{800 * time.Millisecond, 200 * time.Millisecond, 600 * time.Millisecond} // of each answer, to here alone
+	calls := 0
+	machine := func() time.Time { // is read before each question and after its answer
+		at := time.Now().Add(ahead)
+		if calls%2 == 1 && calls/2 < len(ways) {
+			at = at.Add(ways[calls/2])
+		}
+		calls++
+		return at
+	}
+	now, err := MeasuredClock(t.Context(), store, machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(now()); left.Abs() > 200*time.Millisecond {
+		t.Errorf("%s left, want half of what the quickest answer took, 100ms", left)
+	}
+	if calls != 2*len(ways)+1 {
+		t.Errorf("%d readings, want two for each question and one of the clock", calls)
+	}
+}
