@@ -111,7 +111,10 @@ func TestAClientPublishesItsKeys(t *testing.T) {
 		host.says(serving(providertest.JWKS(t, second)))
 		ask(first).OK() // is not known to be gone yet
 		p.Clock.Advance(15 * time.Minute)
-		ask(first).WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+		a := ask(first).WantStatus(http.StatusUnauthorized).WantError("invalid_client")
+		if d := diagnosisOf(t, p, a); !strings.Contains(d.Problem, "Publish the key that it signs with at "+host.URL) || strings.Contains(d.Problem, "client update") {
+			t.Errorf("the log says %+v", d)
+		}
 		ask(second).OK()
 		host.wantVisits(t, "after a quarter of an hour", 1)
 
@@ -128,7 +131,7 @@ func TestAClientPublishesItsKeys(t *testing.T) {
 			host.wantVisits(t, fmt.Sprintf("failure %d", i), 1)
 		}
 		p.Clock.Advance(24 * time.Hour)
-		a := ask(second).WantStatus(http.StatusUnauthorized).WantError("invalid_client") // a day and more
+		a = ask(second).WantStatus(http.StatusUnauthorized).WantError("invalid_client") // a day and more
 		if d := diagnosisOf(t, p, a); !strings.Contains(d.Problem, "jwks_uri could not be read") || !strings.Contains(d.Problem, "status 304") {
 			t.Errorf("the log says %+v", d)
 		}

@@ -220,7 +220,11 @@ func (h *Handler) wrongAssertion(c *storage.Client, a *clients.Assertion, wrong 
 			d.Command = patch(c, "token_endpoint_auth_signing_alg", `"`+a.Alg()+`"`)
 		}
 	case "kid":
-		d.Problem += ` Register the key that it signs with: doorstep client update ` + c.ID + ` --file -, with {"jwks": {"keys": [...]}}.`
+		if m.JWKSURI != "" {
+			d.Problem += ` Publish the key that it signs with at ` + m.JWKSURI + `, which is read again at most once a minute.`
+		} else {
+			d.Problem += ` Register the key that it signs with: doorstep client update ` + c.ID + ` --file -, with {"jwks": {"keys": [...]}}.`
+		}
 	}
 	return d
 }
