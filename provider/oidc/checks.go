@@ -292,7 +292,7 @@ func checkHint(ctx context.Context, a *asked) error {
 func copyHarmless(_ context.Context, a *asked) error {
 	a.Nonce = a.params.Get("nonce")
 	a.LoginHint = a.params.Get("login_hint")
-	a.UILocales = a.params.Get("ui_locales")
+	a.UILocales = a.params.Get(web.ParamUILocales)
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (h *Handler) askedToLeave(r *http.Request) (*askedToLeave, error) {
 		return nil, err
 	}
 	asked := &askedToLeave{client: client, given: given, who: params.Get("logout_hint")}
-	asked.UILocales, asked.State, asked.StateSent = params.Get("ui_locales"), params.Get("state"), params.Has("state")
+	asked.UILocales, asked.State, asked.StateSent = params.Get(web.ParamUILocales), params.Get("state"), params.Has("state")
 	if client != nil {
 		asked.ClientID = client.ID
 		web.Log(r.Context()).Set("client_id", client.ID)
