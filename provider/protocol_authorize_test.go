@@ -33,6 +33,45 @@ func nextOf(t *testing.T, browser *providertest.Browser, to string) string {
 	return u.Path
 }
 
+// OIDC Core section 15.5.1: a code fits wherever a URL does, also that of a request
+// as large as one may be.
+func TestACodeIsShort(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp, browser := p.Client("web", providertest.FirstParty), p.Browser().SignIn("ada")
+		for _, more := range []string{"", strings.Repeat("n", 500)} {
+			code := browser.Authorize(rp, "openid profile email offline_access", providertest.With("nonce", "x"+more))
+			if len(code) == 0 || len(code) > 64 {
+				t.Errorf("a code of %d characters, want at most 64: %s", len(code), code)
+			}
+		}
+	})
+}
+
+// OIDC Core section 14: strings that differ by their Unicode normalisation alone are
+// not the same, in the address of a client and in its state.
+func TestStringsAreNotNormalised(t *testing.T) {
+	t.Parallel()
+	const composed, decomposed = "caf\u00e9", "cafe\u0301"
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty, func(r *clients.Registration) {
+			r.RedirectURIs = append(r.RedirectURIs, "https://web.example/"+url.PathEscape(composed))
+		})
+		browser := p.Browser().SignIn("ada")
+		browser.Authorize(rp, "openid")
+		for text, want := range map[string]string{composed: "code", decomposed: "own page"} {
+			to := rp.AuthorizationURL("openid", providertest.With("redirect_uri", "https://web.example/"+url.PathEscape(text)))
+			if got := nextOf(t, browser, to); got != want {
+				t.Errorf("redirect to %+q: %s, want %s", text, got, want)
+			}
+			back := must(url.Parse(browser.Next(browser.Get(rp.AuthorizationURL("openid", providertest.With("state", text))))))
+			if got := back.Query().Get("state"); got != text {
+				t.Errorf("state %+q came back as %+q", text, got)
+			}
+		}
+	})
+}
+
 // OIDC Core section 3.1.2.1: prompt, max_age and acr_values, asked by a browser in
 // which nobody is signed in, by one whose person did not agree yet, and by one with
 // nothing left to ask. The sign-in is 100 s old.
