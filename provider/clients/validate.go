@@ -206,15 +206,9 @@ func (f *faults) backchannel(r *Registration) {
 	if uri == "" {
 		return
 	}
-	u, problem := parseURI(uri)
-	switch {
-	case problem != "":
-	case u.Scheme == "https", u.Scheme == "http" && r.TokenEndpointAuthMethod != methodNone:
-		problem = hostProblem(u)
-	case u.Scheme == "http":
-		problem = "must be https: http is for clients that have a secret, inside"
-	default:
-		problem = "must be https"
+	problem := fetchProblem(uri)
+	if problem == "" && strings.HasPrefix(uri, "http:") && r.TokenEndpointAuthMethod == methodNone {
+		problem = "must be https: http is for clients that prove themselves"
 	}
 	if problem != "" {
 		f.add("backchannel_logout_uri", "%q %s", shortened(uri), problem)
