@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -88,31 +87,6 @@ func TestOneRowPerGrantWhateverIsRefreshed(t *testing.T) {
 			t.Errorf("%d grants, want 1", before["grants"])
 		}
 	})
-}
-
-// maxAllocations is what one client-credentials request may allocate between the
-// router and the answer. It was 220 on 2026-11-22.
-const maxAllocations = 240
-
-func TestClientCredentialsAllocations(t *testing.T) {
-	p := providertest.Start(t)
-	p.Resource("https://api.example", "read")
-	rp := p.Client("service", providertest.Scope("read"))
-	ask := func() {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, p.Issuer+"/oauth2/token", strings.NewReader("grant_type=client_credentials&scope=read"))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.SetBasicAuth(rp.ID, rp.Secret)
-		w := httptest.NewRecorder()
-		p.Handler.ServeHTTP(w, r)
-		if w.Code != http.StatusOK {
-			t.Fatalf("%d: %s", w.Code, w.Body)
-		}
-	}
-	if got := testing.AllocsPerRun(100, ask); got > maxAllocations {
-		t.Errorf("%.0f allocations, at most %d", got, maxAllocations)
-	} else {
-		t.Logf("%.0f allocations", got)
-	}
 }
 
 // fosite asks the machine for the time; nothing that a client sees may come of it.

@@ -15,12 +15,8 @@ import (
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
-// postLogout is what the official plans register.
-const postLogout = "https://suite.example/test/a/doorstep/post_logout_redirect"
-
-func registerPostLogout(r *clients.Registration) {
-	r.PostLogoutRedirectURIs = []string{postLogout}
-}
+// postLogout is what [bye] registers for the suite.
+const postLogout = "https://suite.example/bye"
 
 // TestRPInitiatedLogoutPlan does what the modules of the official plan for
 // RP-Initiated Logout do, by their names: an authorization, a request to
@@ -28,7 +24,7 @@ func registerPostLogout(r *clients.Registration) {
 func TestRPInitiatedLogoutPlan(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		rp := p.Client("suite", registerPostLogout)
+		rp := p.Client("suite", bye)
 		stranger := providertest.Start(t)
 		fake := stranger.Client("suite", providertest.FirstParty)
 		fakeHint := fake.Exchange(stranger.Browser().SignIn("ada").Authorize(fake, "openid")).OK().ID
@@ -89,7 +85,7 @@ func TestBackchannelLogoutPlan(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		server := p.LogoutServer()
-		rp := p.Client("suite", registerPostLogout, server.Told, func(r *clients.Registration) { r.BackchannelLogoutSession = true })
+		rp := p.Client("suite", bye, server.Told, func(r *clients.Registration) { r.BackchannelLogoutSession = true })
 		browser := p.Browser().SignIn("ada")
 		tokens := rp.Exchange(browser.Authorize(rp, "openid")).OK()
 		a := browser.Get(endSessionURL(p, "id_token_hint", tokens.ID, "post_logout_redirect_uri", postLogout, "state", "s"))
