@@ -74,7 +74,9 @@ func TestLogoutTokenClaims(t *testing.T) {
 }
 
 // Back-Channel Logout section 2: whatever ends a session, every client that got
-// something in it is told, those with offline access too, and no others.
+// something in it is told, and no others: those with offline access too, one that got
+// an ID token alone (section 2.3), one that never redeemed its code, and one that
+// knows the person by a pairwise subject (section 2.4).
 func TestWhateverEndsASessionTellsItsClients(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
@@ -83,6 +85,10 @@ func TestWhateverEndsASessionTellsItsClients(t *testing.T) {
 		offline := p.Client("offline", providertest.FirstParty, two.Told)
 		stranger := p.Client("stranger", providertest.FirstParty, three.Told)
 		silent := p.Client("silent", providertest.FirstParty)
+		four, five, six := p.LogoutServer(), p.LogoutServer(), p.LogoutServer()
+		implicit := p.Client("implicit", legacy, four.Told)
+		unredeemed := p.Client("unredeemed", providertest.FirstParty, five.Told)
+		private := p.Client("private", providertest.FirstParty, pairwise, six.Told)
 		stranger.Exchange(p.Browser().SignIn("bob").Authorize(stranger, "openid")).OK()
 		for name, c := range map[string]struct {
 			end     func(browser *providertest.Browser, hint string)
@@ -119,18 +125,31 @@ func TestWhateverEndsASessionTellsItsClients(t *testing.T) {
 			second := offline.Exchange(browser.Authorize(offline, "openid offline_access")).OK()
 			browser.Authorize(rp, "openid") // again: it is told once all the same
 			silent.Exchange(browser.Authorize(silent, "openid")).OK()
+			alone := browser.Ask(implicit, "openid", responseType("id_token"), providertest.With("nonce", "n"),
+				providertest.Without("code_challenge"), providertest.Without("code_challenge_method")).Params.Get("id_token")
+			browser.Authorize(unredeemed, "openid")
+			own := private.Exchange(browser.Authorize(private, "openid")).OK().ID
+			known := map[*providertest.LogoutServer]map[string]any{five: {"sub": p.Verify(first.ID).Claims["sub"], "aud": unredeemed.ID}}
+			for s, id := range map[*providertest.LogoutServer]string{one: first.ID, two: second.ID, four: alone, six: own} {
+				claims := p.Verify(id).Claims
+				known[s] = map[string]any{"sub": claims["sub"], "sid": claims["sid"], "aud": claims["aud"]}
+			}
 			c.end(browser, first.ID)
 			if c.later {
-				if one, two := one.Got(), two.Got(); len(one) != 0 || len(two) != 0 {
-					t.Errorf("%s: told without anybody's doing", name)
+				for s, claims := range known {
+					if len(s.Got()) != 0 {
+						t.Errorf("%s: %v told without anybody's doing", name, claims["aud"])
+					}
 				}
 				p.Clock.Advance(time.Second)
 				p.TellClients()
 			}
-			for s, tokens := range map[*providertest.LogoutServer]*providertest.Tokens{one: first, two: second} {
-				told, id := toldOnce(t, p, s), p.Verify(tokens.ID)
-				if told.Claims["sub"] != id.Claims["sub"] || told.Claims["sid"] != id.Claims["sid"] || told.Claims["aud"] != id.Claims["aud"] {
-					t.Errorf("%s: told %v of the session of %v", name, told.Claims, id.Claims)
+			for s, claims := range known {
+				told := toldOnce(t, p, s)
+				for claim, want := range claims {
+					if told.Claims[claim] != want {
+						t.Errorf("%s: %v is told of the %s %v, want %v", name, claims["aud"], claim, told.Claims[claim], want)
+					}
 				}
 			}
 			rp.Refresh(first.Refresh).WantError("invalid_grant")
@@ -141,8 +160,10 @@ func TestWhateverEndsASessionTellsItsClients(t *testing.T) {
 			}
 			p.Clock.Advance(time.Hour)
 			p.TellClients()
-			if one, two, three := one.Got(), two.Got(), three.Got(); len(one)+len(two)+len(three) != 0 {
-				t.Errorf("%s: told again, or told a stranger", name)
+			for _, s := range []*providertest.LogoutServer{one, two, three, four, five, six} {
+				if len(s.Got()) != 0 {
+					t.Errorf("%s: told again, or told a stranger", name)
+				}
 			}
 		}
 	})
