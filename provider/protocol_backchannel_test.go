@@ -77,7 +77,7 @@ func TestLogoutTokenClaims(t *testing.T) {
 // something in it is told, and no others: those with offline access too, one that got
 // an ID token alone (section 2.3), one that never redeemed its code, and one that
 // knows the person by a pairwise subject (section 2.4).
-func TestWhateverEndsASessionTellsItsClients(t *testing.T) {
+func TestAttack25WhateverEndsASessionTellsItsClients(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		one, two, three := p.LogoutServer(), p.LogoutServer(), p.LogoutServer()
