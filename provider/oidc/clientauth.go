@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -35,6 +36,21 @@ func (h *Handler) tokenForm(r *http.Request) (url.Values, error) {
 		return nil, engine.Refuse("invalid_request", "Parameters belong in the body, not in the URL.")
 	}
 	return single(r.PostForm)
+}
+
+// fromClient returns the parameters of a request and the client that proved to be
+// behind it: how each endpoint begins that clients speak to directly.
+func (h *Handler) fromClient(r *http.Request) (url.Values, *storage.Client, error) {
+	form, err := h.tokenForm(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := h.authenticate(r, form)
+	if err != nil {
+		return nil, nil, err
+	}
+	web.Log(r.Context()).Set("client_id", client.ID)
+	return form, client, nil
 }
 
 // proof is what a request says about the client that it is from.

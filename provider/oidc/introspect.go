@@ -15,15 +15,10 @@ import (
 // The token says by itself what kind it is: token_type_hint is not needed, and an
 // unknown one does not matter (section 2.1).
 func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) error {
-	form, err := h.tokenForm(r)
+	form, client, err := h.fromClient(r)
 	if err != nil {
 		return err
 	}
-	client, err := h.authenticate(r, form)
-	if err != nil {
-		return err
-	}
-	web.Log(r.Context()).Set("client_id", client.ID)
 	if client.Metadata.V.TokenEndpointAuthMethod == authNone {
 		// Who found a token could ask in the name of any public client (section 4).
 		return engine.Refuse("invalid_client", "A public client cannot prove who it is, so it is told nothing about tokens.")

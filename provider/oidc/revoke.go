@@ -7,7 +7,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
-	"github.com/doorstep-id/doorstep/provider/web"
 )
 
 // revokeRetry is how soon to ask again for a revocation that was not taken.
@@ -22,15 +21,10 @@ const revokeRetry = 2 * time.Second
 // The token says by itself what kind it is: token_type_hint is not needed, and an
 // unknown one does not matter.
 func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, err := h.tokenForm(r)
+	form, client, err := h.fromClient(r)
 	if err != nil {
 		return err
 	}
-	client, err := h.authenticate(r, form)
-	if err != nil {
-		return err
-	}
-	web.Log(r.Context()).Set("client_id", client.ID)
 	token := form.Get("token")
 	if token == "" {
 		return errNoTokenSent

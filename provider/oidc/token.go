@@ -14,16 +14,11 @@ import (
 
 // token serves the token endpoint (RFC 6749 section 3.2).
 func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
-	form, err := h.tokenForm(r)
-	if err != nil {
-		return err
-	}
-	client, err := h.authenticate(r, form)
+	form, client, err := h.fromClient(r)
 	if err != nil {
 		return err
 	}
 	ctx := r.Context()
-	web.Log(ctx).Set("client_id", client.ID)
 	in := &engine.TokenRequest{Client: client, GrantType: form.Get("grant_type"), Form: form}
 	web.Log(ctx).Set("grant_type", printable(in.GrantType))
 	switch {
