@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -192,7 +193,14 @@ func newTour(t *testing.T) *tour {
 // more of each client, and so is asked all the same.
 func (v *tour) agree(t *testing.T, person *providertest.Person, client string, scopes ...string) {
 	t.Helper()
-	if err := v.p.Grants.Give(t.Context(), person.ID, client, nil, grants.Asked{Scopes: scopes}); err != nil {
+	had, err := v.p.Store.ConsentOf(t.Context(), person.ID, client) // another look took it away
+	if errors.Is(err, storage.ErrNotFound) {
+		had, err = nil, nil
+	}
+	if err == nil {
+		err = v.p.Grants.Give(t.Context(), person.ID, client, had, grants.Asked{Scopes: scopes})
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
