@@ -425,7 +425,7 @@ func testRevocations(t *testing.T, f fixture) {
 }
 
 func testEvents(t *testing.T, f fixture) {
-	full := &storage.Event{ID: storage.NewID(), Kind: "key.rotated", Actor: "operator", PersonID: f.person("ada").ID, ClientID: "web", RequestID: "r1",
+	full := &storage.Event{ID: storage.NewID(), Kind: "key.rotated", Actor: "operator", ActorID: "terraform", PersonID: f.person("ada").ID, ClientID: "web", RequestID: "r1",
 		Origin: []byte{1, 2, 3}, Document: doc(`{"kid":"k"}`), CreatedAt: now}
 	empty := &storage.Event{ID: storage.NewID(), CreatedAt: after(time.Second)}
 	f.must(f.CreateEvent(f.ctx, full))

@@ -8,7 +8,8 @@ type Event struct {
 	ID        ID `gorm:"primaryKey"`
 	Kind      string
 	Actor     string // who did it: "person", "client", "operator", "system"
-	PersonID  ID
+	ActorID   string // the client's or the person's id; "" for the provider itself and for whoever has its command line
+	PersonID  ID     // whom it is about
 	ClientID  string
 	RequestID string
 	Origin    []byte    // the address it came from, sealed

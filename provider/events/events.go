@@ -87,6 +87,36 @@ func New(store *storage.Store, sealer Sealer, now func() time.Time) *Service {
 	return &Service{store: store, sealer: sealer, now: now}
 }
 
+type actorKey struct{}
+
+type actor struct {
+	kind Actor
+	id   string
+}
+
+// WithActor returns a ctx whose events are done by that actor, whatever the room
+// that records them takes them for: a surface that carries out the wishes of others
+// knows whose they are. id is the client's id or the id of the person's row. What the
+// provider does by itself stays its own.
+func WithActor(ctx context.Context, kind Actor, id string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor{kind, id})
+}
+
+// by returns who did what e tells of.
+func (e *Event) by(ctx context.Context) actor {
+	if told, ok := ctx.Value(actorKey{}).(actor); ok && e.Actor != ActorSystem {
+		return told
+	}
+	switch e.Actor {
+	case ActorPerson:
+		return actor{e.Actor, string(e.Person)}
+	case ActorClient:
+		return actor{e.Actor, e.Client}
+	case ActorOperator, ActorSystem:
+	}
+	return actor{kind: e.Actor}
+}
+
 type originKey struct{}
 
 type origin struct{ requestID, address string }
@@ -98,10 +128,11 @@ func WithOrigin(ctx context.Context, requestID, address string) context.Context 
 
 // Record appends the event to the unit in ctx; without a unit it is written at
 // once. The request's id and the address, which is sealed, are those that
-// WithOrigin put into ctx.
+// WithOrigin put into ctx, and who did it is whom WithActor put there.
 func (s *Service) Record(ctx context.Context, e Event) error {
+	by := e.by(ctx)
 	row := storage.Event{
-		ID: storage.NewID(), Kind: string(e.Kind), Actor: string(e.Actor), PersonID: e.Person, ClientID: e.Client,
+		ID: storage.NewID(), Kind: string(e.Kind), Actor: string(by.kind), ActorID: by.id, PersonID: e.Person, ClientID: e.Client,
 		Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(s.now()),
 	}
 	if e.Data != nil {

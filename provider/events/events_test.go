@@ -2,6 +2,7 @@ package events
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -56,6 +57,40 @@ func TestAnEventSaysWhoWhatWhenAndWhence(t *testing.T) {
 	}
 	if _, err := k.Open(purposeOrigin, string(storage.NewID()), e.Origin); err == nil {
 		t.Error("the address opens for another event")
+	}
+}
+
+// Who did it: the one whom the surface names, else the person or the client itself.
+// What the provider does by itself is nobody's wish.
+func TestAnEventNamesItsActor(t *testing.T) {
+	person, other := storage.NewID(), storage.NewID()
+	plain := t.Context()
+	for name, tc := range map[string]struct {
+		ctx   context.Context
+		event Event
+		actor Actor
+		id    string
+	}{
+		"a person":                 {plain, Event{Actor: ActorPerson, Person: person, Client: "shop"}, ActorPerson, string(person)},
+		"a client":                 {plain, Event{Actor: ActorClient, Person: person, Client: "shop"}, ActorClient, "shop"},
+		"the command line":         {plain, Event{Actor: ActorOperator, Person: person, Client: "shop"}, ActorOperator, ""},
+		"the provider":             {plain, Event{Actor: ActorSystem, Person: person, Client: "shop"}, ActorSystem, ""},
+		"a client of the API":      {WithActor(plain, ActorClient, "terraform"), Event{Actor: ActorOperator, Client: "shop"}, ActorClient, "terraform"},
+		"a person who looks after": {WithActor(plain, ActorPerson, string(other)), Event{Actor: ActorOperator, Person: person}, ActorPerson, string(other)},
+		"the provider, meanwhile":  {WithActor(plain, ActorClient, "terraform"), Event{Actor: ActorSystem, Client: "shop"}, ActorSystem, ""},
+		"whoever was named last":   {WithActor(WithActor(plain, ActorClient, "a"), ActorClient, "b"), Event{Actor: ActorOperator}, ActorClient, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, store := start(t)
+			tc.event.Kind = GrantRevoked
+			if err := s.Record(tc.ctx, tc.event); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := store.Events(t.Context(), 2)
+			if err != nil || len(rows) != 1 || rows[0].Actor != string(tc.actor) || rows[0].ActorID != tc.id {
+				t.Errorf("%+v, %v, want %s %q", rows, err, tc.actor, tc.id)
+			}
+		})
 	}
 }
 
