@@ -24,6 +24,7 @@ var schemaTests = map[string]func(*testing.T, fixture){
 	"migrations go up, down and up":        testMigrations,
 	"a schema that is behind is named":     testSchemaBehind,
 	"a schema that is ahead is named":      testSchemaAhead,
+	"every column of bytes is known":       testBytes,
 }
 
 // entities has one of each; a new one is added here with its table.
@@ -59,6 +60,37 @@ func testColumns(t *testing.T, f fixture) {
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("-entities +schema\n%s", diff)
+	}
+}
+
+// hashed are the columns of bytes that hold a hash, which no key has to do with.
+var hashed = []string{
+	"access_tokens.hash", "grants.code_hash", "grants.refresh_hash", "interactions.browser_hash", "sessions.secret_hash", "spent_ids.hash", "throttles.key",
+}
+
+// testBytes: what is sealed is sealed anew when the key-encryption key changes, so
+// every column of bytes is one of [storage.SealedColumns], or a hash.
+func testBytes(t *testing.T, f fixture) {
+	var want []string
+	for _, c := range storage.SealedColumns() {
+		want = append(want, c.Table+"."+c.Column)
+		if keys := f.columns()[c.Table]; !keys[c.Key].key || slices.ContainsFunc(slices.Collect(maps.Keys(keys)), func(name string) bool { return name != c.Key && keys[name].key }) {
+			t.Errorf("%s: the key is not %s alone", c.Table, c.Key)
+		}
+	}
+	var have []string
+	for table, columns := range f.columns() {
+		for name, c := range columns {
+			if c.kind == "bytes" {
+				have = append(have, table+"."+name)
+			}
+		}
+	}
+	want = append(want, hashed...)
+	slices.Sort(want)
+	slices.Sort(have)
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("a new column of bytes goes to storage.SealedColumns if the keys room seals what it holds, else to hashed here: -known +schema\n%s", diff)
 	}
 }
 

@@ -26,6 +26,7 @@ type settings struct {
 	Database       string
 	MaxConnections int    // to Postgres
 	KEK            []byte // 32 bytes; nil: the file beside the SQLite database
+	KEKAccepted    [][]byte
 	TLSCert        string
 	TLSKey         string
 	TrustedProxies []netip.Prefix
@@ -81,6 +82,8 @@ var table = []setting{
 		set: integer(func(s *settings) *int { return &s.MaxConnections }, 1, 1000)},
 	{key: "keys.kek", help: "key-encryption key: 32 random bytes in base64 (default with SQLite: the file kek beside the database, made when missing)",
 		secret: true, flagless: true, set: func(s *settings, text string) (err error) { s.KEK, err = parseKEK(text); return err }},
+	{key: "keys.kek_accepted", help: "key-encryption keys that may have sealed something too, such as the last one and the next, with commas or lines between",
+		secret: true, flagless: true, set: func(s *settings, text string) (err error) { s.KEKAccepted, err = parseKEKs(text); return err }},
 	{key: "keys.jwks_max_age", preset: "15m", help: "how long clients may keep the published keys",
 		set: duration(func(s *settings) *time.Duration { return &s.JWKSMaxAge }, time.Second, 7*day)},
 	{key: "keys.rotate_every", preset: "90d", help: "how long a signing key signs before a server publishes its successor; 0 for never",

@@ -20,17 +20,22 @@ import (
 // and both go by the database's clock.
 func (a *app) inHouse(f func(ctx context.Context, s *provider.Services, args []string) error) func(*cobra.Command, []string) error {
 	return a.configured(func(ctx context.Context, cfg *config, args []string) error {
-		return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
-			now, err := provider.MeasuredClock(ctx, store, a.now)
-			if err != nil {
-				return err
-			}
-			s, err := provider.Open(ctx, pc, store, now)
-			if err != nil {
-				return cfg.explain(err)
-			}
-			return f(ctx, s, args)
-		})
+		return a.withServices(ctx, cfg, func(s *provider.Services) error { return f(ctx, s, args) })
+	})
+}
+
+// withServices runs f with the rooms on the open database.
+func (a *app) withServices(ctx context.Context, cfg *config, f func(*provider.Services) error) error {
+	return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
+		now, err := provider.MeasuredClock(ctx, store, a.now)
+		if err != nil {
+			return err
+		}
+		s, err := provider.Open(ctx, pc, store, now)
+		if err != nil {
+			return cfg.explain(err)
+		}
+		return f(s)
 	})
 }
 
@@ -55,14 +60,17 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	if err != nil {
 		return pc, err
 	}
-	kek, err := c.keyEncryptionKey(ctx, store)
+	kek, err := c.keyEncryptionKeys(ctx, store)
 	if err != nil {
 		return pc, err
 	}
 	pc.Issuer = issuer
 	pc.Web.Name, pc.Web.TrustedProxies = c.Brand, c.TrustedProxies
 	pc.Outbound.Allow = c.OutboundAllow
-	pc.Keys = keys.Config{KEK: kek, JWKSMaxAge: c.JWKSMaxAge, RotateEvery: c.RotateEvery}
+	pc.Keys = keys.Config{
+		KEK: kek.current, AcceptedKEKs: kek.accepted, RereadKEKs: kek.reread,
+		JWKSMaxAge: c.JWKSMaxAge, RotateEvery: c.RotateEvery,
+	}
 	pc.Engine.Code, pc.Engine.AccessToken, pc.Engine.IDToken = c.Code, c.AccessToken, c.IDToken
 	pc.Engine.RefreshIdle, pc.Engine.RefreshAbsolute = c.RefreshIdle, c.RefreshAbsolute
 	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}

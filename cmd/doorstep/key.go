@@ -59,11 +59,11 @@ told.`,
 		}
 		return nil
 	})
-	revoke := a.revokeKeyCommand()
-	for _, cmd := range []*cobra.Command{list, rotate, revoke} {
+	revoke, rotateKEK := a.revokeKeyCommand(), a.rotateKEKCommand()
+	for _, cmd := range []*cobra.Command{list, rotate, revoke, rotateKEK} {
 		addSettingFlags(cmd, append(databaseSettings, "keys.jwks_max_age", "keys.rotate_every")...)
 	}
-	return a.group("key", "Look after the keys that sign tokens", list, rotate, revoke)
+	return a.group("key", "Look after the keys that sign tokens, and the one that seals them", list, rotate, revoke, rotateKEK)
 }
 
 // rotate gives a successor to the key of one algorithm, or of all if it is "".

@@ -205,3 +205,6 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 	visit(a.root())
 }
+
+// FreePort is freePort for tests that see the command from outside.
+func FreePort() (int, error) { return freePort() }

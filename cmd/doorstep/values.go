@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/doorstep-id/doorstep/provider/keys"
 )
@@ -156,4 +157,23 @@ func parseKEK(text string) ([]byte, error) {
 		return nil, errors.New("is not 32 bytes in base64: make them with `head -c 32 /dev/urandom | base64`")
 	}
 	return kek, nil
+}
+
+// maxKEKs is more keys than any rotation needs.
+const maxKEKs = 16
+
+func parseKEKs(text string) ([][]byte, error) {
+	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if len(parts) > maxKEKs {
+		return nil, fmt.Errorf("has %d keys, more than %d", len(parts), maxKEKs)
+	}
+	all := make([][]byte, 0, len(parts))
+	for i, part := range parts {
+		kek, err := parseKEK(part)
+		if err != nil {
+			return nil, fmt.Errorf("number %d %w", i+1, err)
+		}
+		all = append(all, kek)
+	}
+	return all, nil
 }

@@ -45,6 +45,7 @@ const (
 	PasswordSet      Kind = "password.set"
 	KeyRotated       Kind = "key.rotated"
 	KeyRevoked       Kind = "key.revoked"
+	KEKRotated       Kind = "kek.rotated" // everything is sealed with the current key-encryption key
 )
 
 // Actor is who did it.
@@ -68,7 +69,7 @@ type Event struct {
 }
 
 // purposeOrigin is what addresses are sealed for, with the event's id.
-const purposeOrigin = "event-origin"
+const purposeOrigin = storage.PurposeOrigin
 
 // Sealer seals personal fields; it is the keys service.
 type Sealer interface {

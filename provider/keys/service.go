@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,11 +19,18 @@ import (
 
 // Config says what is signed with, and how long keys overlap.
 type Config struct {
-	KEK         []byte        // the key-encryption key, 32 bytes
+	KEK         []byte        // the key-encryption key, 32 bytes: what is sealed from now on is sealed with it
 	Algorithms  []string      // those that a key is kept for; default ES256, RS256, EdDSA
 	JWKSMaxAge  time.Duration // how long others may cache the published keys; default DefaultJWKSMaxAge
 	Keep        time.Duration // how long a retired key stays published: the longest token life and skew; default DefaultKeep
 	RotateEvery time.Duration // how long a key signs until its successor is due; 0: for ever
+
+	// AcceptedKEKs open what is sealed too: older keys that not everything was taken
+	// off yet, and the next one.
+	AcceptedKEKs [][]byte
+	// RereadKEKs, if set, returns KEK and AcceptedKEKs as they are by now; it is asked
+	// every few seconds.
+	RereadKEKs func() (kek []byte, accepted [][]byte, err error)
 }
 
 // Defaults of Config.
@@ -46,29 +54,31 @@ const (
 	secretCheck   = "kek-check"
 	secretRoot    = "root"
 	secretSalt    = "pairwise-salt"
-	purposeSecret = "secret"
-	purposeKey    = "signing-key"
+	purposeSecret = storage.PurposeSecret
+	purposeKey    = storage.PurposeKey
 	checkText     = "doorstep key-encryption key"
 )
 
 // Service signs, verifies, seals and derives. It is safe for concurrent use.
 type Service struct {
 	cfg    Config
-	kek    kek
 	store  *storage.Store
 	now    func() time.Time
+	ring   atomic.Pointer[ring]
 	root   []byte
 	salt   [32]byte
 	set    atomic.Pointer[keyset]
 	reload singleflight.Group
 	making chan struct{} // holds the one caller that makes keys
+
+	rereading sync.Mutex // of the key-encryption keys
 }
 
 // New returns the service. On an empty database it makes the root secret and the
 // first key of each algorithm, the RSA key aside: that one takes a while, and is
 // made when it is first needed, as whoever serves sees to by asking for the JWKS.
 // Of several replicas that start at once the first one's are used by all.
-// ErrWrongKEK: cfg.KEK is not the one that the database was sealed with; nothing
+// ErrWrongKEK: the database was sealed with none of the key-encryption keys; nothing
 // is written then.
 func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Service, error) {
 	if len(cfg.Algorithms) == 0 {
@@ -85,12 +95,13 @@ func New(ctx context.Context, cfg Config, store *storage.Store, now func() time.
 			return nil, fmt.Errorf("keys: the algorithm %q is none of ES256, EdDSA, RS256 and PS256", alg)
 		}
 	}
-	kek, err := newKEK(cfg.KEK)
+	keks, err := newRing(cfg.KEK, cfg.AcceptedKEKs, now())
 	if err != nil {
 		return nil, err
 	}
-	cfg.KEK = nil
-	s := &Service{cfg: cfg, kek: kek, store: store, now: now, making: make(chan struct{}, 1)}
+	cfg.KEK, cfg.AcceptedKEKs = nil, nil
+	s := &Service{cfg: cfg, store: store, now: now, making: make(chan struct{}, 1)}
+	s.ring.Store(keks)
 	check, err := s.secret(ctx, secretCheck, []byte(checkText))
 	if err != nil {
 		return nil, err
