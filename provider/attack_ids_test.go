@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -43,12 +44,51 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 			if some, err := p.Store.Clients(t.Context(), cursor, 10); err != nil || len(some) != 0 {
 				t.Errorf("after %q: %d clients, %v", cursor, len(some), err)
 			}
+			for what, list := range listsByName(t, p, storage.Page{After: cursor}) {
+				if rows, err := list(); err != nil || rows != 0 {
+					t.Errorf("after %q: %d %s, %v", cursor, rows, what, err)
+				}
+			}
+		}
+		join(t, p, "ada", "shop")
+		for _, cursor := range hostileIDs(first[0].ID) {
+			for what, list := range listsByID(t, p, storage.Page{After: cursor}) {
+				if rows, err := list(); !errors.Is(err, storage.ErrCursor) || rows != 0 {
+					t.Errorf("after %q: %d %s, %v", cursor, rows, what, err)
+				}
+			}
+		}
+		for _, cursor := range []string{"a\x00", "\xff"} {
+			for what, list := range listsByName(t, p, storage.Page{After: cursor}) {
+				if _, err := list(); !errors.Is(err, storage.ErrCursor) {
+					t.Errorf("after %q: %s, %v", cursor, what, err)
+				}
+			}
 		}
 	})
 	for _, at := range madeOrders(t) {
 		t.Errorf("%s: an order that is no literal", at)
 	}
 }
+
+// listsByName are the lists whose pages begin after a name, and how many rows they give.
+func listsByName(t *testing.T, p *providertest.P, page storage.Page) map[string]func() (int, error) {
+	ctx, ada := t.Context(), p.Person("ada")
+	return map[string]func() (int, error){
+		"groups":             func() (int, error) { return rowsOf(p.Directory.Groups(ctx, page)) },
+		"groups of a person": func() (int, error) { return rowsOf(p.Directory.GroupsOf(ctx, ada.Sub, page)) },
+	}
+}
+
+// listsByID are those whose pages begin after an id.
+func listsByID(t *testing.T, p *providertest.P, page storage.Page) map[string]func() (int, error) {
+	ctx := t.Context()
+	return map[string]func() (int, error){
+		"members": func() (int, error) { return rowsOf(p.Directory.Members(ctx, "shop", page)) },
+	}
+}
+
+func rowsOf[T any](list storage.List[T], err error) (int, error) { return len(list.Items), err }
 
 // madeOrders finds calls of gorm's Order whose argument was put together.
 func madeOrders(t *testing.T) []string {
@@ -141,6 +181,9 @@ func TestAttack86StringIsNoCondition(t *testing.T) {
 			if _, err := p.Clients.Show(ctx, id); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("client %q: %v", id, err)
 			}
+			if err := p.Directory.AddMember(ctx, "operators", id, events.ActorOperator); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("member %q: %v", id, err)
+			}
 			wantNoRow(t, p.Store, storage.ID(id), now)
 		}
 	})
@@ -159,9 +202,10 @@ func wantNoRow(t *testing.T, s *storage.Store, id storage.ID, now storage.Time) 
 	_, password := s.PasswordOf(ctx, id)
 	_, consent := s.ConsentOf(ctx, id, "web")
 	_, device := s.DeviceKnown(ctx, id, id, now)
+	_, groups := s.GroupsOf(ctx, id, storage.Page{})
 	for what, err := range map[string]error{
 		"Person": person, "Session": session, "GrantByID": grant, "Interaction": interaction, "DecisionByID": decision,
-		"HistoryOf": history, "PasswordOf": password, "ConsentOf": consent, "DeviceKnown": device,
+		"HistoryOf": history, "PasswordOf": password, "ConsentOf": consent, "DeviceKnown": device, "GroupsOf": groups, "RemoveMember": s.RemoveMember(ctx, "operators", id),
 		"DisablePerson": s.DisablePerson(ctx, id, now), "EndSession": s.EndSession(ctx, id, storage.At(now.Add(time.Second))),
 	} {
 		if !errors.Is(err, storage.ErrNotFound) {

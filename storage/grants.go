@@ -48,6 +48,7 @@ type GrantState struct {
 	PersonUpdatedAt  Time
 	Email            string
 	EmailVerifiedAt  Time
+	PersonGroups     Words // names
 	SessionEndedAt   Time
 	SessionExpiresAt Time
 	Withdrawn        bool // the client's access, since the person let it in
@@ -76,11 +77,14 @@ func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
 	return s.do(ctx, s.insert(ctx, g, ""))
 }
 
+// The names of the groups of a grant's person.
+var personGroups = groupsOf("g.person_id")
+
 // What is read of a grant, in the order of [GrantState.into].
-const grantRow = "SELECT g.id, g.client_id, g.person_id, g.session_id, g.sub, g.sid, g.scopes, g.resources, g.claims, g.nonce, g.acr, g.amr, g.auth_time" +
+var grantRow = "SELECT g.id, g.client_id, g.person_id, g.session_id, g.sub, g.sid, g.scopes, g.resources, g.claims, g.nonce, g.acr, g.amr, g.auth_time" +
 	", g.code_hash, g.code_expires_at, g.code_used_at, g.redirect_uri, g.code_challenge, g.offline, g.withdrawals, g.refresh_hash, g.refresh_gen, g.rotated_at" +
 	", g.idle_expires_at, g.expires_at, g.revoked_at, g.revoked_why, g.created_at" +
-	", p.disabled_at, p.name, p.locale, p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, s.ended_at, s.expires_at, " + withdrawn +
+	", p.disabled_at, p.name, p.locale, p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, s.ended_at, s.expires_at, " + withdrawn + ", " + personGroups +
 	" FROM grants g JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id " + joinConsent + " "
 
 var (
@@ -95,7 +99,7 @@ func (g *GrantState) into() []any {
 		&r.CodeHash, &r.CodeExpiresAt, &r.CodeUsedAt, &r.RedirectURI, &r.CodeChallenge, &r.Offline, &r.Withdrawals, &r.RefreshHash, &r.RefreshGen, &r.RotatedAt,
 		&r.IdleExpiresAt, &r.ExpiresAt, &r.RevokedAt, &r.RevokedWhy, &r.CreatedAt,
 		&g.PersonDisabledAt, &g.PersonName, &g.PersonLocale, &g.PersonClaims, &g.PersonUpdatedAt, &g.Email, &g.EmailVerifiedAt, &g.SessionEndedAt, &g.SessionExpiresAt,
-		&g.Withdrawn,
+		&g.Withdrawn, &g.PersonGroups,
 	}
 }
 

@@ -32,6 +32,7 @@ var entities = []any{
 	storage.Key{}, storage.Secret{}, storage.Client{}, storage.Resource{}, storage.Person{}, storage.Identifier{}, storage.Password{},
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
 	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.SessionClient{}, storage.LogoutNotice{},
+	storage.Group{}, storage.Member{},
 }
 
 // A column as both databases can tell it.

@@ -11,6 +11,7 @@ type SignIn struct {
 	Consent    Consent   `gorm:"embedded;embeddedPrefix:consent_"`
 	History    JSON[Raw] // policy's History
 	Verified   Time      // when Identifier was verified
+	Groups     Words     // names of the person's groups
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -43,7 +44,7 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 	var rows []SignIn
 	err := s.db(ctx).Table("sessions s").
 		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
-			", h.document AS history, i.display AS identifier, i.verified_at AS verified").
+			", h.document AS history, i.display AS identifier, i.verified_at AS verified, "+groupsOf("s.person_id")+" AS groups").
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").

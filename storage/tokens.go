@@ -28,7 +28,7 @@ const (
 	lifeStart = "SELECT (SELECT max(r.not_before) FROM revocations r WHERE "
 	lifeState = "), c.id IS NOT NULL AND c.disabled_at IS NULL, g.id, COALESCE(g.client_id, ''), g.person_id, g.session_id, COALESCE(g.sub, '')" +
 		", COALESCE(g.offline, FALSE), g.expires_at, g.revoked_at, p.disabled_at, s.ended_at, s.expires_at, " + withdrawn
-	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, g.claims"
+	lifePerson = ", COALESCE(p.name, ''), COALESCE(p.locale, ''), p.claims, p.updated_at, COALESCE(i.display, ''), i.verified_at, g.claims, "
 	lifeJoins  = " LEFT JOIN persons p ON p.id = g.person_id LEFT JOIN sessions s ON s.id = g.session_id " + joinConsent + " "
 
 	// $2 and $5 are one id: the one is text, the other a UUID.
@@ -38,7 +38,7 @@ const (
 
 var (
 	queryToken       = lifeStart + revokedJWT + lifeState + fromJWT
-	queryTokenPerson = lifeStart + revokedJWT + lifeState + lifePerson + fromJWT + joinFirstEmail("g.person_id")
+	queryTokenPerson = lifeStart + revokedJWT + lifeState + lifePerson + personGroups + fromJWT + joinFirstEmail("g.person_id")
 )
 
 // dest lists where the columns of lifeState go.
@@ -59,7 +59,7 @@ func (s *Store) TokenState(ctx context.Context, ids TokenIDs) (*TokenState, erro
 func (s *Store) TokenPerson(ctx context.Context, ids TokenIDs) (*TokenState, error) {
 	var t TokenState
 	return &t, s.readRow(ctx, queryTokenPerson, ids.args(),
-		append(t.dest(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt, &t.Grant.Claims))
+		append(t.dest(), &t.PersonName, &t.PersonLocale, &t.PersonClaims, &t.PersonUpdatedAt, &t.Email, &t.EmailVerifiedAt, &t.Grant.Claims, &t.PersonGroups))
 }
 
 func (ids TokenIDs) args() []any {

@@ -172,7 +172,7 @@ func formTarget(s string) (template.URL, error) {
 
 // The icon of each scope that the locales have words for.
 var scopeIcons = map[string]string{
-	"openid": "user", "profile": "profile", "email": "mail", "address": "home", "phone": "phone", "offline_access": "stay",
+	"openid": "user", "profile": "profile", "email": "mail", "address": "home", "phone": "phone", "groups": "group", "offline_access": "stay",
 }
 
 // A scopeLine is a completed line: Standard says that the locale has its words.

@@ -43,7 +43,7 @@ func baseIn(lang string) Base {
 // everyClaim is every claim that a client may ask for by its name.
 func everyClaim() []string {
 	return []string{
-		"address", "birthdate", "email", "email_verified", "family_name", "gender", "given_name", "locale", "middle_name", "name", "nickname",
+		"address", "birthdate", "email", "email_verified", "family_name", "gender", "given_name", "groups", "locale", "middle_name", "name", "nickname",
 		"phone_number", "phone_number_verified", "picture", "preferred_username", "profile", "updated_at", "website", "zoneinfo",
 	}
 }
@@ -108,6 +108,7 @@ func everyScope() []ScopeLine {
 		{Name: "email"},
 		{Name: "address"},
 		{Name: "phone"},
+		{Name: "groups"},
 		{Name: "offline_access"},
 		{Name: "bookings", Title: "Book pick-up times", Detail: "At the shops that you choose", Icon: "home"},
 		{Name: "bookings:read"},

@@ -72,8 +72,8 @@ type Consent struct {
 	Claims     []string // names of standard claims that none of Scopes stands for (OpenID Connect Core section 5.5)
 }
 
-// ScopeLine says in words what one scope lets a client do. Title and Detail of openid, profile, email, address, phone and
-// offline_access come from the locale when both are empty; any other scope without a Title shows its Name. Icon names a file in
+// ScopeLine says in words what one scope lets a client do. Title and Detail of openid, profile, email, address, phone, groups
+// and offline_access come from the locale when both are empty; any other scope without a Title shows its Name. Icon names a file in
 // icons; without one the scope's own is taken, or a key.
 type ScopeLine struct{ Name, Title, Detail, Icon string }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // scopeClaims lists which claims a scope stands for (OIDC Core section 5.4):
-// all the standard claims of section 5.1, sub aside.
+// all the standard claims of section 5.1, sub aside, and groups, whose claim is
+// that of RFC 9068 section 2.2.3.1.
 var scopeClaims = map[string][]string{
 	ScopeProfile: {
 		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
@@ -15,6 +16,7 @@ var scopeClaims = map[string][]string{
 	ScopeEmail:   {"email", "email_verified"},
 	ScopeAddress: {"address"},
 	ScopePhone:   {"phone_number", "phone_number_verified"},
+	ScopeGroups:  {"groups"},
 }
 
 // ClaimsOf returns the claims that a scope stands for.

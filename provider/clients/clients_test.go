@@ -238,6 +238,8 @@ func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 		{"negative age", func(r *Registration) { age := int64(-1); r.DefaultMaxAge = &age }, []string{"default_max_age"}},
 		{"name", func(r *Registration) { r.Name = "Shop\u202e" }, []string{"client_name"}},
 		{"long owner", func(r *Registration) { r.Owner = strings.Repeat("é", 101) }, []string{"owner"}},
+		{"an owner that is no group", func(r *Registration) { r.Owner = "cars" }, []string{"owner"}},
+		{"an owner in another spelling", func(r *Registration) { r.Owner = " Operators" }, nil},
 		{"contact", func(r *Registration) { r.Contacts = []string{"a\nb"} }, []string{"contacts"}},
 		{"keys", func(r *Registration) {
 			r.TokenEndpointAuthMethod, r.TokenEndpointAuthSigningAlg, r.JWKS = "private_key_jwt", "ES256", storage.Raw(`{"keys":[`+p256+`],"more":1}`)
@@ -447,10 +449,37 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 }
 
+// An owner is a group that there is, under its one name; what was owned before stays
+// changeable when its owner is gone.
+func TestAnOwnerIsAGroup(t *testing.T) {
+	h := start(t)
+	r := web("shop")
+	r.Owner = "Operators"
+	if c, _ := h.create(t, r); c.Owner != "operators" {
+		t.Errorf("owner %q, want the canonical name", c.Owner)
+	}
+	_, err := h.Update(t.Context(), "shop", []byte(`{"owner":"cars"}`), events.ActorOperator)
+	faults := fault.All(err)
+	if len(faults) != 1 || faults[0].Field != "owner" || !strings.Contains(faults[0].Message, "'doorstep group create cars'") {
+		t.Errorf("an owner that is no group: %v", err)
+	}
+	kept, err := h.Show(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.Owner = "Old Team"
+	if err := h.store.UpdateClient(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := h.Update(t.Context(), "shop", []byte(`{"client_name":"New"}`), events.ActorOperator); err != nil || c.Owner != "Old Team" {
+		t.Errorf("a change of something else: %+v, %v", c, err)
+	}
+}
+
 func TestUpdateIsAMergePatch(t *testing.T) { // RFC 7396
 	h := start(t)
 	r := web("shop")
-	r.Name, r.Owner, r.Scope = "Shop", "cars", "openid email"
+	r.Name, r.Owner, r.Scope = "Shop", "operators", "openid email"
 	_, secret := h.create(t, r)
 	c, err := h.Update(t.Context(), "shop", []byte(`{"client_name":"New","owner":null,"redirect_uris":["https://new.example/cb"],"first_party":true}`), events.ActorOperator)
 	if err != nil {

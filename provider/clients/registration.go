@@ -32,26 +32,27 @@ const (
 	typeNative = "native"
 )
 
-// The scopes of OpenID Connect Core sections 3.1.2.1, 5.4 and 11. They are about
-// a person, belong to the issuer, and to no resource.
+// The scopes of OpenID Connect Core sections 3.1.2.1, 5.4 and 11, and groups, which
+// is by custom. They are about a person, belong to the issuer, and to no resource.
 const (
 	ScopeOpenID  = "openid"
 	ScopeProfile = "profile"
 	ScopeEmail   = "email"
 	ScopeAddress = "address"
 	ScopePhone   = "phone"
+	ScopeGroups  = "groups"
 	ScopeOffline = "offline_access"
 )
 
-// OIDCScopes returns the scopes of OpenID Connect.
+// OIDCScopes returns the scopes of OpenID Connect, groups among them.
 func OIDCScopes() []string {
-	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeOffline}
+	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeGroups, ScopeOffline}
 }
 
 // IsOIDCScope reports whether scope is one of OpenID Connect's.
 func IsOIDCScope(scope string) bool {
 	switch scope {
-	case ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeOffline:
+	case ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeGroups, ScopeOffline:
 		return true
 	}
 	return false

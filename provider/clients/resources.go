@@ -200,7 +200,9 @@ func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error 
 	if problem := s.audienceProblem(r.Audience); problem != "" {
 		f.add("audience", "%s", problem)
 	}
-	f.text("owner", r.Owner)
+	if r.Owner, err = s.owner(ctx, &f, r.Owner); err != nil {
+		return err
+	}
 	if r.Name != r.Audience {
 		f.text("name", r.Name)
 	}

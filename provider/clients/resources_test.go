@@ -121,7 +121,7 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 	}{
 		{"nothing", func(*storage.Resource) {}, nil},
 		{"everything", func(r *storage.Resource) {
-			r.Audience, r.Name, r.Owner, r.Introspects = "urn:example:api", "API", "cars", storage.Strings{"api"}
+			r.Audience, r.Name, r.Owner, r.Introspects = "urn:example:api", "API", "operators", storage.Strings{"api"}
 			r.Format, r.Alg, r.Lifetime = "jwt", "EdDSA", 3600
 		}, nil},
 		{"no audience", func(r *storage.Resource) { r.Audience = "" }, []string{"audience"}},
@@ -130,6 +130,7 @@ func TestEveryFaultOfAResourceIsNamed(t *testing.T) {
 		{"issuer", func(r *storage.Resource) { r.Audience = "https://id.example" }, []string{"audience"}},
 		{"issuer with a slash", func(r *storage.Resource) { r.Audience = "https://id.example/" }, []string{"audience"}},
 		{"a client's id", func(r *storage.Resource) { r.Audience = "api" }, []string{"audience"}},
+		{"an owner that is no group", func(r *storage.Resource) { r.Owner = "cars" }, []string{"owner"}},
 		{"no scopes", func(r *storage.Resource) { r.Scopes = nil }, []string{"scopes"}},
 		{"two in one", func(r *storage.Resource) { r.Scopes = storage.Strings{"a b"} }, []string{"scopes"}},
 		{"twice", func(r *storage.Resource) { r.Scopes = storage.Strings{"x", "x"} }, []string{"scopes"}},

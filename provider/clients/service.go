@@ -190,7 +190,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	if r.ClientID == "" {
 		r.ClientID = strings.ToLower(rand.Text())
 	}
-	metadata, err := s.accept(ctx, &r, by)
+	metadata, err := s.accept(ctx, &r, nil, by)
 	if err != nil {
 		return nil, "", err
 	}
@@ -239,7 +239,7 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := s.accept(ctx, r, by)
+	metadata, err := s.accept(ctx, r, c, by)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,9 +31,9 @@ func (f *faults) add(field, format string, args ...any) {
 	*f = append(*f, fault.Invalid(field, fmt.Sprintf(format, args...)))
 }
 
-// accept fills in the defaults of r and returns the metadata to keep, or one
-// fault that names everything that is wrong.
-func (s *Service) accept(ctx context.Context, r *Registration, by events.Actor) (storage.ClientMetadata, error) {
+// accept fills in the defaults of r, a change of was if that is not nil, and
+// returns the metadata to keep, or one fault that names everything that is wrong.
+func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Client, by events.Actor) (storage.ClientMetadata, error) {
 	r.setDefaults()
 	known, err := s.store.Resources(ctx)
 	if err != nil {
@@ -45,7 +46,11 @@ func (s *Service) accept(ctx context.Context, r *Registration, by events.Actor) 
 	if r.Name != r.ClientID {
 		f.text("client_name", r.Name)
 	}
-	f.text("owner", r.Owner)
+	if was == nil || r.Owner != was.Owner {
+		if r.Owner, err = s.owner(ctx, &f, r.Owner); err != nil {
+			return storage.ClientMetadata{}, err
+		}
+	}
 	f.grants(r)
 	if r.Legacy && by != events.ActorOperator {
 		f.add("legacy", "is for an operator to say")
@@ -87,6 +92,26 @@ func isClientID(id string) bool {
 		}
 	}
 	return true
+}
+
+// owner checks that an owner, if there is one, is a group, and returns its name in
+// its canonical form. An owner that was taken before stays as it is.
+func (s *Service) owner(ctx context.Context, f *faults, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	canonical, err := ident.Group(name)
+	if err != nil {
+		f.add("owner", "%q is not the name of a group: it must have 1 to %d letters a to z, digits or . _ -", shortened(name), ident.MaxGroup)
+		return name, nil
+	}
+	switch _, err := s.store.Group(ctx, canonical); {
+	case errors.Is(err, storage.ErrNotFound):
+		f.add("owner", "there is no group %q: make it with 'doorstep group create %s'", canonical, canonical)
+	case err != nil:
+		return "", fmt.Errorf("group %s: %w", canonical, err)
+	}
+	return canonical, nil
 }
 
 // text checks a name that people will read on one line.

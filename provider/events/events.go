@@ -46,6 +46,12 @@ const (
 	KeyRotated       Kind = "key.rotated"
 	KeyRevoked       Kind = "key.revoked"
 	KEKRotated       Kind = "kek.rotated" // everything is sealed with the current key-encryption key
+
+	GroupCreated       Kind = "group.created"
+	GroupUpdated       Kind = "group.updated"
+	GroupDeleted       Kind = "group.deleted"
+	GroupMemberAdded   Kind = "group.member_added"
+	GroupMemberRemoved Kind = "group.member_removed"
 )
 
 // Actor is who did it.

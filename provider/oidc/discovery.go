@@ -57,7 +57,7 @@ type metadata struct {
 // describe writes the metadata once: it depends on nothing that changes.
 func (h *Handler) describe() error {
 	claims := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"}
-	for _, scope := range []string{clients.ScopeProfile, clients.ScopeEmail, clients.ScopeAddress, clients.ScopePhone} {
+	for _, scope := range []string{clients.ScopeProfile, clients.ScopeEmail, clients.ScopeAddress, clients.ScopePhone, clients.ScopeGroups} {
 		claims = append(claims, clients.ClaimsOf(scope)...)
 	}
 	mounted := map[string]bool{}

@@ -138,7 +138,7 @@ func entryFor(entries []clients.Entry, audience string) (clients.Entry, bool) {
 }
 
 func (e *Engine) atIssuer(scopes []string) target {
-	t := target{audience: e.cfg.Issuer, alg: AlgDefault, ttl: e.cfg.AccessToken}
+	t := target{audience: e.cfg.Issuer, alg: AlgDefault, ttl: e.cfg.AccessToken, groups: slices.Contains(scopes, clients.ScopeGroups)}
 	for _, s := range scopes {
 		if clients.IsOIDCScope(s) {
 			t.scopes = append(t.scopes, s)
@@ -147,9 +147,15 @@ func (e *Engine) atIssuer(scopes []string) target {
 	return t
 }
 
+// atResource tells a resource of the person's groups if the scope for them is there,
+// which is the issuer's like every scope about a person: it is for the API to
+// decide by them (RFC 9068 section 2.2.3.1).
 func atResource(entry clients.Entry, scopes []string) target {
 	r := entry.Resource
-	t := target{audience: r.Audience, opaque: r.Format == clients.FormatOpaque, alg: r.Alg, ttl: r.TTL()}
+	t := target{
+		audience: r.Audience, opaque: r.Format == clients.FormatOpaque, alg: r.Alg, ttl: r.TTL(),
+		groups: slices.Contains(scopes, clients.ScopeGroups),
+	}
 	for _, s := range scopes {
 		if slices.Contains(entry.Scopes, s) {
 			t.scopes = append(t.scopes, s)

@@ -122,7 +122,7 @@ func (a *Authorization) grant(now time.Time, code time.Duration) *storage.GrantS
 	}
 	return &storage.GrantState{
 		Grant: g, PersonName: person.Name, PersonLocale: person.Locale, PersonClaims: person.Claims, PersonUpdatedAt: person.UpdatedAt,
-		Email: a.About.Identifier, EmailVerifiedAt: a.About.Verified,
+		Email: a.About.Identifier, EmailVerifiedAt: a.About.Verified, PersonGroups: a.About.Groups,
 	}
 }
 

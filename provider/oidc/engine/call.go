@@ -48,6 +48,7 @@ type target struct {
 	opaque   bool
 	alg      string // of a JWT
 	ttl      time.Duration
+	groups   bool // it tells the groups of the person
 }
 
 type callKey struct{}

@@ -69,5 +69,12 @@ func known(g *storage.GrantState) (map[string]any, error) {
 	if g.Email != "" {
 		all["email"], all["email_verified"] = g.Email, !g.EmailVerifiedAt.IsZero()
 	}
+	if len(g.PersonGroups) > 0 {
+		names := make([]any, len(g.PersonGroups)) // as JSON that was asked for has them
+		for i, name := range g.PersonGroups {
+			names[i] = name
+		}
+		all["groups"] = names
+	}
 	return all, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -32,6 +33,7 @@ type AccessClaims struct {
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	AuthTime int64    `json:"auth_time,omitempty"`
+	Groups   []string `json:"groups,omitempty"` // names of the person's groups (section 2.2.3.1), for a grant of the scope groups
 }
 
 func (e *Engine) makeAccessToken(ctx context.Context, c *call) (string, error) {
@@ -61,6 +63,9 @@ func (e *Engine) claimsOf(c *call, audience string, scopes []string) *AccessClai
 		g := &c.grant.Grant
 		claims.Subject, claims.GrantID, claims.Session = g.Sub, string(g.ID), g.Sid
 		claims.ACR, claims.AMR = g.ACR, g.AMR
+		if c.target.groups {
+			claims.Groups = c.grant.PersonGroups
+		}
 		if !g.AuthTime.IsZero() {
 			claims.AuthTime = g.AuthTime.Unix()
 		}
@@ -89,7 +94,8 @@ type idTokenClaims struct {
 // signIDToken is the one maker of ID tokens: beside an access token at the token
 // endpoint, beside a code, or alone, at the authorization endpoint. Alone it
 // carries the claims that the scopes stand for, as nothing else could (OIDC Core
-// section 5.4).
+// section 5.4). Groups are in that of the token endpoint too: what decides by them
+// often reads no more than the ID token.
 func (e *Engine) signIDToken(ctx context.Context, c *call, access, code string) (string, error) {
 	g := &c.grant.Grant
 	alg := c.client.Metadata.V.IDTokenSignedResponseAlg
@@ -113,8 +119,11 @@ func (e *Engine) signIDToken(ctx context.Context, c *call, access, code string) 
 		claims.AuthTime = g.AuthTime.Unix()
 	}
 	var scopes []string
-	if c.alone {
-		scopes = c.scopes()
+	switch granted := c.scopes(); {
+	case c.alone:
+		scopes = granted
+	case c.grantType != "" && granted.Has(clients.ScopeGroups):
+		scopes = []string{clients.ScopeGroups}
 	}
 	about, err := PersonClaims(c.grant, scopes, MayStillLearn(c.client, g.Claims.V.IDToken))
 	if err != nil {

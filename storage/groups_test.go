@@ -1,0 +1,216 @@
+package storage_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Groups, and who is in them.
+var groupTests = map[string]func(*testing.T, fixture){
+	"groups are kept":                      testGroups,
+	"members are kept":                     testMembers,
+	"an owner keeps its group":             testOwners,
+	"what reads a person reads the groups": testGroupsAreRead,
+	"a list goes on where it stopped":      testPages,
+}
+
+func (f fixture) group(name string) *storage.Group {
+	f.t.Helper()
+	g := &storage.Group{Name: name, Version: 1, Description: "Who " + name, CreatedAt: now, UpdatedAt: now}
+	f.must(f.CreateGroup(f.ctx, g))
+	return g
+}
+
+func (f fixture) member(group string, p *storage.Person) {
+	f.t.Helper()
+	f.must(f.AddMember(f.ctx, &storage.Member{GroupName: group, PersonID: p.ID, CreatedAt: now}))
+}
+
+func testGroups(t *testing.T, f fixture) {
+	operators, err := f.Group(f.ctx, "operators") // of the migration
+	f.must(err)
+	if operators.Version != 1 || operators.CreatedAt.IsZero() {
+		t.Errorf("the group of the migration: %+v", operators)
+	}
+	g := f.group("shop")
+	got, err := f.Group(f.ctx, "shop")
+	f.must(err)
+	same(t, g, got)
+	f.want(storage.ErrConflict, f.CreateGroup(f.ctx, g))
+	_, err = f.Group(f.ctx, "Shop")
+	f.want(storage.ErrNotFound, err)
+
+	stale := *g
+	g.Description, g.UpdatedAt = "Who sells", after(time.Second)
+	f.must(f.UpdateGroup(f.ctx, g))
+	f.want(storage.ErrStale, f.UpdateGroup(f.ctx, &stale))
+	got, err = f.Group(f.ctx, "shop")
+	f.must(err)
+	same(t, g, got)
+	same(t, int64(2), got.Version)
+
+	f.must(f.DeleteGroup(f.ctx, "shop"))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	f.want(storage.ErrStale, f.UpdateGroup(f.ctx, g))
+}
+
+func testMembers(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	f.email(ada, "Ada@example.com", now)
+	f.group("shop")
+	f.group("bank")
+	f.member("shop", bob)
+	f.member("shop", ada)
+	f.member("bank", ada)
+	f.want(storage.ErrConflict, f.AddMember(f.ctx, &storage.Member{GroupName: "shop", PersonID: ada.ID, CreatedAt: now}))
+	f.want(storage.ErrNotFound, f.AddMember(f.ctx, &storage.Member{GroupName: "none", PersonID: ada.ID, CreatedAt: now}))
+	f.want(storage.ErrNotFound, f.AddMember(f.ctx, &storage.Member{GroupName: "shop", PersonID: storage.NewID(), CreatedAt: now}))
+
+	members, err := f.Members(f.ctx, "shop", storage.Page{})
+	f.must(err)
+	same(t, storage.List[storage.MemberEntry]{Items: []storage.MemberEntry{
+		{Member: storage.Member{GroupName: "shop", PersonID: ada.ID, CreatedAt: now}, Person: *ada, Email: "Ada@example.com"},
+		{Member: storage.Member{GroupName: "shop", PersonID: bob.ID, CreatedAt: now}, Person: *bob},
+	}}, members)
+	of, err := f.GroupsOf(f.ctx, ada.ID, storage.Page{})
+	f.must(err)
+	if len(of.Items) != 2 || of.Items[0].Name != "bank" || of.Items[1].Description != "Who shop" {
+		t.Errorf("groups %+v", of.Items)
+	}
+
+	f.must(f.RemoveMember(f.ctx, "shop", bob.ID))
+	f.want(storage.ErrNotFound, f.RemoveMember(f.ctx, "shop", bob.ID))
+	f.must(f.DeleteGroup(f.ctx, "shop")) // and who was in it is not
+	of, err = f.GroupsOf(f.ctx, ada.ID, storage.Page{})
+	f.must(err)
+	if len(of.Items) != 1 {
+		t.Errorf("groups %+v", of.Items)
+	}
+
+	for i := range storage.MaxGroups - 1 {
+		name := fmt.Sprintf("g%03d", i)
+		f.group(name)
+		f.member(name, ada)
+	}
+	f.group("last")
+	f.want(storage.ErrStale, f.AddMember(f.ctx, &storage.Member{GroupName: "last", PersonID: ada.ID, CreatedAt: now}))
+}
+
+func testOwners(t *testing.T, f fixture) {
+	f.group("shop")
+	c := &storage.Client{ID: "web", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}
+	f.must(f.CreateClient(f.ctx, c))
+	f.must(f.CreateResource(f.ctx, &storage.Resource{Audience: "https://a.example", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	clients, resources, err := f.Owned(f.ctx, "shop", 5)
+	f.must(err)
+	same(t, []string{"web"}, clients)
+	same(t, []string{"https://a.example"}, resources)
+	f.must(f.DeleteClient(f.ctx, "web", now))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	f.must(f.DeleteResource(f.ctx, "https://a.example"))
+	f.must(f.DeleteGroup(f.ctx, "shop"))
+}
+
+// By code, by grant, by token and by session: in the read that there was.
+func testGroupsAreRead(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	f.session(ada, "secret")
+	g := f.grant(ada, "code")
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}))
+	read := func() map[string]storage.Words {
+		t.Helper()
+		byCode, err := f.GrantByCode(f.ctx, hash("code"))
+		f.must(err)
+		byID, err := f.GrantByID(f.ctx, g.ID)
+		f.must(err)
+		token, err := f.TokenPerson(f.ctx, storage.TokenIDs{JTI: "x", GrantID: g.ID, ClientID: "web", KeyID: "k"})
+		f.must(err)
+		signIn, err := f.LoadSignIn(f.ctx, hash("secret"), "web", now)
+		f.must(err)
+		return map[string]storage.Words{"code": byCode.PersonGroups, "id": byID.PersonGroups, "token": token.PersonGroups, "sign-in": signIn.Groups}
+	}
+	for what, got := range read() {
+		if len(got) != 0 {
+			t.Errorf("%s: nobody's groups: %v", what, got)
+		}
+	}
+	for _, name := range []string{"shop", "bank"} {
+		f.group(name)
+		f.member(name, ada)
+	}
+	for what, got := range read() {
+		t.Run(what, func(t *testing.T) { same(t, storage.Words{"bank", "shop"}, got) })
+	}
+}
+
+// Every row once, in one order, however long a page is; and no more than the most.
+func testPages(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	for i := range storage.MaxGroups {
+		f.group(fmt.Sprintf("g%03d", i))
+		f.member(fmt.Sprintf("g%03d", i), ada)
+	}
+	for i := range storage.MaxPage {
+		f.group(fmt.Sprintf("h%03d", i))
+		f.member("operators", f.person(fmt.Sprintf("p%03d", i)))
+	}
+	for name, list := range map[string]struct {
+		want int
+		read func(storage.Page) (keys []string, next string, err error)
+	}{
+		"groups": {storage.MaxGroups + storage.MaxPage + 1, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.Group], error) { return f.Groups(f.ctx, p) }, func(g storage.Group) string { return g.Name })
+		}},
+		"groups of a person": {storage.MaxGroups, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.Group], error) { return f.GroupsOf(f.ctx, ada.ID, p) }, func(g storage.Group) string { return g.Name })
+		}},
+		"members": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.MemberEntry], error) { return f.Members(f.ctx, "operators", p) },
+				func(m storage.MemberEntry) string { return string(m.Person.ID) })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { wantPages(t, list.want, list.read) })
+	}
+}
+
+func keysOf[T any](read func() (storage.List[T], error), key func(T) string) (keys []string, next string, err error) {
+	list, err := read()
+	for _, item := range list.Items {
+		keys = append(keys, key(item))
+	}
+	return keys, list.Next, err
+}
+
+// wantPages reads a list of so many rows in pages of several lengths.
+func wantPages(t *testing.T, rows int, read func(storage.Page) (keys []string, next string, err error)) {
+	t.Helper()
+	for limit, most := range map[int]int{0: storage.PageSize, -1: storage.PageSize, 7: 7, rows: min(rows, storage.MaxPage), storage.MaxPage: storage.MaxPage, 100_000: storage.MaxPage} {
+		var all []string
+		for p := (storage.Page{Limit: limit}); ; {
+			keys, next, err := read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(keys) > most || next != "" && len(keys) != most {
+				t.Fatalf("limit %d: a page of %d", limit, len(keys))
+			}
+			all = append(all, keys...)
+			if next == "" {
+				break
+			}
+			p.After = next
+		}
+		if len(all) != rows {
+			t.Errorf("limit %d: %d rows, want %d", limit, len(all), rows)
+		}
+		for i := 1; i < len(all); i++ {
+			if all[i-1] >= all[i] {
+				t.Fatalf("limit %d: %q comes before %q", limit, all[i-1], all[i])
+			}
+		}
+	}
+}
