@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -79,6 +80,37 @@ func TestMetadataCanBeCached(t *testing.T) {
 		if len(head.Body) != 0 || head.Header.Get("ETag") != etag || head.Header.Get("Content-Length") != strconv.Itoa(len(first.Body)) {
 			t.Errorf("HEAD %s: %v %q", path, head.Header, head.Body)
 		}
+	}
+}
+
+// A document whose path needs no matching is found without the router, and answers
+// as the router would have it: HEAD still goes by that.
+func TestDocumentsAnswerAsRouted(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	found := 0
+	for _, route := range p.Routes {
+		if !route.Document || strings.Contains(route.Path, "{") {
+			continue
+		}
+		found++
+		get := p.Get(route.Path).WantStatus(http.StatusOK)
+		head := p.Send(rawRequest(t, http.MethodHead, p.URL(route.Path), nil)).WantStatus(http.StatusOK)
+		for _, a := range []*providertest.Answer{get, head} {
+			a.Header.Del("Date")
+			a.Header.Del("X-Request-Id")
+		}
+		if !maps.EqualFunc(get.Header, head.Header, slices.Equal) {
+			t.Errorf("%s: GET answers with %v, HEAD with %v", route.Path, get.Header, head.Header)
+		}
+		for _, other := range []string{"/" + route.Path, route.Path + "/", strings.Replace(route.Path, "w", "%77", 1)} {
+			p.Get(other).WantStatus(http.StatusNotFound)
+		}
+		p.Send(rawRequest(t, http.MethodPut, p.URL(route.Path), nil)).WantStatus(http.StatusMethodNotAllowed)
+		p.Send(rawRequest(t, http.MethodGet, p.URL(route.Path+"?a=%00"), nil)).WantStatus(http.StatusBadRequest)
+	}
+	if found != 3 {
+		t.Errorf("%d documents, want both addresses of the metadata, and the key set", found)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/doorstep-id/doorstep/provider/account"
-	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/oidc"
 	"github.com/doorstep-id/doorstep/provider/signin"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -56,9 +55,6 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	var protocol *oidc.Handler
 	cfg.Web.Issuer = cfg.Issuer
 	cfg.Web.AllowOrigin = func(r *http.Request, origin string) bool { return protocol.AllowOrigin(r, origin) }
-	cfg.Web.Context = func(ctx context.Context) context.Context {
-		return events.WithOrigin(ctx, web.RequestID(ctx), web.Address(ctx).String())
-	}
 	w, err := web.New(cfg.Web, web.Deps{Pages: pages, Key: services.Keys.Derive("web"), Log: log, Now: now, Registry: p.registry})
 	if err != nil {
 		return nil, err

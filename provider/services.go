@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s := &Services{Store: store, Keys: k, Outbound: outbound.New(cfg.Outbound)}
-	s.Events = events.New(store, k, now)
+	s.Events = events.New(store, k, now).From(web.Origin)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)

@@ -87,11 +87,12 @@ type Service struct {
 	store  *storage.Store
 	sealer Sealer
 	now    func() time.Time
+	origin func(ctx context.Context) (requestID, address string)
 }
 
 // New returns the service.
 func New(store *storage.Store, sealer Sealer, now func() time.Time) *Service {
-	return &Service{store: store, sealer: sealer, now: now}
+	return &Service{store: store, sealer: sealer, now: now, origin: func(context.Context) (string, string) { return "", "" }}
 }
 
 type actorKey struct{}
@@ -124,18 +125,17 @@ func (e *Event) by(ctx context.Context) actor {
 	return actor{kind: e.Actor}
 }
 
-type originKey struct{}
-
-type origin struct{ requestID, address string }
-
-// WithOrigin returns a ctx whose events come from this request and address.
-func WithOrigin(ctx context.Context, requestID, address string) context.Context {
-	return context.WithValue(ctx, originKey{}, origin{requestID, address})
+// From returns the service with origin to ask which request, from which address,
+// a ctx belongs to: two empty strings for none.
+func (s *Service) From(origin func(ctx context.Context) (requestID, address string)) *Service {
+	with := *s
+	with.origin = origin
+	return &with
 }
 
 // Record appends the event to the unit in ctx; without a unit it is written at
-// once. The request's id and the address, which is sealed, are those that
-// WithOrigin put into ctx, and who did it is whom WithActor put there.
+// once. The request's id and the address, which is sealed, are those of ctx, and who
+// did it is whom WithActor put there.
 func (s *Service) Record(ctx context.Context, e Event) error {
 	by := e.by(ctx)
 	row := storage.Event{
@@ -149,15 +149,13 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 		}
 		row.Document = storage.Document(storage.Raw(document))
 	}
-	if from, ok := ctx.Value(originKey{}).(origin); ok {
-		row.RequestID = from.requestID
-		if from.address != "" {
-			sealed, err := s.sealer.Seal(purposeOrigin, string(row.ID), []byte(from.address))
-			if err != nil {
-				return fmt.Errorf("record %s: seal its origin: %w", e.Kind, err)
-			}
-			row.Origin = sealed
+	var address string
+	if row.RequestID, address = s.origin(ctx); address != "" {
+		sealed, err := s.sealer.Seal(purposeOrigin, string(row.ID), []byte(address))
+		if err != nil {
+			return fmt.Errorf("record %s: seal its origin: %w", e.Kind, err)
 		}
+		row.Origin = sealed
 	}
 	if err := s.store.CreateEvent(ctx, &row); err != nil {
 		return fmt.Errorf("record %s: %w", e.Kind, err)

@@ -33,11 +33,12 @@ func start(t *testing.T) (*Service, *keys.Service, *storage.Store) {
 	return New(store, k, now), k, store
 }
 
+func somewhere(context.Context) (requestID, address string) { return "req-1", "198.51.100.7" }
+
 func TestAnEventSaysWhoWhatWhenAndWhence(t *testing.T) {
 	s, k, store := start(t)
-	ctx := WithOrigin(t.Context(), "req-1", "198.51.100.7")
 	person := storage.NewID()
-	if err := s.Record(ctx, Event{Kind: GrantMade, Actor: ActorPerson, Person: person, Client: "shop", Data: map[string]any{"scopes": []string{"openid"}}}); err != nil {
+	if err := s.From(somewhere).Record(t.Context(), Event{Kind: GrantMade, Actor: ActorPerson, Person: person, Client: "shop", Data: map[string]any{"scopes": []string{"openid"}}}); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := store.Events(t.Context(), 10)
@@ -152,7 +153,7 @@ func (brokenSealer) Seal(string, string, []byte) ([]byte, error) { return nil, e
 func TestNothingIsRecordedUnsealed(t *testing.T) {
 	_, _, store := start(t)
 	s := New(store, brokenSealer{}, now)
-	if err := s.Record(WithOrigin(t.Context(), "r", "198.51.100.7"), Event{Kind: GrantMade}); err == nil {
+	if err := s.From(somewhere).Record(t.Context(), Event{Kind: GrantMade}); err == nil {
 		t.Error("recorded")
 	}
 	if rows, _ := store.Events(t.Context(), 1); len(rows) != 0 {

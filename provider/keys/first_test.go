@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -192,4 +193,17 @@ func TestSlowKeyThatCannotBeMade(t *testing.T) {
 	if _, err := s.Sign(t.Context(), ES256, "", []byte(`{}`)); err != nil {
 		t.Errorf("ES256 without a store: %v", err)
 	}
+}
+
+// Who waits for a key that somebody else makes waits for a while and not for ever.
+func TestSlowKeyIsWaitedForSoLong(t *testing.T) {
+	s := start(t, openStore(t), newClock())
+	synctest.Test(t, func(t *testing.T) {
+		s.making = make(chan struct{}, 1)
+		s.making <- struct{}{} // somebody makes it
+		began := time.Now()
+		if _, _, err := s.JWKS(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != reloadTime {
+			t.Errorf("%v after %s, want the deadline after %s", err, time.Since(began), reloadTime)
+		}
+	})
 }

@@ -191,18 +191,20 @@ func (s *Service) makeFirstKeys(ctx context.Context, algs []string) error {
 }
 
 // complete returns the keys, among them one for each configured algorithm: what is
-// missing is made. One caller makes it while the others wait; of several replicas
-// one adds it, and all read that one.
+// missing is made. One caller makes it while the others wait, for reloadTime at
+// most; of several replicas one adds it, and all read that one.
 func (s *Service) complete(ctx context.Context) (*keyset, error) {
 	set, err := s.current(ctx)
 	if err != nil || len(set.missing) == 0 {
 		return set, err
 	}
+	wait, cancel := context.WithTimeout(ctx, reloadTime)
+	defer cancel()
 	select {
 	case s.making <- struct{}{}:
 		defer func() { <-s.making }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-wait.Done():
+		return nil, wait.Err()
 	}
 	if set = s.set.Load(); len(set.missing) == 0 {
 		return set, nil

@@ -89,13 +89,14 @@ func (h *Handler) Routes() []web.Route {
 	token := web.Route{Method: http.MethodPost, Dialect: web.OAuth, CORS: web.Clients}
 	ask := web.Route{Method: http.MethodPost, Dialect: web.OAuth} // by servers only: no page introspects
 	page := web.Route{Method: http.MethodGet, Dialect: web.HTML}
-	public := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Clients}
+	document := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Clients, Document: true}
+	elsewhere := web.Route{Method: http.MethodGet, Dialect: web.JSON, CORS: web.Clients}
 	return []web.Route{
-		at(public, web.PathOpenIDConfiguration, h.configuration, nil),
-		at(public, web.PathOAuthServer, h.configuration, nil),
-		at(public, "/{elsewhere:.+}"+web.PathOpenIDConfiguration, h.misplaced, nil),
-		at(public, web.PathOAuthServer+"/{elsewhere:.+}", h.misplaced, nil),
-		at(public, web.PathJWKS, h.jwks, nil),
+		at(document, web.PathOpenIDConfiguration, h.configuration, nil),
+		at(document, web.PathOAuthServer, h.configuration, nil),
+		at(elsewhere, "/{elsewhere:.+}"+web.PathOpenIDConfiguration, h.misplaced, nil),
+		at(elsewhere, web.PathOAuthServer+"/{elsewhere:.+}", h.misplaced, nil),
+		at(document, web.PathJWKS, h.jwks, nil),
 		at(page, web.PathAuthorize, h.authorize, nil),
 		post(at(page, web.PathAuthorize, h.toGet(web.PathAuthorize), nil)),
 		at(token, web.PathToken, h.token, h.refusedAt("token")),

@@ -42,13 +42,12 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 // parseAddress reads "192.0.2.1", "192.0.2.1:80", "2001:db8::1" and
 // "[2001:db8::1]:80", in one form: no zone, no IPv4 inside IPv6.
 func parseAddress(s string) netip.Addr {
-	addr, err := netip.ParseAddr(s)
+	ap, err := netip.ParseAddrPort(s) // first: the server's own spelling
+	addr := ap.Addr()
 	if err != nil {
-		ap, err := netip.ParseAddrPort(s)
-		if err != nil {
+		if addr, err = netip.ParseAddr(s); err != nil {
 			return netip.Addr{}
 		}
-		addr = ap.Addr()
 	}
 	return addr.Unmap().WithZone("")
 }

@@ -15,7 +15,7 @@ var hashedName = regexp.MustCompile(`\.[0-9a-f]{12}\.[a-z0-9]+$`)
 // Assets is the route of the files that pages load.
 func (w *Web) Assets() Route {
 	files := templates.Assets()
-	return Route{Method: http.MethodGet, Path: PathAssets + "{name}", Dialect: HTML, Handler: func(rw http.ResponseWriter, r *http.Request) error {
+	return Route{Method: http.MethodGet, Path: PathAssets + "{name}", Dialect: HTML, Document: true, Handler: func(rw http.ResponseWriter, r *http.Request) error {
 		name := path.Base(r.URL.Path)
 		if info, err := fs.Stat(files, name); err != nil || info.IsDir() {
 			return errNoFile

@@ -1,6 +1,7 @@
 // Package web is what every surface stands on: it turns a [Route] into an
 // http.Handler and owns cookies, form tokens, the client's address, the
-// language of a page, the error page and the one log event per request.
+// language of a page, the error page and the one log event per request (of a public
+// document that was read as it should be, with the level debug alone).
 //
 // A handler has the shape of [HandlerFunc]: it parses, makes one service call
 // and answers or returns an error; which status an error gets is decided here,

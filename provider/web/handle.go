@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	draws "math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -12,7 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
@@ -20,17 +22,28 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 )
 
-// state is what one request is known by from end to end.
+// state is what one request is known by from end to end, and the context that
+// knows it: what a request needs is made in one piece.
 type state struct {
-	id      string
-	nonce   string // "" until a page asks
+	context.Context
+	id      [1]string // a header's value as it is
+	nonce   string    // "" until a page asks
 	address netip.Addr
 	browser string   // the secret that was given out in this request
 	targets []string // where the page's form may lead, besides ourselves
 	record  Record
+	out     response
 }
 
 type stateKey struct{}
+
+// Value knows the state itself beside what the server's own context knows.
+func (s *state) Value(key any) any {
+	if _, ours := key.(stateKey); ours {
+		return s
+	}
+	return s.Context.Value(key)
+}
 
 // stateOf panics outside of a request: whoever asks would otherwise throttle
 // or log a person who does not exist.
@@ -44,7 +57,16 @@ func stateOf(ctx context.Context) *state {
 
 // RequestID returns the id that the log, the error page and the answer's
 // X-Request-ID share.
-func RequestID(ctx context.Context) string { return stateOf(ctx).id }
+func RequestID(ctx context.Context) string { return stateOf(ctx).id[0] }
+
+// Origin returns the request's id and where it came from, for who records what
+// happened; nothing outside of a request.
+func Origin(ctx context.Context) (requestID, address string) {
+	if s, ok := ctx.Value(stateKey{}).(*state); ok {
+		return s.id[0], s.address.String()
+	}
+	return "", ""
+}
 
 // Nonce returns the nonce of this request's Content-Security-Policy.
 func Nonce(ctx context.Context) string {
@@ -61,15 +83,15 @@ func (w *Web) Handle(route Route) http.Handler {
 	if route.CORS != None {
 		h = w.crossOrigin(h)
 	}
-	took := &observers{vec: w.seconds, route: route.Path}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, took, rw, r) })
+	seconds := &observers{vec: w.seconds, route: route.Path}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, seconds, rw, r) })
 }
 
 // observers are those of one route, looked up once for each method and status.
 type observers struct {
 	vec   *prometheus.HistogramVec
 	route string
-	known sync.Map // outcome to prometheus.Observer
+	known atomic.Pointer[map[outcome]prometheus.Observer]
 }
 
 type outcome struct {
@@ -79,12 +101,18 @@ type outcome struct {
 
 func (o *observers) of(method string, status int) prometheus.Observer {
 	key := outcome{methodLabel(method), status}
-	if known, ok := o.known.Load(key); ok {
-		return known.(prometheus.Observer) //nolint:forcetypeassert // nothing else is stored
+	known := o.known.Load()
+	if known != nil {
+		if observer, ok := (*known)[key]; ok {
+			return observer
+		}
 	}
-	observer := o.vec.WithLabelValues(o.route, key.method, strconv.Itoa(status))
-	o.known.Store(key, observer)
-	return observer
+	grown := map[outcome]prometheus.Observer{key: o.vec.WithLabelValues(o.route, key.method, strconv.Itoa(status))}
+	if known != nil {
+		maps.Copy(grown, *known)
+	}
+	o.known.Store(&grown) // what another goroutine added meanwhile is added again when it is needed
+	return grown[key]
 }
 
 // NotFound answers requests that no route wants.
@@ -116,18 +144,15 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 // once when it is over.
 func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
-	s := &state{address: clientAddress(r, w.cfg.TrustedProxies), id: w.requestID(r)}
-	ctx := context.WithValue(r.Context(), stateKey{}, s)
-	if w.cfg.Context != nil {
-		ctx = w.cfg.Context(ctx)
-	}
-	r = r.WithContext(ctx)
+	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies)}
+	r = r.WithContext(s)
 	// The server's own writer: it closes the connection after a body that is too large.
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
 	}
-	out := &response{ResponseWriter: rw}
-	w.standingHeaders(out.Header(), s.id)
+	s.out.ResponseWriter = rw
+	out := &s.out
+	w.standingHeaders(out.Header(), s.id[:])
 	defer func() {
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -137,22 +162,27 @@ func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.Res
 		}
 		took := w.now().Sub(began)
 		seconds.of(r.Method, out.status()).Observe(took.Seconds())
-		w.logRequest(r, route, out.status(), took)
+		w.logRequest(r, s, route, began, took)
 	}()
 	h.ServeHTTP(out, r)
 }
 
 // answer checks the request, runs the handler and writes its error. The time that
 // a handler has begins when the request is read: a slow client costs only itself.
+// A document waits for nobody.
 func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
 	err := w.check(route, r)
 	if err == nil {
 		if route.Dialect == HTML && r.Method == http.MethodGet {
 			w.keepLanguage(rw, r)
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), w.cfg.Timeout)
-		defer cancel()
-		err = route.Handler(rw, r.WithContext(ctx))
+		limited := r
+		if !route.Document {
+			ctx, cancel := context.WithTimeout(r.Context(), w.cfg.Timeout)
+			defer cancel()
+			limited = r.WithContext(ctx)
+		}
+		err = route.Handler(rw, limited)
 	}
 	if err != nil {
 		w.fail(route, rw, r, err)
@@ -178,13 +208,15 @@ func (w *Web) crossOrigin(h http.Handler) http.Handler {
 	shared := w.cors().Handler(h)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Origin") == "" {
-			rw.Header().Add("Vary", "Origin")
+			rw.Header()["Vary"] = varyOrigin // the first to say what it varies by
 			h.ServeHTTP(rw, r)
 			return
 		}
 		shared.ServeHTTP(rw, r)
 	})
 }
+
+var varyOrigin = []string{"Origin"}
 
 func (w *Web) cors() *cors.Cors {
 	return cors.New(cors.Options{
@@ -204,10 +236,25 @@ func (w *Web) cors() *cors.Cors {
 
 // requestID takes the id of a trusted proxy, so that its log and ours agree.
 func (w *Web) requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-ID"); isRequestID(id) && isTrusted(parseAddress(r.RemoteAddr), w.cfg.TrustedProxies) {
+	if id := r.Header.Get("X-Request-Id"); isRequestID(id) && isTrusted(parseAddress(r.RemoteAddr), w.cfg.TrustedProxies) {
 		return id
 	}
-	return rand.Text()[:16]
+	return draw()
+}
+
+// draw returns a request's id: 80 bits of chance. It tells requests apart and opens
+// nothing, so that it need not come from the system's own source, one call each.
+func draw() string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var id [16]byte
+	for half := range 2 {
+		bits := draws.Uint64()
+		for i := range 8 {
+			id[half*8+i] = letters[bits&31]
+			bits >>= 5
+		}
+	}
+	return string(id[:])
 }
 
 func isRequestID(s string) bool {

@@ -39,8 +39,8 @@ func standing(secure bool) []header {
 }
 
 // standingHeaders gives an answer those, and its request's id.
-func (w *Web) standingHeaders(h http.Header, requestID string) {
-	h["X-Request-Id"] = []string{requestID}
+func (w *Web) standingHeaders(h http.Header, requestID []string) {
+	h["X-Request-Id"] = requestID
 	for _, s := range w.standing {
 		h[s.name] = s.value
 	}

@@ -49,6 +49,9 @@ func (l *Record) Set(key string, value any) {
 			return
 		}
 	}
+	if l.attrs == nil {
+		l.attrs = make([]slog.Attr, 0, 8) // as many as a token request has
+	}
 	l.attrs = append(l.attrs, slog.Any(key, value))
 }
 
@@ -75,15 +78,33 @@ func (l *Record) fail(err error) {
 // RequestEvent is the message of a request's one event.
 const RequestEvent = "request"
 
+// level is how much a request's event matters.
+func (l *Record) level(route Route, status int) slog.Level {
+	switch {
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case l.diagnosis != nil: // somebody has something to mend
+		return slog.LevelWarn
+	case route.Document && status < http.StatusBadRequest && l.err == nil && len(l.attrs) == 0:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
 // logRequest writes the one event of a request: the route's template, never the
-// path or the query.
-func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Duration) {
-	ctx := r.Context()
-	s := stateOf(ctx)
+// path or the query. It is given to the log's handler as it is: where in the code
+// it was said, which the log would look up, is here for all of them.
+func (w *Web) logRequest(r *http.Request, s *state, route Route, began time.Time, took time.Duration) {
 	s.record.mu.Lock()
 	defer s.record.mu.Unlock()
+	status := s.out.status()
+	level := s.record.level(route, status)
+	if !w.log.Enabled(s, level) {
+		return
+	}
+	event := slog.NewRecord(began.Add(took), level, RequestEvent, 0)
 	attrs := append(make([]slog.Attr, 0, 9+len(s.record.attrs)),
-		slog.String("request_id", s.id),
+		slog.String("request_id", s.id[0]),
 		slog.String("method", methodLabel(r.Method)),
 		slog.String("route", route.Path),
 		slog.Int("status", status),
@@ -98,14 +119,8 @@ func (w *Web) logRequest(r *http.Request, route Route, status int, took time.Dur
 	if d := s.record.diagnosis; d != nil {
 		attrs = append(attrs, slog.Any("diagnosis", d))
 	}
-	level := slog.LevelInfo
-	switch {
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
-	case s.record.diagnosis != nil: // somebody has something to mend
-		level = slog.LevelWarn
-	}
-	w.log.LogAttrs(ctx, level, RequestEvent, attrs...)
+	event.AddAttrs(attrs...)
+	_ = w.log.Handler().Handle(s, event) // a log that cannot be written has nowhere to say so
 }
 
 // hidden is a keyed hash: the same address can be followed through the log and

@@ -2,7 +2,9 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -254,5 +256,76 @@ func TestTheMetricIsLabelledByTemplate(t *testing.T) {
 	}
 	if len(got) != 2 || got["404 GET /client/{id}"] != 2 || got["404 other /client/{id}"] != 1 {
 		t.Errorf("series %v", got)
+	}
+}
+
+// That a public document was read is counted and no event; everything else about it is one.
+func TestADocumentIsAnEventOnlyWhenThereIsMoreToTell(t *testing.T) {
+	origin := func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }
+	for name, tc := range map[string]struct {
+		handler HandlerFunc
+		change  func(r *http.Request)
+		level   slog.Level // of the log
+		want    string     // the event's level; "" for none
+	}{
+		"read":                 {handler: says("{}")},
+		"read, with debug":     {handler: says("{}"), level: slog.LevelDebug, want: "DEBUG"},
+		"unchanged":            {handler: func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusNotModified); return nil }},
+		"missing":              {handler: failing(storage.ErrNotFound), want: "INFO"},
+		"broken":               {handler: failing(errors.New("broken")), want: "ERROR"},
+		"a panic":              {handler: func(http.ResponseWriter, *http.Request) error { panic("broken") }, want: "ERROR"},
+		"by another site":      {handler: says("{}"), change: origin, want: "INFO"},
+		"with another method":  {handler: says("{}"), change: func(r *http.Request) { r.Method = http.MethodPut }, want: "INFO"},
+		"with something wrong": {handler: diagnosing, want: "WARN"},
+	} {
+		e := newEdge(t)
+		e.Web.log = slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: tc.level}))
+		r := get("/x")
+		if tc.change != nil {
+			tc.change(r)
+		}
+		e.do(Route{Method: http.MethodGet, Path: "/x", Dialect: JSON, CORS: Clients, Document: true, Handler: tc.handler}, r)
+		switch {
+		case tc.want == "" && e.log.Len() > 0:
+			t.Errorf("%s: %s", name, e.log)
+		case tc.want != "" && e.event(t)["level"] != tc.want:
+			t.Errorf("%s: another level than %s", name, tc.want)
+		}
+		if families, err := e.registry.Gather(); err != nil || len(families) != 1 || families[0].GetMetric()[0].GetHistogram().GetSampleCount() != 1 {
+			t.Errorf("%s: not counted: %v, %v", name, families, err)
+		}
+	}
+}
+
+func diagnosing(_ http.ResponseWriter, r *http.Request) error {
+	Log(r.Context()).Diagnose(Diagnosis{Problem: "the issuer is another one"})
+	return nil
+}
+
+// What a document waits for it bounds itself; a handler of any other kind is bounded.
+func TestOnlyDocumentsHaveNoDeadline(t *testing.T) {
+	for _, document := range []bool{false, true} {
+		newEdge(t).do(Route{Method: http.MethodGet, Path: "/x", Dialect: JSON, Document: document, Handler: func(_ http.ResponseWriter, r *http.Request) error {
+			if _, limited := r.Context().Deadline(); limited == document {
+				t.Errorf("document %v: a deadline: %v", document, limited)
+			}
+			return nil
+		}}, get("/x"))
+	}
+}
+
+// Who records what happened asks which request it was.
+func TestOriginIsTheRequests(t *testing.T) {
+	e := newEdge(t)
+	var id, address string
+	res := e.do(Route{Path: "/x", Handler: func(_ http.ResponseWriter, r *http.Request) error {
+		id, address = Origin(r.Context())
+		return nil
+	}}, get("/x"))
+	if id == "" || id != res.Header.Get("X-Request-ID") || address != "192.0.2.1" {
+		t.Errorf("request %q from %q, want %q from 192.0.2.1", id, address, res.Header.Get("X-Request-ID"))
+	}
+	if id, address := Origin(t.Context()); id != "" || address != "" {
+		t.Errorf("outside of a request: %q from %q", id, address)
 	}
 }

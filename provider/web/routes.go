@@ -1,9 +1,6 @@
 package web
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // A Route is one entry of a surface's table; provider joins the tables.
 type Route struct {
@@ -14,6 +11,11 @@ type Route struct {
 	Dialect Dialect
 	CORS    CORS // anything but None: provider routes OPTIONS to the same handler
 	CSRF    bool // the form token and a same-origin request are required
+
+	// Document is what anybody may read and keep, written from memory: its handler gets
+	// no deadline. That it was read is counted, and an event at the level debug alone,
+	// unless there is more to tell ([Record]).
+	Document bool
 
 	// Error answers a failed request in place of the dialect's writer, which
 	// is how OAuth errors get their own form. The error is logged before.
@@ -64,5 +66,5 @@ func (r Route) Methods() []string {
 // answers reports whether the handler itself answers this method: preflights
 // end before it.
 func (r Route) answers(method string) bool {
-	return r.Method == "" || method != http.MethodOptions && slices.Contains(r.Methods(), method)
+	return r.Method == "" || r.Method == method || r.Method == http.MethodGet && method == http.MethodHead
 }

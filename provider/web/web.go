@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,9 +27,6 @@ type Config struct {
 	// AllowOrigin reports whether a page of this origin may read the answers of
 	// routes with CORS Clients. Nil allows none. A preflight names no client.
 	AllowOrigin func(r *http.Request, origin string) bool
-	// Context, if set, adds to every request's context: who listens further in
-	// learns request id and address from it.
-	Context func(ctx context.Context) context.Context
 }
 
 // Deps is what the edge works with.
