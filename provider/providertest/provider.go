@@ -124,12 +124,15 @@ func issuerAt(l net.Listener) *url.URL {
 	return &url.URL{Scheme: "http", Host: "localhost:" + port}
 }
 
+// KEK is the key-encryption key of every provider under test.
+func KEK() []byte { return bytes.Repeat([]byte{7}, 32) }
+
 // config is that of production but for the price of a password, and for the
 // address of every [LogoutServer].
 func config(issuer *url.URL) provider.Config {
 	return provider.Config{
 		Issuer:   issuer,
-		Keys:     keys.Config{KEK: bytes.Repeat([]byte{7}, 32)},
+		Keys:     keys.Config{KEK: KEK()},
 		Password: proof.PasswordConfig{Memory: 64, Time: 1, Threads: 1},
 		Outbound: outbound.Config{Allow: []netip.Prefix{netip.MustParsePrefix(LogoutHost + "/32")}},
 	}

@@ -74,6 +74,26 @@ func Meddle(t testing.TB, databaseURL, statement string) {
 	})
 }
 
+// Query hands each row of a query, asked behind the store's back, to read.
+func Query(t testing.TB, databaseURL, query string, read func(*sql.Rows) error) {
+	t.Helper()
+	around(t, databaseURL, func(db *sql.DB) {
+		rows, err := db.QueryContext(t.Context(), query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close() //nolint:errcheck // rows.Err tells
+		for rows.Next() {
+			if err := read(rows); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // eachTable goes around the store: what it does not know of counts too.
 func eachTable(t testing.TB, databaseURL string, do func(db *sql.DB, table string)) {
 	t.Helper()

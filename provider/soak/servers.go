@@ -1,0 +1,271 @@
+package soak
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/providertest"
+)
+
+// rejoin is how long a server may take from its start to being ready.
+const rejoin = 5 * time.Second
+
+// binary builds the program once a test process.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "doorstep-soak-") // removed with the machine's own; a test's directory would go too early
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "doorstep")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-o", path, "github.com/doorstep-id/doorstep/cmd/doorstep").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build doorstep: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Servers are processes of the real binary on one database, behind one issuer.
+type Servers struct {
+	P *providertest.P // the same database from the test's process, to arrange with and to look behind
+
+	t    testing.TB
+	env  []string
+	all  []*server
+	mu   sync.Mutex
+	turn int
+}
+
+// server is one of them.
+type server struct {
+	listen, ops string
+	mu          sync.Mutex
+	cmd         *exec.Cmd
+	gone        chan struct{}
+	away        bool // the front sends nobody there
+	log         strings.Builder
+}
+
+// Start starts n servers on a migrated database and waits until each is ready.
+// Settings are DOORSTEP_* variables beside those that a test needs.
+func Start(t testing.TB, n int, database string, settings ...string) *Servers {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := providertest.Replicas(t, 0, providertest.On(database))
+	s := &Servers{P: p, t: t}
+	s.env = append(os.Environ(),
+		"DOORSTEP_ISSUER="+p.Issuer, "DOORSTEP_DATABASE__URL="+database,
+		"DOORSTEP_KEYS__KEK="+base64.StdEncoding.EncodeToString(providertest.KEK()),
+		"DOORSTEP_TRUSTED_PROXIES=127.0.0.1/32", "DOORSTEP_OUTBOUND__ALLOW="+providertest.LogoutHost+"/32",
+		"DOORSTEP_PASSWORD__MEMORY=7168", "DOORSTEP_PASSWORD__TIME=5", "DOORSTEP_SERVER__SWEEP=1s")
+	s.env = append(s.env, settings...)
+	for range n {
+		s.all = append(s.all, &server{listen: freePort(t), ops: freePort(t)})
+	}
+	t.Cleanup(func() {
+		for _, one := range s.all {
+			one.end()
+			if t.Failed() {
+				t.Logf("the errors of %s:\n%s", one.listen, tail(one.logged(), 4000))
+			}
+		}
+	})
+	for _, one := range s.all {
+		one.start(t, path, s.env)
+	}
+	for _, one := range s.all {
+		s.awaitReady(one)
+	}
+	return s
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it only found a port
+	return l.Addr().String()
+}
+
+func (s *server) start(t testing.TB, path string, env []string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := exec.Command(path, "serve", "--listen", s.listen, "--ops-listen", s.ops)
+	cmd.Env, cmd.Stderr, cmd.Stdout = env, s, s
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	s.cmd, s.gone = cmd, gone
+	go func() {
+		_ = cmd.Wait() // it ends as it was told to
+		close(gone)
+	}()
+}
+
+// Write keeps what the log has of errors: of all the rest there is far too much.
+func (s *server) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.Lines(string(b)) {
+		if !strings.Contains(line, `"level":"INFO"`) && !strings.Contains(line, `"oauth_error":"invalid_grant"`) {
+			s.log.WriteString(line)
+		}
+	}
+	return len(b), nil
+}
+
+func (s *server) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+func tail(text string, n int) string {
+	if len(text) > n {
+		return "..." + text[len(text)-n:]
+	}
+	return text
+}
+
+// signal sends a signal to the process that runs now and returns the channel that
+// closes when it is gone.
+func (s *server) signal(sig os.Signal) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		gone := make(chan struct{})
+		close(gone)
+		return gone
+	}
+	_ = s.cmd.Process.Signal(sig) // one that is gone already got what it needs
+	return s.gone
+}
+
+func (s *server) end() { <-s.signal(os.Kill) }
+
+// Kill ends a server as kill -9 does, starts it anew and returns how long it took
+// from its start to be ready.
+func (s *Servers) Kill(i int) time.Duration {
+	s.t.Helper()
+	one := s.all[i%len(s.all)]
+	one.end()
+	return s.again(one)
+}
+
+// Restart ends a server as a supervisor does (SIGTERM) and starts it anew. The
+// front knows of both by readiness alone. It returns how long the server took to
+// end, and to be ready again.
+func (s *Servers) Restart(i int) (drained, ready time.Duration) {
+	s.t.Helper()
+	one := s.all[i%len(s.all)]
+	began := time.Now()
+	<-one.signal(syscall.SIGTERM)
+	return time.Since(began), s.again(one)
+}
+
+func (s *Servers) again(one *server) time.Duration {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	began := time.Now()
+	one.start(s.t, path, s.env)
+	s.awaitReady(one)
+	return time.Since(began)
+}
+
+// awaitReady fails the test if the server is not ready in a minute.
+func (s *Servers) awaitReady(one *server) {
+	s.t.Helper()
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if one.ready() {
+			return
+		}
+	}
+	s.t.Fatalf("%s is not ready:\n%s", one.listen, tail(one.logged(), 4000))
+}
+
+var prober = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// status is what a server's health endpoint answers; 0 for none.
+func (s *server) status(path string) int {
+	res, err := prober.Get("http://" + s.ops + path)
+	if err != nil {
+		return 0
+	}
+	_ = res.Body.Close() // the status is all
+	return res.StatusCode
+}
+
+func (s *server) ready() bool { return s.status("/readyz") == http.StatusOK }
+
+// Front is how requests reach the servers: each over the next one's connection.
+// A server that is down gets its share too, as from a proxy that has not seen it yet.
+func (s *Servers) Front() http.RoundTripper {
+	return &http.Transport{
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second, DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, s.next().listen)
+		},
+	}
+}
+
+// To is Front to one of the servers alone.
+func (s *Servers) To(i int) http.RoundTripper {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, s.all[i].listen)
+		},
+	}
+}
+
+func (s *Servers) next() *server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range s.all {
+		s.turn++
+		if one := s.all[s.turn%len(s.all)]; !one.away {
+			return one
+		}
+	}
+	return s.all[s.turn%len(s.all)]
+}
+
+// Watch has the front leave out servers that are not ready, as a proxy with a
+// health check does, until ctx ends. A server is asked every tenth of a second.
+func (s *Servers) Watch(ctx context.Context) {
+	for _, one := range s.all {
+		go func() {
+			for ctx.Err() == nil {
+				away := !one.ready()
+				s.mu.Lock()
+				one.away = away
+				s.mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+	}
+}
