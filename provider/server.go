@@ -140,7 +140,7 @@ func (p *Provider) listen(ctx context.Context) ([]net.Listener, []*http.Server, 
 func (p *Provider) server(h http.Handler, tlsConfig *tls.Config) *http.Server {
 	return &http.Server{
 		TLSConfig:         tlsConfig,
-		Handler:           h,
+		Handler:           p.parting(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -148,6 +148,17 @@ func (p *Provider) server(h http.Handler, tlsConfig *tls.Config) *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// parting has whoever keeps a connection open use another one next time, once the
+// server drains (RFC 9112 section 9.6): by the time that it closes nobody is on it.
+func (p *Provider) parting(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // keepKeys makes the keys that take long, before somebody waits for them, and a

@@ -21,18 +21,24 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// A cluster is this process's own Postgres. It speaks on a socket only and
-// keeps nothing safe, which makes it quick.
+// A cluster is a Postgres of this process's own. It speaks on a socket only.
 type cluster struct {
-	bin  string // its programs
-	dir  string // its data, its log and its socket
-	attr *syscall.SysProcAttr
-	made atomic.Int64 // databases so far
+	bin      string // its programs
+	dir      string // its data, its log and its socket
+	settings []string
+	attr     *syscall.SysProcAttr
+	made     atomic.Int64 // databases so far
 }
+
+// quick keeps nothing safe; safe is what an operator has.
+var (
+	quick = []string{"fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_connections=200"}
+	safe  = []string{"max_connections=200"}
+)
 
 const templateDatabase = "doorstep_template"
 
-var postgres = sync.OnceValues(startPostgres)
+var postgres = sync.OnceValues(func() (*cluster, error) { return startPostgres("pg", quick) })
 
 // postgresBin returns the directory of the newest Postgres here.
 func postgresBin() (string, error) {
@@ -56,9 +62,9 @@ func postgresBin() (string, error) {
 	return bin, nil
 }
 
-// startPostgres starts the cluster and makes the migrated database that each
-// test gets a copy of.
-func startPostgres() (*cluster, error) {
+// startPostgres starts a cluster in a directory of this name and makes the migrated
+// database that each test gets a copy of.
+func startPostgres(name string, settings []string) (*cluster, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -71,30 +77,35 @@ func startPostgres() (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{bin: bin, dir: filepath.Join(root, "pg"), attr: attr}
+	c := &cluster{bin: bin, dir: filepath.Join(root, name), attr: attr}
+	c.settings = append([]string{"listen_addresses=''", "unix_socket_directories=" + c.dir}, settings...)
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := give(c.dir); err != nil {
 		return nil, err
 	}
-	data := filepath.Join(c.dir, "data")
-	if err := c.run("initdb", "-D", data, "-U", "doorstep", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"); err != nil {
+	if err := c.run("initdb", "-D", c.data(), "-U", "doorstep", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"); err != nil {
 		return nil, err
 	}
-	if err := atEnd(stopPostgres(data)); err != nil {
+	if err := atEnd(stopPostgres(c.data())); err != nil {
 		return nil, err
 	}
-	settings := []string{
-		"listen_addresses=''", "unix_socket_directories=" + c.dir,
-		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_connections=200",
-	}
-	err = c.run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(c.dir, "log"), "-o", "-c "+strings.Join(settings, " -c "), "start")
-	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
-		return nil, fmt.Errorf("%w\n%s", err, log)
+	if err := c.start(); err != nil {
+		return nil, err
 	}
 	return c, c.makeTemplate()
+}
+
+func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *cluster) start() error {
+	err := c.run("pg_ctl", "-D", c.data(), "-w", "-l", filepath.Join(c.dir, "log"), "-o", "-c "+strings.Join(c.settings, " -c "), "start")
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
+		return fmt.Errorf("%w\n%s", err, log)
+	}
+	return nil
 }
 
 // stopPostgres is the shell line that stops a cluster at once, and waits for it
@@ -152,8 +163,8 @@ func Postgres(t testing.TB) string {
 	t.Helper()
 	c, err := postgres()
 	need(t, needPostgres, err)
-	name := fmt.Sprintf("doorstep_%d", c.made.Add(1))
-	if err := c.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+templateDatabase); err != nil {
+	name, err := c.copyTemplate(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -163,4 +174,9 @@ func Postgres(t testing.TB) string {
 		}
 	})
 	return c.url(name)
+}
+
+func (c *cluster) copyTemplate(ctx context.Context) (string, error) {
+	name := fmt.Sprintf("doorstep_%d", c.made.Add(1))
+	return name, c.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+templateDatabase)
 }

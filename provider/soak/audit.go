@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/provider/events"
@@ -12,7 +13,7 @@ import (
 
 // tables is what the database says of grants, sessions and their events.
 type tables struct {
-	grants        map[string]grantRow            // by id
+	grants map[string]grantRow            // by id
 	about  map[events.Kind]map[string]int // events by kind and the grant or session that they are about
 	people map[string]int                 // sign-ins by person
 }
@@ -67,8 +68,7 @@ func read(t testing.TB, database string) *tables {
 func (a *Account) Audit(t testing.TB, c *Crowd, database string) {
 	t.Helper()
 	entries := c.Ledger.Entries()
-	left := c.untold(signedOut(entries), patience)
-	for sid := range left {
+	for _, sid := range c.untold(signedOut(entries), patience) {
 		a.breaks("I5", "nobody was told of the end of %s", sid)
 	}
 	got := read(t, database)
@@ -77,11 +77,12 @@ func (a *Account) Audit(t testing.TB, c *Crowd, database string) {
 	a.signIns(got, c, entries)
 }
 
-func signedOut(entries []Entry) map[string]bool {
-	sids := map[string]bool{}
+// signedOut is the sessions, as the client knows them, whose end was acknowledged.
+func signedOut(entries []Entry) []string {
+	var sids []string
 	for i := range entries {
-		if entries[i].Op == SignOut && entries[i].Outcome == Done {
-			sids[entries[i].SID] = true
+		if e := &entries[i]; e.Op == SignOut && e.Outcome == Done && !slices.Contains(sids, e.SID) {
+			sids = append(sids, e.SID)
 		}
 	}
 	return sids

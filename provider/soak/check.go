@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,7 +69,7 @@ func (a *Account) read(e *Entry) {
 		if g := a.grants[e.Grant]; e.Outcome == Refused && g != nil && g.over == "" {
 			a.breaks("I1", "the access token of %s is %s", e.Grant, e.Error)
 		}
-	case SignIn, Userinfo:
+	case SignIn, Page:
 	}
 }
 
@@ -214,24 +215,23 @@ func expired(token string) bool {
 	return claims(token, &c) == nil && time.Now().Unix() >= c.Exp
 }
 
-// Told reads the logout tokens that came, until all of these sessions were told of
-// or the limit is over, and returns those that were not.
-func (c *Crowd) untold(sids map[string]bool, limit time.Duration) map[string]bool {
-	left := map[string]bool{}
-	for sid := range sids {
-		left[sid] = true
-	}
-	for until := time.Now().Add(limit); len(left) > 0 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+// untold reads the logout tokens that came, until all of these sessions were told
+// of or the limit is over, and returns those that were not.
+func (c *Crowd) untold(sids []string, limit time.Duration) []string {
+	for until := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		for _, got := range c.Told.Got() {
 			var told struct {
 				SID string `json:"sid"`
 			}
 			if claims(got.Token, &told) == nil {
-				delete(left, told.SID)
+				c.heard[told.SID] = true
 			}
 		}
+		sids = slices.DeleteFunc(sids, func(sid string) bool { return c.heard[sid] })
+		if len(sids) == 0 || time.Now().After(until) {
+			return sids
+		}
 	}
-	return left
 }
 
 // Summary says how much was done, and how it was answered.

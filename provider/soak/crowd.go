@@ -37,6 +37,7 @@ type Crowd struct {
 	servers *Servers
 	client  *providertest.RP
 	people  []*person
+	heard   map[string]bool // sessions that the client was told the end of
 }
 
 // person is one of them, with one client.
@@ -57,7 +58,7 @@ type tokens struct{ grant, sid, access, refresh, id string }
 // NewCrowd makes n people and their client.
 func NewCrowd(t testing.TB, s *Servers, n int, ledger *Ledger) *Crowd {
 	t.Helper()
-	c := &Crowd{Ledger: ledger, t: t, servers: s, Told: s.P.LogoutServer()}
+	c := &Crowd{Ledger: ledger, t: t, servers: s, Told: s.P.LogoutServer(), heard: map[string]bool{}}
 	c.client = s.P.Client("web", providertest.FirstParty, c.Told.Told, func(r *clients.Registration) {
 		r.PostLogoutRedirectURIs = []string{"https://web.example/bye"}
 	})
@@ -244,7 +245,7 @@ func (p *person) walk() (string, error) {
 // person could count on.
 func (p *person) lost(err error) {
 	now := time.Now()
-	if err := p.crowd.Ledger.Write(&Entry{Began: now, Ended: now, Person: p.n, Session: p.session, Op: "page", Outcome: Unknown, Error: err.Error()}); err != nil {
+	if err := p.crowd.Ledger.Write(&Entry{Began: now, Ended: now, Person: p.n, Session: p.session, Op: Page, Outcome: Unknown, Error: err.Error()}); err != nil {
 		p.crowd.t.Error(err)
 	}
 }

@@ -219,13 +219,38 @@ func (s *server) status(path string) int {
 	return res.StatusCode
 }
 
+// Log returns what a server's log has of warnings and errors.
+func (s *Servers) Log(i int) string { return s.all[i].logged() }
+
 func (s *server) ready() bool { return s.status("/readyz") == http.StatusOK }
 
-// Front is how requests reach the servers: each over the next one's connection.
-// A server that is down gets its share too, as from a proxy that has not seen it yet.
+// Ready says whether a server says of itself that it can serve.
+func (s *Servers) Ready(i int) bool { return s.all[i].ready() }
+
+// Alive says whether a server's process does: nobody restarts it then.
+func (s *Servers) Alive(i int) bool { return s.all[i].status("/healthz") == http.StatusOK }
+
+// Within polls until it holds and returns how long that took, or fails the test
+// when the limit is over.
+func Within(t testing.TB, limit time.Duration, what string, holds func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !holds() {
+		if time.Since(began) > limit {
+			t.Errorf("not within %s: %s", limit, what)
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// Front is how requests reach the servers: connections go to them in turn, and are
+// kept for the next request. A server that is down gets its share too, as from a
+// proxy that has not seen it yet; see [Servers.Watch].
 func (s *Servers) Front() http.RoundTripper {
 	return &http.Transport{
-		MaxIdleConnsPerHost: 64, IdleConnTimeout: 5 * time.Second, DisableKeepAlives: true,
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Second,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, s.next().listen)
 		},
