@@ -37,6 +37,7 @@ type Crowd struct {
 	servers *Servers
 	client  *providertest.RP
 	people  []*person
+	relying *Relying
 	heard   map[string]bool // sessions that the client was told the end of
 }
 
@@ -375,6 +376,7 @@ func (p *person) swap(op Op, sent string, form url.Values) (bool, error) {
 		return false, err
 	}
 	p.tokens = tokens{e.Grant, e.SID, e.Access, e.Refresh, id}
+	p.crowd.relying.take(id)
 	return true, nil
 }
 

@@ -196,6 +196,23 @@ func (s *Servers) again(one *server) time.Duration {
 	return time.Since(began)
 }
 
+// Command runs an operator's command on the servers' database and returns what it
+// prints, or fails the test.
+func (s *Servers) Command(args ...string) string {
+	s.t.Helper()
+	path, err := binary()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(s.t.Context(), path, args...)
+	cmd.Env = s.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("doorstep %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
 // awaitReady fails the test if the server is not ready in a minute.
 func (s *Servers) awaitReady(one *server) {
 	s.t.Helper()
