@@ -1,6 +1,15 @@
 package storage
 
-import "database/sql"
+import (
+	"database/sql"
+	"time"
+)
 
 // SQL is the pool of connections, for tests that look behind the store.
 func (s *Store) SQL() *sql.DB { return s.sql }
+
+// WatchOften has Watch check all the time that it hears.
+func (s *Store) WatchOften() { s.watch.check = 10 * time.Millisecond }
+
+// WatchImpatiently has Watch wait for nothing that long.
+func (s *Store) WatchImpatiently() { s.watch.patience = 500 * time.Millisecond }

@@ -26,6 +26,9 @@ type Store struct {
 	gorm    *gorm.DB
 	sql     *sql.DB
 	dialect dialect
+	// listening is how the one connection is made that Watch has on Postgres.
+	listening *pgx.ConnConfig
+	watch     watchTimes
 }
 
 type dialect string
@@ -47,8 +50,8 @@ type options struct {
 // and COMMIT included, reported to t. SQLite has no tracer.
 func WithTracer(t pgx.QueryTracer) Option { return func(o *options) { o.tracer = t } }
 
-// WithMaxConns bounds the connections to Postgres; the default is 8, near which
-// its commits peak on a small machine.
+// WithMaxConns bounds the connections to Postgres, that of [Store.Watch] aside; the
+// default is 8, near which its commits peak on a small machine.
 func WithMaxConns(n int) Option { return func(o *options) { o.maxConns = n } }
 
 // Open opens the database at rawURL, "sqlite:///path/to/file" or
@@ -91,6 +94,9 @@ func gormConfig(prepare bool) *gorm.Config {
 	}
 }
 
+// sqliteConns is the connections to SQLite: four that read and write, and that of Watch.
+const sqliteConns = 5
+
 // openSQLite opens a file with one writer at a time. Transactions begin
 // immediate: a deferred one that reads, then writes, fails at once when another
 // wrote in between, whatever the busy timeout.
@@ -120,13 +126,13 @@ func openSQLite(rawURL string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: open %s: %w", path, err)
 	}
-	db.SetMaxOpenConns(4)
-	db.SetMaxIdleConns(4)
+	db.SetMaxOpenConns(sqliteConns)
+	db.SetMaxIdleConns(sqliteConns)
 	g, err := gorm.Open(&sqlite.Dialector{Conn: db}, gormConfig(true))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", path, err), db.Close())
 	}
-	return &Store{gorm: g, sql: db, dialect: onSQLite}, nil
+	return &Store{gorm: g, sql: db, dialect: onSQLite, watch: defaultWatchTimes}, nil
 }
 
 // createPrivate makes the file of a new database, for its owner alone: it holds
@@ -163,7 +169,10 @@ func openPostgres(rawURL string, o options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open postgres: %w", err), db.Close())
 	}
-	return &Store{gorm: g, sql: db, dialect: onPostgres}, nil
+	// What listens is seen by no tracer: it runs no statement of a request.
+	listening := cfg.Copy()
+	listening.Tracer = nil
+	return &Store{gorm: g, sql: db, dialect: onPostgres, listening: listening, watch: defaultWatchTimes}, nil
 }
 
 // Close closes every connection.
