@@ -30,6 +30,7 @@ type Provider struct {
 	routes   []web.Route
 	handler  http.Handler
 	logouts  *oidc.Logouts
+	watcher  *watcher
 	registry *prometheus.Registry
 	draining atomic.Bool
 }
@@ -51,6 +52,8 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	p.watcher = newWatcher(services, log, p.registry)
 
 	var protocol *oidc.Handler
 	cfg.Web.Issuer = cfg.Issuer
@@ -87,7 +90,8 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 }
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
-// are deleted, the clock is set, and clients are told that sessions ended. [Run]
+// are deleted, the clock is set, what other processes changed is forgotten, and
+// clients are told that sessions ended. [Run]
 // does it itself.
 func (p *Provider) Background(ctx context.Context) {
 	p.cfg.setDefaults()
@@ -95,6 +99,7 @@ func (p *Provider) Background(ctx context.Context) {
 	all.Go(func() { p.sweep(ctx) })
 	all.Go(func() { p.keepTime(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })
+	all.Go(func() { p.watcher.run(ctx, p.Store) })
 	all.Wait()
 }
 

@@ -438,7 +438,7 @@ func TestAFailingStoreIsNotUnknown(t *testing.T) {
 func TestTheCacheIsBounded(t *testing.T) {
 	h := start(t)
 	for i := range maxHeld {
-		h.held[strings.Repeat("x", i)] = held{at: h.now()}
+		h.held[strings.Repeat("x", i)] = held{read: h.begin(&h.eras.clients)}
 	}
 	h.create(t, web("shop"))
 	if _, err := h.Get(t.Context(), "shop"); err != nil {

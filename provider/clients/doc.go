@@ -13,11 +13,14 @@
 //	sector.go         who vouches that clients of several hosts belong together
 //	initiate.go       where a client begins a sign-in that it did not ask for
 //	resources.go      resources, and which of them a client may use
+//	held.go           how long what was read stays in memory
 //	origins.go        whose pages may read what the token-style endpoints answer
 //	document.go       strict decoding of JSON from outside
 //
-// What is read here is at most 3 s old, so that a change by another process
-// counts within 5 s; an unknown client is never remembered as unknown.
+// What is in memory is read again when [Service.Forget] says that it changed, as
+// whoever serves does for other processes (storage.Store.Watch), and at the latest
+// after 3 s, so that a change by another process counts within 5 s even if nobody
+// says so; an unknown client is never remembered as unknown.
 //
 // It must never keep a client's secret but as SHA-256, let two sectors know a
 // person by one pairwise subject, register a redirect that a
@@ -27,9 +30,8 @@
 //
 // Notes
 //
-//   - 2026-11-22: what is cached lives by its age alone. Reading again after 3 s
-//     keeps the 5 s on both databases and behind every connection pooler, with no
-//     listener that could fall silent unnoticed. Postgres' LISTEN/NOTIFY and
-//     SQLite's data_version would save reads, one a client and 3 s, which count
-//     only with many replicas; the age stays what is promised.
+//   - 2026-11-27: a change is told of by storage's Watch, and counts at once then. The
+//     age of 3 s stays what is promised: it holds behind every connection pooler, and
+//     while nobody listens. One change of a client has all of them read again, each
+//     when it is used: a registration costs nobody that, changes of clients are rare.
 package clients

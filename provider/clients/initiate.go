@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -58,27 +57,28 @@ func (f *faults) initiates(r *Registration) {
 
 // openSet is the clients that anybody may open, at one moment.
 type openSet struct {
-	at  time.Time
-	all []storage.Client
+	read moment
+	all  []storage.Client
 }
 
 // Openable returns the enabled clients of the operator's own (first_party) that
 // have an initiate_login_uri, by id, which the caller must not change. They may
-// have been changed up to 3 s ago.
+// have been changed meanwhile.
 func (s *Service) Openable(ctx context.Context) ([]storage.Client, error) {
 	set := s.openable.Load()
-	if set == nil || !s.fresh(set.at) {
+	if set == nil || !s.fresh(set.read, &s.eras.lists) {
 		var err error
-		if set, err = shared(ctx, &s.reads, "openable", s.readOpenable); err != nil {
+		read := s.begin(&s.eras.lists)
+		if set, err = shared(ctx, &s.reads, read.reading("openable"), func(ctx context.Context) (*openSet, error) { return s.readOpenable(ctx, read) }); err != nil {
 			return nil, err
 		}
 	}
 	return set.all, nil
 }
 
-func (s *Service) readOpenable(ctx context.Context) (*openSet, error) {
+func (s *Service) readOpenable(ctx context.Context, began moment) (*openSet, error) {
 	const page = 500
-	set := &openSet{at: s.now()}
+	set := &openSet{read: began}
 	for after := ""; ; {
 		some, err := s.store.ClientsThatInitiate(ctx, after, page)
 		if err != nil {

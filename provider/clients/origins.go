@@ -5,24 +5,24 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // originSet is the origins of every client's redirects at one moment.
 type originSet struct {
-	at   time.Time // when the mark was last asked for
-	mark string    // of the clients that all comes from
+	read moment // when the mark was last asked for
+	mark string // of the clients that all comes from
 	all  map[string]bool
 }
 
 // AllowsOrigin reports whether origin, as a browser writes it (RFC 6454 section
 // 6.2), is that of a redirect of an enabled client: its pages may read what the
-// token-style endpoints answer. It may have been changed up to 3 s ago.
+// token-style endpoints answer. It may have been changed meanwhile.
 func (s *Service) AllowsOrigin(ctx context.Context, origin string) (bool, error) {
 	set := s.origins.Load()
-	if set == nil || !s.fresh(set.at) {
+	if set == nil || !s.fresh(set.read, &s.eras.lists) {
 		var err error
-		if set, err = shared(ctx, &s.reads, "origins", s.readOrigins); err != nil {
+		read := s.begin(&s.eras.lists)
+		if set, err = shared(ctx, &s.reads, read.reading("origins"), func(ctx context.Context) (*originSet, error) { return s.readOrigins(ctx, read) }); err != nil {
 			return false, err
 		}
 	}
@@ -31,14 +31,14 @@ func (s *Service) AllowsOrigin(ctx context.Context, origin string) (bool, error)
 
 // readOrigins returns the origins as they are. Anybody may send any Origin, so it
 // reads the clients only when one was changed, and of them their redirects only.
-func (s *Service) readOrigins(ctx context.Context) (*originSet, error) {
-	at, known := s.now(), s.origins.Load()
+func (s *Service) readOrigins(ctx context.Context, began moment) (*originSet, error) {
+	known := s.origins.Load()
 	// Before the clients: what changes while they are read is read next time.
 	mark, err := s.store.ClientsMark(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("origins: %w", err)
 	}
-	set := &originSet{at: at, mark: mark}
+	set := &originSet{read: began, mark: mark}
 	if known != nil && known.mark == mark {
 		set.all = known.all
 	} else if set.all, err = s.allOrigins(ctx); err != nil {

@@ -32,18 +32,19 @@ type Entry struct {
 
 // resourceSet is every resource at one moment; it is never changed.
 type resourceSet struct {
-	at      time.Time
+	read    moment
 	all     map[string]*storage.Resource // by audience
 	byScope map[string]*storage.Resource
 }
 
-// resourcesNow returns the resources, at most 3 s old.
+// resourcesNow returns the resources as they are in memory.
 func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
-	if set := s.resources.Load(); set != nil && s.fresh(set.at) {
+	if set := s.resources.Load(); set != nil && s.fresh(set.read, &s.eras.resources) {
 		return set, nil
 	}
-	return shared(ctx, &s.reads, "resources", func(ctx context.Context) (*resourceSet, error) {
-		set := &resourceSet{at: s.now(), all: map[string]*storage.Resource{}, byScope: map[string]*storage.Resource{}}
+	read := s.begin(&s.eras.resources)
+	return shared(ctx, &s.reads, read.reading("resources"), func(ctx context.Context) (*resourceSet, error) {
+		set := &resourceSet{read: read, all: map[string]*storage.Resource{}, byScope: map[string]*storage.Resource{}}
 		rows, err := s.store.Resources(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("resources: %w", err)
@@ -64,7 +65,7 @@ func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
 }
 
 // Resource returns the resource of this audience, which the caller must not
-// change, or storage.ErrNotFound. It may have been removed up to 3 s ago.
+// change, or storage.ErrNotFound. It may have been removed meanwhile.
 func (s *Service) Resource(ctx context.Context, audience string) (*storage.Resource, error) {
 	set, err := s.resourcesNow(ctx)
 	if err != nil {
@@ -187,7 +188,7 @@ func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by e
 	if err != nil {
 		return nil, fmt.Errorf("create resource %s: %w", r.Audience, err)
 	}
-	s.resources.Store(nil)
+	s.Forget(storage.Changes{Resources: true})
 	return &r, nil
 }
 
@@ -317,7 +318,7 @@ func (s *Service) DeleteResource(ctx context.Context, audience string, by events
 	if err != nil {
 		return fmt.Errorf("delete resource %s: %w", audience, err)
 	}
-	s.resources.Store(nil)
+	s.Forget(storage.Changes{Resources: true})
 	return nil
 }
 

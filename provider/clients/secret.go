@@ -94,7 +94,7 @@ func (s *Service) RotateSecret(ctx context.Context, id string, overlap time.Dura
 	if err != nil {
 		return nil, "", fmt.Errorf("rotate the secret of client %s: %w", id, err)
 	}
-	s.forget(id)
+	s.Forget(storage.Changes{Clients: true})
 	return c, secret, nil
 }
 

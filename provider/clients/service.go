@@ -31,10 +31,8 @@ type Config struct {
 	Out        *outbound.Client // fetches what a registration names; nil: one that reaches public addresses
 }
 
-// Limits of the cache: how old it may be, how much it may hold, and how long a
-// read for it may take.
+// Limits of the cache: how much it may hold, and how long a read for it may take.
 const (
-	maxAge   = 3 * time.Second
 	maxHeld  = 2048
 	readTime = 5 * time.Second
 )
@@ -49,6 +47,7 @@ type Service struct {
 	reads     singleflight.Group
 	mu        sync.RWMutex
 	held      map[string]held
+	eras      eras
 	resources atomic.Pointer[resourceSet]
 	origins   atomic.Pointer[originSet]
 	openable  atomic.Pointer[openSet]
@@ -58,7 +57,7 @@ type Service struct {
 // held is a client in memory.
 type held struct {
 	client *storage.Client
-	at     time.Time
+	read   moment
 }
 
 // New returns the service.
@@ -75,29 +74,27 @@ func New(cfg Config, store *storage.Store, ev *events.Service, now func() time.T
 }
 
 // Get returns an enabled client, which the caller must not change, or
-// storage.ErrNotFound. It may have been changed up to 3 s ago.
+// storage.ErrNotFound. It may have been changed meanwhile: see the package's comment.
 func (s *Service) Get(ctx context.Context, id string) (*storage.Client, error) {
 	s.mu.RLock()
 	h, ok := s.held[id]
 	s.mu.RUnlock()
-	if ok && s.fresh(h.at) {
+	if ok && s.fresh(h.read, &s.eras.clients) {
 		return h.client, nil
 	}
 	if !isClientID(id) {
 		return nil, storage.ErrNotFound // no such id is ever registered: not worth a statement
 	}
-	c, err := shared(ctx, &s.reads, "client "+id, func(ctx context.Context) (*storage.Client, error) { return s.read(ctx, id) })
+	read := s.begin(&s.eras.clients)
+	c, err := shared(ctx, &s.reads, read.reading("client "+id), func(ctx context.Context) (*storage.Client, error) { return s.read(ctx, id, read) })
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (s *Service) fresh(at time.Time) bool { return s.now().Sub(at).Abs() < maxAge }
-
 // read reads a client into the cache.
-func (s *Service) read(ctx context.Context, id string) (*storage.Client, error) {
-	at := s.now()
+func (s *Service) read(ctx context.Context, id string, began moment) (*storage.Client, error) {
 	c, err := s.store.Client(ctx, id)
 	if err == nil && !c.DisabledAt.IsZero() {
 		err = storage.ErrNotFound
@@ -111,29 +108,20 @@ func (s *Service) read(ctx context.Context, id string) (*storage.Client, error) 
 	if len(s.held) >= maxHeld {
 		s.makeRoom()
 	}
-	s.held[id] = held{c, at}
+	s.held[id] = held{c, began}
 	return c, nil
 }
 
 // makeRoom drops what is too old to be used, and everything if all is in use.
 func (s *Service) makeRoom() {
 	for id, h := range s.held {
-		if !s.fresh(h.at) {
+		if !s.fresh(h.read, &s.eras.clients) {
 			delete(s.held, id)
 		}
 	}
 	if len(s.held) >= maxHeld {
 		clear(s.held)
 	}
-}
-
-// forget drops what this process remembers of a client.
-func (s *Service) forget(id string) {
-	s.mu.Lock()
-	delete(s.held, id)
-	s.mu.Unlock()
-	s.origins.Store(nil)
-	s.openable.Store(nil)
 }
 
 // shared has one read serve everybody who waits for the same; it does not end
@@ -218,7 +206,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	if err != nil {
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
-	s.forget(c.ID)
+	s.Forget(storage.Changes{ClientsAdded: true})
 	return c, secret, nil
 }
 
@@ -272,7 +260,7 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	if err != nil {
 		return nil, fmt.Errorf("update client %s: %w", id, err)
 	}
-	s.forget(id)
+	s.Forget(storage.Changes{Clients: true})
 	return c, nil
 }
 
@@ -293,7 +281,7 @@ func (s *Service) Delete(ctx context.Context, id string, by events.Actor) error 
 	if err != nil {
 		return fmt.Errorf("delete client %s: %w", id, err)
 	}
-	s.forget(id)
+	s.Forget(storage.Changes{Clients: true})
 	return nil
 }
 

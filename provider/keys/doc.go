@@ -20,10 +20,10 @@
 //     fail the same comparison (RFC 8725 sections 3.1, 3.10 and 3.11).
 //   - 2026-11-22: one RSA key serves RS256 and PS256, so its JWK names no alg
 //     (RFC 7517 section 4.4: optional).
-//   - 2026-11-22: keys in memory live by their age alone, 3 s, which meets the 5 s
-//     within which every server publishes a new key, on both databases and without
-//     a listener. LISTEN/NOTIFY and data_version would save a small read every 3 s,
-//     which counts only with many replicas.
+//   - 2026-11-27: keys in memory live for 3 s at most, which meets the 5 s within
+//     which every server publishes a new key, on both databases and without a
+//     listener. Where storage's Watch hears, a change counts at once: a revoked key is
+//     not to sign for 3 s more.
 //   - 2026-11-26: an RSA key takes 0.05 to 0.5 s to make, so the first one is not on
 //     the way to the first answer: it is made when the JWKS, a signature, a list, a
 //     rotation or an unknown kid needs it, and a server asks for the JWKS as soon as

@@ -87,6 +87,7 @@ func (k *stored) knowsHints(now time.Time) bool {
 type keyset struct {
 	at      time.Time // when it was last asked for
 	readAt  time.Time // when it was last read
+	era     uint64    // in which it was read
 	keys    []stored  // oldest first
 	missing []string  // the configured algorithms that have no key yet
 	jwks    []byte

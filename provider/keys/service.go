@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,7 @@ type Service struct {
 	root   []byte
 	salt   [32]byte
 	set    atomic.Pointer[keyset]
+	era    atomic.Uint64 // how often the keys in memory were found to be old
 	reload singleflight.Group
 	making chan struct{} // holds the one caller that makes keys
 
@@ -236,17 +238,20 @@ func (s *Service) Algorithms() []string {
 	return algs
 }
 
-// current returns the keys, at most maxAge old. If they cannot be read, those
+// Forget has the keys read again at their next use: somebody changed them.
+func (s *Service) Forget() { s.era.Add(1) }
+
+// current returns the keys, at most maxAge old and not forgotten since. If they cannot be read, those
 // that are known serve on: until a key signs it has been published for JWKSMaxAge.
 // A key that is revoked meanwhile signs on then, and who asks whether a token was
 // revoked gets no answer either.
 func (s *Service) current(ctx context.Context) (*keyset, error) {
-	set := s.set.Load()
-	if set != nil && s.now().Sub(set.at).Abs() < maxAge {
+	set, era := s.set.Load(), s.era.Load()
+	if set != nil && set.era == era && s.now().Sub(set.at).Abs() < maxAge {
 		return set, nil
 	}
 	// One reading serves all who wait, so it does not end with one's request.
-	loading := s.reload.DoChan("keys", func() (any, error) {
+	loading := s.reload.DoChan(strconv.FormatUint(era, 10), func() (any, error) {
 		return s.load(context.WithoutCancel(ctx))
 	})
 	select {
@@ -264,7 +269,7 @@ func (s *Service) current(ctx context.Context) (*keyset, error) {
 func (s *Service) load(ctx context.Context) (*keyset, error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTime)
 	defer cancel()
-	known, now := s.set.Load(), s.now()
+	known, now, era := s.set.Load(), s.now(), s.era.Load()
 	rows, err := s.store.Keys(ctx)
 	var revoked []string
 	if err == nil {
@@ -275,7 +280,7 @@ func (s *Service) load(ctx context.Context) (*keyset, error) {
 			return nil, fmt.Errorf("keys: read: %w", err)
 		}
 		later := *known
-		later.at = now
+		later.at, later.era = now, era
 		s.set.Store(&later)
 		return &later, nil
 	}
@@ -283,6 +288,7 @@ func (s *Service) load(ctx context.Context) (*keyset, error) {
 	if err != nil {
 		return nil, err
 	}
+	set.era = era
 	s.set.Store(set)
 	return set, nil
 }

@@ -180,3 +180,19 @@ func (c *cluster) copyTemplate(ctx context.Context) (string, error) {
 	name := fmt.Sprintf("doorstep_%d", c.made.Add(1))
 	return name, c.exec(ctx, "CREATE DATABASE "+name+" TEMPLATE "+templateDatabase)
 }
+
+// CutListeners ends the connections on which servers listen to what others change in
+// a database of [Postgres], and returns how many there were.
+func CutListeners(t testing.TB, databaseURL string) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // it only asks
+	const cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'doorstep (listening)'"
+	if err := conn.QueryRow(t.Context(), cut).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

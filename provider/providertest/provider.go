@@ -49,6 +49,7 @@ type Option func(*setup)
 type setup struct {
 	database  string
 	clock     *Clock
+	still     bool // of replicas
 	configure []func(*provider.Config)
 }
 

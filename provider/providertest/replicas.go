@@ -29,6 +29,19 @@ const replicaVariable = "DOORSTEP_TEST_REPLICA"
 type replica struct {
 	Database, Issuer string
 	Off              time.Duration // how far its machine's clock is ahead
+	Still            bool          // its machine's clock stands still
+}
+
+// StandingStill has the clocks of [Replicas] stand still at the time of their start:
+// nothing that they keep in memory gets old.
+func StandingStill(s *setup) { s.still = true }
+
+// clock is that of the replica's machine.
+func (r *replica) clock() func() time.Time {
+	if r.Still {
+		return NewClockAt(time.Now().Add(r.Off)).Now
+	}
+	return func() time.Time { return time.Now().Add(r.Off) }
 }
 
 // mainRan says that the binary would become a replica if it were told to.
@@ -87,7 +100,7 @@ func replicas(t testing.TB, off []time.Duration, options ...Option) *P {
 	}
 
 	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t), clients: &registered{}}
-	p.fleet = &fleet{told: replica{Database: s.database, Issuer: p.Issuer}, logs: p.logs}
+	p.fleet = &fleet{told: replica{Database: s.database, Issuer: p.Issuer, Still: s.still}, logs: p.logs}
 	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +272,7 @@ func serveReplica(told string) error {
 	if err != nil {
 		return err
 	}
-	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), func() time.Time { return time.Now().Add(r.Off) })
+	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), r.clock())
 	if err != nil {
 		return err
 	}
