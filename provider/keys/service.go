@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
