@@ -19,7 +19,8 @@ var migrations embed.FS
 var (
 	// ErrSchemaBehind: the database misses migrations that this binary has.
 	ErrSchemaBehind = errors.New("storage: the database's schema is behind this binary")
-	// ErrSchemaAhead: the database has migrations that this binary does not know.
+	// ErrSchemaAhead: the database has migrations that this binary does not know, and
+	// cannot live with.
 	ErrSchemaAhead = errors.New("storage: the database's schema is ahead of this binary")
 )
 
@@ -106,8 +107,17 @@ func (s *Store) Migrations(ctx context.Context) ([]Migration, error) {
 	return ms, nil
 }
 
-// CheckSchema returns nil if the database is exactly at this binary's version,
-// else ErrSchemaBehind or ErrSchemaAhead.
+// SchemaFloor is the one row that says which binaries can serve the schema: those
+// that know the migration Oldest. A migration that a binary of before could not live
+// with raises it.
+type SchemaFloor struct {
+	Oldest int64 `gorm:"primaryKey"`
+}
+
+// CheckSchema returns nil if this binary can serve the database: it is at the
+// binary's version, or a newer binary migrated it and nothing that this one needs is
+// gone, as while replicas are replaced one by one. Else ErrSchemaBehind or
+// ErrSchemaAhead.
 func (s *Store) CheckSchema(ctx context.Context) error {
 	p, err := s.migrator()
 	if err != nil {
@@ -119,8 +129,15 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 		return fmt.Errorf("storage: schema version: %w", err)
 	case current < target:
 		return fmt.Errorf("%w (%d < %d)", ErrSchemaBehind, current, target)
-	case current > target:
-		return fmt.Errorf("%w (%d > %d)", ErrSchemaAhead, current, target)
+	case current == target:
+		return nil
+	}
+	var floor SchemaFloor
+	if err := s.db(ctx).Take(&floor).Error; err != nil {
+		return fmt.Errorf("storage: schema floor: %w", translate(err))
+	}
+	if target < floor.Oldest {
+		return fmt.Errorf("%w (%d > %d, and it serves from %d on)", ErrSchemaAhead, current, target, floor.Oldest)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ var entities = []any{
 	storage.Key{}, storage.Secret{}, storage.Client{}, storage.Resource{}, storage.Person{}, storage.Identifier{}, storage.Password{},
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
 	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.SessionClient{}, storage.LogoutNotice{},
-	storage.Group{}, storage.Member{},
+	storage.Group{}, storage.Member{}, storage.SchemaFloor{},
 }
 
 // A column as both databases can tell it.
@@ -243,9 +244,46 @@ func testSchemaBehind(t *testing.T, f fixture) {
 }
 
 func testSchemaAhead(_ *testing.T, f fixture) {
-	_, err := f.SQL().ExecContext(f.ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
-	f.must(err)
+	exec := func(statement string) {
+		_, err := f.SQL().ExecContext(f.ctx, statement)
+		f.must(err)
+	}
+	exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)")
+	f.must(f.CheckSchema(f.ctx)) // a newer one runs beside this one, and has taken nothing away
+	exec("UPDATE schema_floors SET oldest = 99999")
 	f.want(storage.ErrSchemaAhead, f.CheckSchema(f.ctx))
+}
+
+// narrowing is what a binary of before may not live with.
+var narrowing = regexp.MustCompile(`(?is)\bDROP\s+(TABLE|COLUMN)|\bRENAME\b|\bSET\s+NOT\s+NULL|\bALTER\s+(COLUMN\s+)?\w+\s+(SET\s+DATA\s+)?TYPE|\bADD\s+(CONSTRAINT|UNIQUE)|\bADD\s+COLUMN\s+\w+\s+\w+\s+NOT\s+NULL(\s*[,;]|\s+REFERENCES)`)
+
+// A step up takes nothing from the binaries that may run beside it, or says that
+// they cannot.
+func TestStepsOnlyWiden(t *testing.T) {
+	files, err := filepath.Glob("migrations/*/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const began = "00009" // there were no two versions before it
+	looked := 0
+	for _, file := range files {
+		if filepath.Base(file) < began {
+			continue
+		}
+		looked++
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up, _, _ := strings.Cut(string(text), "-- +goose Down")
+		_, up, _ = strings.Cut(up, "-- +goose Up")
+		if found := narrowing.FindString(up); found != "" && !strings.Contains(up, "UPDATE schema_floors SET oldest") {
+			t.Errorf("%s: %q without raising schema_floors", file, found)
+		}
+	}
+	if looked == 0 {
+		t.Error("no step was looked at")
+	}
 }
 
 // TestReplicasMigrateAtOnce: one migrates, the others wait and find it done.
