@@ -264,7 +264,7 @@ func TestStepsOnlyWiden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const began = "00009" // there were no two versions before it
+	const began = "00010" // there were no two versions before it
 	looked := 0
 	for _, file := range files {
 		if filepath.Base(file) < began {

@@ -5,7 +5,7 @@
 CREATE TABLE schema_floors (
     oldest bigint PRIMARY KEY
 );
-INSERT INTO schema_floors (oldest) VALUES (9);
+INSERT INTO schema_floors (oldest) VALUES (10);
 
 -- +goose Down
 DROP TABLE schema_floors;
