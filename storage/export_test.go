@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// SessionsWithLateClients is the query, for a test that asks how it is carried out.
+const SessionsWithLateClients = sessionsWithLateClients
+
 // SQL is the pool of connections, for tests that look behind the store.
 func (s *Store) SQL() *sql.DB { return s.sql }
 

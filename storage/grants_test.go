@@ -11,7 +11,7 @@ import (
 func testSessions(t *testing.T, f fixture) {
 	p := f.person("ada")
 	full := &storage.Session{ID: storage.NewID(), SecretHash: hash("full"), PersonID: p.ID, Evidence: doc(`[]`), DecisionID: storage.NewID(),
-		CreatedAt: now, SeenAt: after(time.Second), ExpiresAt: after(time.Hour), EndedAt: after(time.Minute)}
+		CreatedAt: now, SeenAt: after(time.Second), ExpiresAt: after(time.Hour), EndedAt: after(time.Minute), SettlesAt: after(2 * time.Minute)}
 	f.must(f.CreateSession(f.ctx, full))
 	se := f.session(p, "secret")
 	for _, want := range []*storage.Session{full, se} {
@@ -43,7 +43,7 @@ func testSessions(t *testing.T, f fixture) {
 	f.must(f.KeepSession(f.ctx, &ended)) // nor here
 	got, err = f.Session(f.ctx, se.ID)
 	f.must(err)
-	renewed.EndedAt = now
+	renewed.EndedAt, renewed.SettlesAt = now, after(time.Minute)
 	same(t, &renewed, got)
 	f.want(storage.ErrStale, f.RenewSession(f.ctx, &renewed, hash("new"))) // it ended
 }

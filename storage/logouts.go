@@ -2,12 +2,14 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // SessionClient is a client that something was issued to in a session. It is
-// written at the first issue, and lives as long as the session. Sub is the one
-// that it got last.
+// written at the first issue; the end of the session turns it into a
+// [LogoutNotice], or nothing if the client does not want to hear of it. Sub is the
+// one that it got last.
 type SessionClient struct {
 	SessionID ID     `gorm:"primaryKey"`
 	ClientID  string `gorm:"primaryKey"`
@@ -30,10 +32,13 @@ type LogoutNotice struct {
 }
 
 // How long whoever ended a session has for the first attempt before any other
-// replica makes it, and for how long attempts are made at all.
+// replica makes it, for how long attempts are made at all, and how long after its
+// end something may yet be issued in a session: by a request that read it before,
+// which lives for seconds, on a machine whose clock is a second away at most.
 const (
 	noticeHead     = time.Second
 	noticeLifetime = 24 * time.Hour
+	sessionSettles = time.Minute
 )
 
 // KeepSessionClient notes that something was issued to a client in a session, and
@@ -42,17 +47,63 @@ func (s *Store) KeepSessionClient(ctx context.Context, c *SessionClient) error {
 	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (session_id, client_id) DO UPDATE SET sub = excluded.sub WHERE session_clients.sub <> excluded.sub"))
 }
 
-// noticesOf writes a notice for each client of the chosen sessions that wants to
-// hear of their end. It stands before the write that ends them.
-func noticesOf(sessions string, arg any, now Time) write {
-	return write{
+// noticesOf takes the clients of the chosen sessions, and writes a notice for each
+// that wants to hear of their end. What it takes is what it tells of, although
+// others write at the same time: on Postgres the notices are made of the rows that
+// it removed, and SQLite has one writer. A client that is just given something is
+// not waited for, since who gives may wait for the session: it is late.
+//
+// A notice that is there already is of something issued before: who is telling it
+// by now has lost it, and it is told again.
+func (s *Store) noticesOf(due, now Time, sessions string, args ...any) []write {
+	take := write{text: "DELETE FROM session_clients WHERE session_id " + sessions, args: args}
+	tell := write{
 		text: "INSERT INTO logout_notices (session_id, client_id, sub, sid, attempts, due_at, expires_at, created_at)" +
-			" SELECT sc.session_id, sc.client_id, sc.sub, sc.sid, 0, ?, ?, ?" +
-			" FROM session_clients sc JOIN clients c ON c.id = sc.client_id JOIN sessions s ON s.id = sc.session_id" +
-			" WHERE c.metadata ->> 'backchannel_logout_uri' <> '' AND " + sessions,
-		args: []any{At(now.Add(noticeHead)), At(now.Add(noticeLifetime)), now, arg},
-		rest: " ON CONFLICT (session_id, client_id) DO NOTHING",
+			" SELECT t.session_id, t.client_id, t.sub, t.sid, 0, ?, ?, ? FROM %s t JOIN clients c ON c.id = t.client_id" +
+			" WHERE c.metadata ->> 'backchannel_logout_uri' <> ''",
+		args: []any{due, At(now.Add(noticeLifetime)), now},
+		rest: " ON CONFLICT (session_id, client_id) DO UPDATE SET sub = excluded.sub, attempts = logout_notices.attempts + 1," +
+			" due_at = excluded.due_at, expires_at = excluded.expires_at",
 	}
+	if s.dialect == onPostgres {
+		take.text = "DELETE FROM session_clients WHERE (session_id, client_id) IN" +
+			" (SELECT session_id, client_id FROM session_clients WHERE session_id " + sessions + " FOR UPDATE SKIP LOCKED)"
+		take.as, take.returns = "taken", "session_id, client_id, sub, sid"
+		tell.text = fmt.Sprintf(tell.text, take.as)
+		return []write{take, tell}
+	}
+	tell.text = fmt.Sprintf(tell.text, "session_clients") + " AND t.session_id " + sessions
+	tell.args = append(tell.args, args...)
+	return []write{tell, take}
+}
+
+// sessionsWithLateClients picks few of few: the index has only sessions that just
+// ended, and of each its clients are asked for by their key, which a join might not.
+const sessionsWithLateClients = "SELECT id FROM sessions s WHERE settles_at IS NOT NULL" +
+	" AND (SELECT 1 FROM session_clients sc WHERE sc.session_id = s.id LIMIT 1) = 1 ORDER BY settles_at LIMIT ?"
+
+// NoticeLateClients writes notices, due now, for the clients of up to limit sessions
+// that something was issued to in the moment of their end, unseen by whoever ended
+// them. Every replica may call it at any time: each client is noticed once.
+func (s *Store) NoticeLateClients(ctx context.Context, now Time, limit int) error {
+	var late []ID
+	if err := s.db(ctx).Raw(sessionsWithLateClients, limit).Scan(&late).Error; err != nil {
+		return translate(err)
+	}
+	for _, id := range late {
+		if err := s.doAll(ctx, s.noticesOf(now, now, "= ?", id)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle lets go of up to batch sessions in which nothing can be issued any more,
+// and whose late clients were noticed.
+func (s *Store) settle(ctx context.Context, now Time, batch int) (int64, error) {
+	res := s.db(ctx).Exec("UPDATE sessions SET settles_at = NULL WHERE id IN (SELECT id FROM sessions s WHERE settles_at < ?"+
+		" AND NOT EXISTS (SELECT 1 FROM session_clients sc WHERE sc.session_id = s.id) ORDER BY settles_at LIMIT ?)", now, batch)
+	return res.RowsAffected, translate(res.Error)
 }
 
 // LogoutNotices returns what is to be told of the end of one session and was not

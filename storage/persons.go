@@ -119,7 +119,7 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 // told, and its grants are revoked in the same breath. ErrNotFound: there is no such person, or they are
 // disabled already.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
-	return s.doAll(ctx, append(everywhere(id, "person disabled", now), write{
+	return s.doAll(ctx, append(s.everywhere(id, "person disabled", now), write{
 		text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound,
 	})...)
 }
@@ -128,15 +128,13 @@ func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 // told, and revokes every grant, with offline_access or without; why is for the
 // audit.
 func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Time) error {
-	return s.doAll(ctx, everywhere(id, why, now)...)
+	return s.doAll(ctx, s.everywhere(id, why, now)...)
 }
 
-func everywhere(person ID, why string, now Time) []write {
-	return []write{
-		noticesOf("s.person_id = ? AND s.ended_at IS NULL", person, now),
-		{text: "UPDATE sessions SET ended_at = ? WHERE person_id = ? AND ended_at IS NULL", args: []any{now, person}},
-		{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person}},
-	}
+func (s *Store) everywhere(person ID, why string, now Time) []write {
+	return append(s.endSessions("person_id", person, now, nil), write{
+		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person},
+	})
 }
 
 // PasswordOf returns a person's password hash, or ErrNotFound.

@@ -13,6 +13,7 @@ type Session struct {
 	SeenAt     Time      // touched at most once a minute
 	ExpiresAt  Time
 	EndedAt    Time
+	SettlesAt  Time // ended, and until then somebody may yet get something in it: see [Store.NoticeLateClients]
 }
 
 // Device is a browser that one person has signed in with before.
@@ -64,11 +65,26 @@ func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) e
 // offline_access) and notes which clients have to be told. ErrStale: it ended
 // before.
 func (s *Store) EndSession(ctx context.Context, id ID, now Time) error {
-	return s.doAll(ctx,
-		noticesOf("sc.session_id = ?", id, now),
-		write{text: "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", args: []any{now, id}, guard: ErrStale},
-		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"), args: []any{now, id}},
-	)
+	return s.doAll(ctx, append(s.endSessions("id", id, now, ErrStale), write{
+		text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"),
+		args: []any{now, id},
+	})...)
+}
+
+// endSessions ends the living sessions that have value in that column, and notes
+// which clients have to be told. Sessions come first: who waits for one holds none
+// of its clients.
+func (s *Store) endSessions(column string, value ID, now Time, guard error) []write {
+	end := write{
+		text: "UPDATE sessions SET ended_at = ?, settles_at = ? WHERE " + column + " = ? AND ended_at IS NULL",
+		args: []any{now, At(now.Add(sessionSettles)), value}, guard: guard,
+	}
+	due := At(now.Add(noticeHead))
+	if s.dialect == onPostgres {
+		end.as, end.returns = "ended", "id"
+		return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM ended)")...)
+	}
+	return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM sessions WHERE "+column+" = ? AND settles_at IS NOT NULL)", value)...)
 }
 
 // andNot is a condition on a boolean column that both databases understand.

@@ -21,7 +21,7 @@ import (
 // TestStorageSuite holds the store to the same promises on every database.
 func TestStorageSuite(t *testing.T) {
 	for _, group := range []map[string]func(*testing.T, fixture){
-		entityTests, signInTests, unitTests, raceTests, sweepTests, schemaTests, logoutTests, sealedTests, groupTests,
+		entityTests, signInTests, unitTests, raceTests, sweepTests, schemaTests, logoutTests, lateLogoutTests, sealedTests, groupTests,
 		watchTests,
 	} {
 		for name, test := range group {

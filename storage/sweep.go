@@ -5,24 +5,29 @@ import (
 	"fmt"
 )
 
-// swept lists what lapses: a table, its expiry and its key.
-var swept = []struct{ table, key string }{
-	{"interactions", "id"},
-	{"revocations", "kind, id"},
-	{"access_tokens", "hash"},
-	{"throttles", "key"},
-	{"spent_ids", "hash"},
-	{"devices", "id, person_id"},
-	{"sessions", "id"},
-	{"grants", "id"},
+// swept lists what lapses: a table, its key, and what keeps a lapsed row all the same.
+var swept = []struct{ table, key, but string }{
+	{"interactions", "id", ""},
+	{"revocations", "kind, id", ""},
+	{"access_tokens", "hash", ""},
+	{"throttles", "key", ""},
+	{"spent_ids", "hash", ""},
+	{"devices", "id, person_id", ""},
+	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
+	{"grants", "id", ""},
 }
 
-// Sweep deletes up to batch lapsed rows of each short-lived table and returns
-// how many went. Small batches keep the writers that run beside it quick.
+// Sweep deletes up to batch lapsed rows of each short-lived table, lets go of up to
+// as many sessions that ended a while ago, and returns how many rows that was.
+// Small batches keep the writers that run beside it quick.
 func (s *Store) Sweep(ctx context.Context, now Time, batch int) (int64, error) {
-	var total int64
+	total, err := s.settle(ctx, now, batch)
+	if err != nil {
+		return 0, fmt.Errorf("sweep: settle sessions: %w", err)
+	}
 	for _, t := range swept {
-		res := s.db(ctx).Exec(fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE expires_at < ? LIMIT %[3]d)", t.table, t.key, batch), now)
+		res := s.db(ctx).Exec(fmt.Sprintf("DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE expires_at < ?%[3]s LIMIT %[4]d)",
+			t.table, t.key, t.but, batch), now)
 		if res.Error != nil {
 			return total, fmt.Errorf("sweep %s: %w", t.table, translate(res.Error))
 		}

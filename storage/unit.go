@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -55,6 +57,9 @@ type write struct {
 	args    []any
 	text    string
 	rest    string
+	// as, if set, is under which name the write after it finds what it returns. Only
+	// Postgres knows how, and a unit holds one of each name.
+	as, returns string
 	// guard, if set, is what Flush returns, with nothing done, unless exactly
 	// one row was touched.
 	guard error
@@ -170,18 +175,18 @@ func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
 		given string
 	)
 	if writes[0].guard != nil {
-		given = "w0"
+		given = writes[0].name(0)
 	}
 	for i, w := range writes {
 		on := given
 		if i == 0 {
 			on = ""
 		}
-		ctes = append(ctes, fmt.Sprintf("w%d AS (%s)", i, w.render(on, " RETURNING 1")))
+		ctes = append(ctes, w.name(i)+" AS ("+w.render(on, " RETURNING "+cmp.Or(w.returns, "1"))+")")
 		args = append(args, w.args...)
 	}
 	var touched int64
-	stmt := "WITH " + strings.Join(ctes, ", ") + " SELECT count(*) FROM w0"
+	stmt := "WITH " + strings.Join(ctes, ", ") + " SELECT count(*) FROM " + writes[0].name(0)
 	if err := s.db(ctx).Raw(stmt, args...).Row().Scan(&touched); err != nil {
 		return translate(err)
 	}
@@ -190,6 +195,9 @@ func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
 	}
 	return nil
 }
+
+// name is what the write in that place is called within the statement.
+func (w write) name(place int) string { return cmp.Or(w.as, "w"+strconv.Itoa(place)) }
 
 func (s *Store) flushSQLite(ctx context.Context, writes []write) error {
 	return translate(s.db(ctx).Transaction(func(tx *gorm.DB) error {

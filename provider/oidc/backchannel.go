@@ -159,7 +159,11 @@ func (l *Logouts) Run(ctx context.Context) {
 func (l *Logouts) TellDue(ctx context.Context) (busy bool, err error) {
 	limit, cancel := context.WithTimeout(ctx, logoutLease)
 	defer cancel()
-	due, err := l.Store.DueLogoutNotices(limit, storage.At(l.Now()), logoutsEach, logoutsAll)
+	now := storage.At(l.Now())
+	if err := l.Store.NoticeLateClients(limit, now, logoutsAll); err != nil {
+		return false, err
+	}
+	due, err := l.Store.DueLogoutNotices(limit, now, logoutsEach, logoutsAll)
 	if err != nil {
 		return false, err
 	}
