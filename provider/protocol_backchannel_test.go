@@ -113,7 +113,7 @@ func TestAttack25WhateverEndsASessionTellsItsClients(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
-			"too many accounts": {later: true, end: func(browser *providertest.Browser, _ string) {
+			"too many accounts": {end: func(browser *providertest.Browser, _ string) {
 				for i := range 5 {
 					browser.SignIn(fmt.Sprintf("other%d", i)).Authorize(silent, "openid", providertest.With("prompt", "select_account"))
 				}

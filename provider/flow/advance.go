@@ -17,22 +17,29 @@ import (
 // same person, whose secret changes in any case (OWASP ASVS 5.0 section 7.2.4);
 // the decision about it; the history and the device, if the demanded assurance
 // was reached; the event and the interaction's progress: all in one unit, which
-// is flushed here. It returns the cookie's new values, the current one first,
-// and the browser's device id, also beside an error when the unit was written
-// and only the answer failed: the old values open nothing any more.
-func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, []string, storage.ID, error) {
+// is flushed here. What it changed in the browser it returns also beside an error
+// when the unit was written and only the answer failed: the old values open nothing
+// any more.
+func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, Changed, error) {
 	ev.Interaction = string(a.Interaction.ID)
-	sessions, device, err := s.signedIn(ctx, a, b, person, ev)
+	c, err := s.signedIn(ctx, a, b, person, ev)
 	if errors.Is(err, storage.ErrStale) {
 		// Its session ended or was renewed while they typed, as by a second click.
-		sessions, device, err = s.signedIn(ctx, a, b, person, ev)
+		c, err = s.signedIn(ctx, a, b, person, ev)
 	}
 	if err != nil {
-		return Answer{}, nil, "", fmt.Errorf("flow: signed in: %w", err)
+		return Answer{}, Changed{}, fmt.Errorf("flow: signed in: %w", err)
 	}
-	b.Sessions, b.Device = sessions, device
+	b.Sessions, b.Device = c.Sessions, c.Device
 	next, err := s.Resume(ctx, string(a.Interaction.ID), b)
-	return next, sessions, device, err
+	return next, c, err
+}
+
+// Changed is what a sign-in changed in its browser.
+type Changed struct {
+	Sessions []string     // the cookie's new values, the current one first; none: nothing was written
+	Device   storage.ID   // the browser's device id
+	Ended    []storage.ID // sessions that it had no room for, whose clients are to be told
 }
 
 // A proof is what signedIn writes down.
@@ -44,10 +51,10 @@ type proof struct {
 	device   storage.ID
 }
 
-func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) ([]string, storage.ID, error) {
+func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
 	p, err := s.weigh(ctx, a, b, person, ev)
 	if err != nil {
-		return nil, "", err
+		return Changed{}, err
 	}
 	ctx = storage.WithUnit(ctx)
 	var secret string
@@ -57,27 +64,28 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
 	}
 	if err != nil {
-		return nil, "", err
+		return Changed{}, err
 	}
-	values := []string{secret}
+	c := Changed{Sessions: []string{secret}, Device: p.device}
 	for i := range p.others {
 		other := &p.others[i].Session
-		if len(values) < session.MaxPerBrowser {
-			values = append(values, secretOf(b, other))
+		if len(c.Sessions) < session.MaxPerBrowser {
+			c.Sessions = append(c.Sessions, secretOf(b, other))
 			continue
 		}
 		// Nobody could reach it any more, and yet it would live on.
 		if err := s.sessions.End(ctx, other, "too many accounts in one browser", events.ActorPerson); err != nil {
-			return nil, "", err
+			return Changed{}, err
 		}
+		c.Ended = append(c.Ended, other.ID)
 	}
 	if err := s.record(ctx, a, p); err != nil {
-		return nil, "", err
+		return Changed{}, err
 	}
 	if err := s.store.Flush(ctx); err != nil {
-		return nil, "", err
+		return Changed{}, err
 	}
-	return values, p.device, nil
+	return c, nil
 }
 
 // weigh reads what is known of the person and this browser, and decides.

@@ -106,9 +106,9 @@ func (h *house) resume(a flow.Answer, b flow.Browser) flow.Answer {
 // signIn gives a password at the step and puts the answer into the cookies.
 func (h *house) signIn(a flow.Answer, b *flow.Browser, person *storage.Person) flow.Answer {
 	h.t.Helper()
-	next, sessions, device, err := h.SignedIn(h.t.Context(), a, *b, person, policy.Evidence{Method: policy.Password, At: h.at})
+	next, changed, err := h.SignedIn(h.t.Context(), a, *b, person, policy.Evidence{Method: policy.Password, At: h.at})
 	h.must(err)
-	b.Sessions, b.Device = sessions, device
+	b.Sessions, b.Device = changed.Sessions, changed.Device
 	return next
 }
 

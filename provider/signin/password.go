@@ -50,11 +50,14 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 		web.Log(r.Context()).Set("signin", page.Problem)
 		return h.passwordPage(w, r, a, status, page)
 	}
-	next, sessions, device, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
-	if len(sessions) > 0 { // also when what comes after it failed
+	next, changed, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
+	if len(changed.Sessions) > 0 { // also when what comes after it failed
 		web.Log(r.Context()).Set("person", string(person.ID))
-		h.Web.SetSessions(w, sessions)
-		h.Web.SetDevice(w, device)
+		h.Web.SetSessions(w, changed.Sessions)
+		h.Web.SetDevice(w, changed.Device)
+	}
+	for _, ended := range changed.Ended {
+		h.Tell(r.Context(), ended)
 	}
 	if err != nil {
 		return err
