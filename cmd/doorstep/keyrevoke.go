@@ -51,6 +51,9 @@ func (a *app) revokeKey(ctx context.Context, s *provider.Services, kid string, y
 	for try := 0; errors.Is(err, storage.ErrStale) && try < 3; try++ {
 		revoked, err = s.RevokeKey(ctx, kid, events.ActorOperator)
 	}
+	if errors.Is(err, storage.ErrStale) {
+		return fmt.Errorf("the key %s is not revoked: each time somebody else was changing keys of its algorithm at the same moment; say it again, once nobody rotates or revokes them", kid)
+	}
 	if err != nil {
 		return notFound(err, "key", kid)
 	}

@@ -64,9 +64,7 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err := h.Store.Flush(ctx); err != nil {
 		return err
 	}
-	w.Header().Set("Location", path)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
+	return web.SeeOther(w, path)
 }
 
 // askedToLeave is a request to sign out: its parameters of RP-Initiated Logout
@@ -157,9 +155,7 @@ func (h *Handler) leave(w http.ResponseWriter, req flow.Request) error {
 	if to == "" {
 		to = h.Web.SignedOut(req.UILocales)
 	}
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
+	return web.SeeOther(w, to)
 }
 
 // afterLogout is the post-logout redirect with the state that the client sent.
