@@ -278,6 +278,11 @@ func TestOpenIDClientAsksForClaims(t *testing.T) {
 		if person["name"] != "Ada" || person["email"] != nil {
 			t.Errorf("userinfo says %v", person)
 		}
+		beyond := providertest.Args{"claims": `{"id_token": {"acr": {"essential": true, "values": ["aal3"]}}}`}
+		got := rp.Troubled(p.Browser().SignIn("ada").Walk(nil, rp.AuthorizationURL(beyond, nil)).Answer)
+		if got.Code != "OAUTH_AUTHORIZATION_RESPONSE_ERROR" || got.Error != "unmet_authentication_requirements" {
+			t.Errorf("an acr that cannot be reached: %s", got)
+		}
 	})
 }
 

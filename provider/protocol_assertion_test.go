@@ -100,6 +100,7 @@ func TestAssertionsThatProveNobody(t *testing.T) {
 			"sub is a list":          claim("sub", []string{rp.ID}),
 			"no exp":                 claim("exp", nil),
 			"exp is over":            claim("exp", now),
+			"exp too far ahead":      claim("exp", now+301),
 			"exp as text":            claim("exp", fmt.Sprint(now+60)),
 			"exp null":               claim("exp", json.RawMessage("null")),
 			"exp beyond all numbers": claim("exp", json.RawMessage("1e999")),

@@ -325,6 +325,9 @@ func TestFormPostCarriesTheAnswer(t *testing.T) {
 		if form == nil || form.Action != rp.RedirectURI || form.Fields.Get("state") != "s" || form.Fields.Get("iss") != p.Issuer || page.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%+v %s", form, page)
 		}
+		if !strings.Contains(string(page.Body), `type="submit"`) {
+			t.Errorf("no button for a browser without scripts: %s", page)
+		}
 		rp.Exchange(form.Fields.Get("code"), providertest.With("code_verifier", verifier)).OK()
 
 		page = p.Browser().Ask(rp, "openid", append(params, providertest.With("prompt", "none"))...)
@@ -361,6 +364,11 @@ func TestPostToTheAuthorizationEndpointBecomesAGet(t *testing.T) {
 		arrival := browser.Walk(rp, next)
 		if arrival.Params.Get("state") != "a b&c=d" || !arrival.Params.Has("code") {
 			t.Errorf("after the POST: %s", arrival.Params)
+		}
+		whole.Set("prompt", "none")
+		all := browser.Send(rawRequest(t, http.MethodPost, p.URL(web.PathAuthorize), whole)).WantStatus(http.StatusSeeOther)
+		if back := browser.Walk(rp, browser.Next(all)).Params; back.Get("state") != "a b&c=d" || !back.Has("code") {
+			t.Errorf("after the POST of all: %s", back)
 		}
 		browser.Send(rawRequest(t, http.MethodPost, p.URL(web.PathAuthorize), whole, "Content-Type", "application/json")).WantStatus(http.StatusBadRequest)
 	})

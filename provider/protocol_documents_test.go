@@ -192,7 +192,13 @@ func TestMetadataNamesWhatIsThere(t *testing.T) {
 		}
 		for name, value := range a.JSON() {
 			at, ok := value.(string)
-			if !ok || name == "issuer" {
+			switch {
+			case !ok:
+				continue
+			case name == "issuer":
+				if at != p.Issuer {
+					t.Errorf("the issuer is %q, want %q", at, p.Issuer)
+				}
 				continue
 			}
 			if status := p.Send(rawRequest(t, http.MethodGet, at, nil)).Status; status == http.StatusNotFound || !strings.HasPrefix(at, p.Issuer+"/") {

@@ -71,6 +71,14 @@ func TestIntrospectionSaysWhatTheTokenSays(t *testing.T) {
 		if got := rp.Introspect(forCars.Refresh).WantActive(); !reflect.DeepEqual(got, want) {
 			t.Errorf("a refresh token:\ngot  %v\nwant %v", got, want)
 		}
+		end := float64(p.Clock.Now().Add(180 * 24 * time.Hour).Unix())
+		for range 13 { // kept from idling until its absolute end is the nearer one
+			p.Clock.Advance(13 * 24 * time.Hour)
+			forCars = rp.Refresh(forCars.Refresh, resource(carsAPI)).OK()
+		}
+		if got := rp.Introspect(forCars.Refresh).WantActive()["exp"]; got != end {
+			t.Errorf("near its absolute end a refresh token's exp is %v, want %v", got, end)
+		}
 	})
 }
 

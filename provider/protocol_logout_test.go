@@ -330,17 +330,17 @@ func TestSignedOutPageSpeaksTheClientsLanguage(t *testing.T) {
 		browser := p.Browser().SignIn("ada")
 		hint := rp.Exchange(browser.Authorize(rp, "openid")).OK().ID
 		at := browser.Next(browser.Get(endSessionURL(p, append([]string{"id_token_hint", hint}, how...)...)))
-		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `<html lang="`+lang+`"`) {
 			t.Errorf("%v: the page is not in %s", how, lang)
 		}
 		browser = p.Browser().SignIn("ada")
 		browser.Authorize(rp, "openid")
 		asks := browser.Next(browser.Get(endSessionURL(p, how...)))
-		if page := browser.Get(asks).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+		if page := browser.Get(asks).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `<html lang="`+lang+`"`) {
 			t.Errorf("%v: the question is not in %s", how, lang)
 		}
 		at = browser.Next(browser.Send(browser.Filled(asks, providertest.With("decision", "signout"))))
-		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `lang="`+lang+`"`) {
+		if page := browser.Get(at).WantStatus(http.StatusOK); !strings.Contains(string(page.Body), `<html lang="`+lang+`"`) {
 			t.Errorf("%v: the page after the question is not in %s", how, lang)
 		}
 	}

@@ -47,6 +47,9 @@ func TestScopesAreThoseRegistered(t *testing.T) {
 		if tokens.Scope != "openid email" {
 			t.Errorf("scope %q, want each one once", tokens.Scope)
 		}
+		if turned := rp.Exchange(browser.Authorize(rp, "email openid")).OK(); turned.ID == "" || turned.Scope != "email openid" {
+			t.Errorf("in another order: an ID token %q, scope %q", turned.ID, turned.Scope)
+		}
 		// OIDC Core section 3.1.2.1: without openid it is no authentication request.
 		plain := rp.Exchange(browser.Authorize(rp, "email")).OK()
 		if plain.ID != "" || plain.Scope != "email" {
@@ -55,6 +58,13 @@ func TestScopesAreThoseRegistered(t *testing.T) {
 		none := rp.Exchange(browser.Authorize(rp, "", providertest.Without("scope"))).OK()
 		if none.ID != "" || none.Scope != "" {
 			t.Errorf("without a scope: %+v", none)
+		}
+		// OIDC Core section 11: a client that cannot refresh has no use for offline_access.
+		once := p.Client("once", func(r *clients.Registration) {
+			r.Scope, r.GrantTypes = "openid offline_access", []string{"authorization_code"}
+		})
+		if got := once.Exchange(browser.Authorize(once, "openid offline_access")).OK(); got.Scope != "openid" || got.Refresh != "" {
+			t.Errorf("without the refresh grant: scope %q, a refresh token %q", got.Scope, got.Refresh)
 		}
 	})
 }
@@ -151,6 +161,7 @@ func TestAnAccessTokenHasOneAudience(t *testing.T) {
 			{"the issuer beside the default", one, "openid cars:read", nil, params{resource(p.Issuer)}, "issuer: openid"},
 			{"by name", one, "openid cars:read", params{resource(carsAPI)}, params{resource(carsAPI)}, carsAPI + ": cars:read"},
 			{"by name at authorize alone", one, "openid cars:read", params{resource(carsAPI)}, nil, carsAPI + ": cars:read"},
+			{"one of two by name at authorize alone", two, "openid cars:read", params{resource(carsAPI)}, nil, carsAPI + ": cars:read"},
 			{"two at authorize, the first", two, "openid cars:read boats:read", params{resource(carsAPI), resource(boatsAPI)}, params{resource(carsAPI)}, carsAPI + ": cars:read"},
 			{"two at authorize, the second", two, "openid cars:read boats:read", params{resource(carsAPI), resource(boatsAPI)}, params{resource(boatsAPI)}, boatsAPI + ": boats:read"},
 			{"the same twice is one", two, "cars:read", params{resource(carsAPI), resource(carsAPI)}, nil, carsAPI + ": cars:read"},

@@ -1,9 +1,11 @@
 package provider_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,11 +128,11 @@ func TestRotationsOfASecretDoNotMeet(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		rp := p.Client("web")
-		errs := make([]error, 8)
+		errs, secrets := make([]error, 8), make([]string, 8)
 		var wg sync.WaitGroup
 		for i := range errs {
 			wg.Go(func() {
-				_, _, errs[i] = byCommand(p).RotateSecret(t.Context(), rp.ID, time.Hour, events.ActorOperator)
+				_, secrets[i], errs[i] = byCommand(p).RotateSecret(t.Context(), rp.ID, time.Hour, events.ActorOperator)
 			})
 		}
 		wg.Wait()
@@ -141,7 +143,15 @@ func TestRotationsOfASecretDoNotMeet(t *testing.T) {
 		}
 		c, err := p.Clients.Show(t.Context(), rp.ID)
 		if err != nil || len(c.Secrets.V) != 2 {
-			t.Errorf("%d secrets, %v", len(c.Secrets.V), err)
+			t.Fatalf("%d secrets, %v", len(c.Secrets.V), err)
+		}
+		won := map[string]bool{} // by the hash; whoever rotated after another knew of the other's secret
+		for _, secret := range slices.DeleteFunc(secrets, func(s string) bool { return s == "" }) {
+			sum := sha256.Sum256([]byte(secret))
+			won[string(sum[:])] = true
+		}
+		if kept := c.Secrets.V; !won[string(kept[0].SHA256)] || len(won) > 1 && !won[string(kept[1].SHA256)] {
+			t.Errorf("of %d rotations that were not refused one was lost", len(won))
 		}
 		public, signs := p.Client("public", providertest.Public), p.SigningClient("signs")
 		for _, rp := range []*providertest.RP{public, signs} {

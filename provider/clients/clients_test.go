@@ -527,8 +527,23 @@ func TestDeleteEndsEverything(t *testing.T) {
 	if _, err := h.Get(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
+	now := storage.At(h.now())
+	person := &storage.Person{ID: storage.NewID(), Sub: ident.SubPrefix + "ada", CreatedAt: now, UpdatedAt: now}
+	grant := &storage.Grant{
+		ID: storage.NewID(), ClientID: "shop", PersonID: person.ID, Sub: person.Sub, CodeHash: []byte("hash"), CreatedAt: now, ExpiresAt: storage.At(now.Add(time.Hour)),
+	}
+	agreed := &storage.Consent{PersonID: person.ID, ClientID: "shop", CreatedAt: now, UpdatedAt: now}
+	if err := errors.Join(h.store.CreatePerson(t.Context(), person), h.store.CreateGrant(t.Context(), grant), h.store.SetConsent(t.Context(), agreed)); err != nil {
+		t.Fatal(err)
+	}
 	if err := h.Delete(t.Context(), "shop", events.ActorOperator); err != nil {
 		t.Fatal(err)
+	}
+	if state, err := h.store.GrantByID(t.Context(), grant.ID); err != nil || state.Alive(now.Time) {
+		t.Errorf("its grant lives on: %+v, %v", state, err)
+	}
+	if consent, err := h.store.ConsentOf(t.Context(), person.ID, "shop"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("its consent stands: %+v, %v", consent, err)
 	}
 	if _, err := h.Get(t.Context(), "shop"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("in this process at once: %v, want ErrNotFound", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,12 +14,41 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
+// everyMember is a registration with each member that docs/specs.md names (RFC 7591 section 2,
+// OpenID Connect Registration section 2, Back-Channel Logout section 2.2, and our own).
+func everyMember(t *testing.T) string {
+	t.Helper()
+	all := map[string]any{"client_id": "shop", "jwks": map[string]any{"keys": []any{}}, "default_max_age": 60}
+	for _, name := range strings.Fields("token_endpoint_auth_method client_name client_uri logo_uri scope tos_uri policy_uri jwks_uri application_type token_endpoint_auth_signing_alg " +
+		"id_token_signed_response_alg backchannel_logout_uri subject_type sector_identifier_uri initiate_login_uri owner") {
+		all[name] = "its " + name
+	}
+	for _, name := range strings.Fields("redirect_uris grant_types response_types contacts default_acr_values post_logout_redirect_uris response_modes") {
+		all[name] = []string{"one of " + name, "another"}
+	}
+	for _, name := range strings.Fields("require_auth_time backchannel_logout_session_required first_party require_pkce legacy") {
+		all[name] = true
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestDecodeRegistration(t *testing.T) {
 	r, err := DecodeRegistration(strings.NewReader(` {"client_id":"shop","client_name":"Shop","owner":"cars","redirect_uris":["https://shop.example/cb"],
 		"default_max_age":60,"require_pkce":false,"first_party":true,"logo_uri":null} `))
 	if err != nil || r.ClientID != "shop" || r.Name != "Shop" || r.Owner != "cars" || len(r.RedirectURIs) != 1 || *r.DefaultMaxAge != 60 ||
 		r.RequirePKCE == nil || *r.RequirePKCE || !r.FirstParty {
 		t.Errorf("%+v, %v", r, err)
+	}
+	var whole, back map[string]any
+	text := everyMember(t)
+	r, err = DecodeRegistration(strings.NewReader(text))
+	again, _ := json.Marshal(r)
+	if err = errors.Join(err, json.Unmarshal([]byte(text), &whole), json.Unmarshal(again, &back)); err != nil || !reflect.DeepEqual(back, whole) {
+		t.Errorf("every member: got %s, want %s (%v)", again, text, err)
 	}
 	for text, fields := range map[string][]string{
 		`{"redirect_uri":"x","client_nam":"y"}`:        {"redirect_uri", "client_nam"},

@@ -92,6 +92,13 @@ func TestSubjectIsRandomAndNobodyElses(t *testing.T) {
 		}
 		seen[sub] = true
 	}
+	here, _ := newDirectory(t)
+	there, _ := newDirectory(t)
+	ada := NewPerson{Email: "ada@example.com", Name: "Ada"}
+	first, other := create(t, here, ada), create(t, there, ada)
+	if first.Sub == other.Sub || len(first.Sub) != len(ident.SubPrefix)+22 || len(other.Sub) != len(first.Sub) {
+		t.Errorf("subjects of two people of one address: %q and %q", first.Sub, other.Sub)
+	}
 }
 
 // TestTwinsAreRefused: attack case 75. One address is one person's in every

@@ -417,8 +417,12 @@ func TestConsentIsThePersonsWhoGaveIt(t *testing.T) {
 	if a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, true); err != nil || a.Step != flow.StepDone {
 		t.Fatalf("%s, %v", a.Step, err)
 	}
+	adas := a.SignIn.Session.ID
 	a = h.signIn(a, &b, h.bob)
 	h.want(a, flow.StepConsent, "/signin/consent")
+	unmoved, err := h.Consent(t.Context(), a, adas, true) // the page that Ada was shown
+	h.must(err)
+	h.want(unmoved, flow.StepConsent, "/signin/consent")
 	if _, err := h.store.ConsentOf(t.Context(), h.bob.ID, "web"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("Bob agreed to nothing: %v", err)
 	}

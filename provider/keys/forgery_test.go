@@ -158,7 +158,10 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range []string{good, good[:len(good)-1], good + "\n", "..", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", `{"payload":""}`} {
+	parts := strings.Split(good, ".")
+	others := base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve"}`))
+	unsigned := base64.RawURLEncoding.EncodeToString(make([]byte, 64))
+	for _, seed := range []string{good, parts[0] + "." + others + "." + parts[2], parts[0] + "." + parts[1] + "." + unsigned, good[:len(good)-1], good + "\n", "..", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", `{"payload":""}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, tok string) {
@@ -185,6 +188,9 @@ func TestPublishedSetIsPublic(t *testing.T) {
 			if _, ok := k[secret]; ok {
 				t.Errorf("the set has the member %q: %s", secret, body)
 			}
+		}
+		if k["kty"] == nil || k["use"] != "sig" || k["kid"] == nil {
+			t.Errorf("kty %v, use %v, kid %v", k["kty"], k["use"], k["kid"])
 		}
 		thumb := jose.JSONWebKey{}
 		one, _ := json.Marshal(k)
