@@ -51,7 +51,10 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "doorstep_events_behind_seconds", Help: "For how long the oldest event has been waiting for its number, as this replica saw it last.",
+		}, func() float64 { return services.Events.Behind().Seconds() }))
 
 	p.watcher = newWatcher(services, log, p.registry)
 
@@ -90,14 +93,14 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 }
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
-// are deleted, the clock is set, what other processes changed is forgotten, and
-// clients are told that sessions ended. [Run]
-// does it itself.
+// are deleted, the clock is set, events are chained, what other processes changed is
+// forgotten, and clients are told that sessions ended. [Run] does it itself.
 func (p *Provider) Background(ctx context.Context) {
 	p.cfg.setDefaults()
 	var all sync.WaitGroup
 	all.Go(func() { p.sweep(ctx) })
 	all.Go(func() { p.keepTime(ctx) })
+	all.Go(func() { p.chainEvents(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })
 	all.Go(func() { p.watcher.run(ctx, p.Store) })
 	all.Wait()

@@ -22,6 +22,8 @@ type ServerConfig struct {
 	Drain     time.Duration // how long requests may take to end; default 20 s
 	Notice    time.Duration // how long readiness is false before the listeners close; default 0
 	Sweep     time.Duration // how often lapsed rows are deleted; default 1 min
+	// KeepEvents is how long events are kept; 0: for ever.
+	KeepEvents time.Duration
 }
 
 func (c *ServerConfig) setDefaults() {
@@ -184,7 +186,8 @@ func (p *Provider) keepKeys(ctx context.Context) {
 
 const sweepBatch = 500
 
-// sweep deletes lapsed rows in small batches, so that writers never wait long.
+// sweep deletes lapsed rows, and events that are older than they are kept, in small
+// batches, so that writers never wait long.
 func (p *Provider) sweep(ctx context.Context) {
 	tick := time.NewTicker(p.cfg.Sweep)
 	defer tick.Stop()
@@ -194,22 +197,60 @@ func (p *Provider) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for {
-			n, err := p.sweepOnce(ctx)
-			if err != nil {
-				p.log.Error("sweep", slog.Any("error", err))
-			}
-			if err != nil || n < sweepBatch || ctx.Err() != nil {
-				break
-			}
+		p.inBatches(ctx, "sweep", func(ctx context.Context) (int64, error) {
+			return p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
+		})
+		p.inBatches(ctx, "trim events", func(ctx context.Context) (int64, error) {
+			return p.Events.Trim(ctx, p.cfg.KeepEvents)
+		})
+	}
+}
+
+// inBatches does one batch of a chore after the other until it does fewer rows than
+// one has.
+func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx context.Context) (int64, error)) {
+	for {
+		limited, cancel := context.WithTimeout(ctx, chore)
+		n, err := do(limited)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			p.log.Error(what, slog.Any("error", err))
+		}
+		if err != nil || n < sweepBatch || ctx.Err() != nil {
+			return
 		}
 	}
 }
 
-func (p *Provider) sweepOnce(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, chore)
+// chainEvery is how often events that wait for their number get it.
+const chainEvery = 500 * time.Millisecond
+
+// chainEvents gives events their numbers and hashes, and has the head of their
+// chain signed now and then.
+func (p *Provider) chainEvents(ctx context.Context) {
+	tick := time.NewTicker(chainEvery)
+	defer tick.Stop()
+	const minute = int(time.Minute / chainEvery)
+	for turn := 0; ; turn++ {
+		p.chainOnce(ctx, turn%minute == 0)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Provider) chainOnce(ctx context.Context, sign bool) {
+	limited, cancel := context.WithTimeout(ctx, chore)
 	defer cancel()
-	return p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
+	_, err := p.Events.Sequence(limited)
+	if err == nil && sign {
+		err = p.Events.Checkpoint(limited)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Error("events", slog.Any("error", err))
+	}
 }
 
 // chore is how long one piece of work beside the requests may take.

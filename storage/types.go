@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +82,30 @@ func (id *ID) Scan(src any) error {
 	return nil
 }
 
+// Number is a place in an order, from 1. Zero is NULL: none yet.
+type Number int64
+
+// Value implements driver.Valuer.
+func (n Number) Value() (driver.Value, error) {
+	if n == 0 {
+		return nil, nil //nolint:nilnil // NULL is the value
+	}
+	return int64(n), nil
+}
+
+// Scan implements sql.Scanner.
+func (n *Number) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*n = 0
+	case int64:
+		*n = Number(v)
+	default:
+		return fmt.Errorf("storage: number from %T", src)
+	}
+	return nil
+}
+
 // JSON is a document column: T encoded by encoding/json.
 type JSON[T any] struct{ V T }
 
@@ -110,6 +135,10 @@ func (j *JSON[T]) Scan(src any) error {
 		b = v
 	default:
 		return fmt.Errorf("storage: document from %T", src)
+	}
+	if raw, ok := any(&j.V).(*Raw); ok { // whose reader decodes it, and says so if it cannot
+		*raw = slices.Clone(b)
+		return nil
 	}
 	var v T
 	if err := json.Unmarshal(b, &v); err != nil {

@@ -31,11 +31,6 @@ func (h *house) pass(d time.Duration) {
 	h.at = h.at.Add(d)
 }
 
-// plainSealer stands in for keys where nothing is sealed: no test here has an origin.
-type plainSealer struct{}
-
-func (plainSealer) Seal(string, string, []byte) ([]byte, error) { return nil, errors.New("not here") }
-
 func start(t testing.TB) *house {
 	t.Helper()
 	store, err := storage.Open(t.Context(), "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "clients.db")))
@@ -52,7 +47,7 @@ func start(t testing.TB) *house {
 		defer h.mu.Unlock()
 		return h.at
 	}
-	h.Service = New(Config{Issuer: "https://id.example"}, store, events.New(store, plainSealer{}, now), now)
+	h.Service = New(Config{Issuer: "https://id.example"}, store, events.New(store, nil, now), now)
 	return h
 }
 

@@ -199,7 +199,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	if err := s.store.CreateClient(unit, c); err != nil {
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
-	err = s.flush(unit, events.Event{Kind: events.ClientCreated, Actor: by, Client: c.ID, Data: r})
+	err = s.flush(unit, registered(events.ClientCreated, by, c.ID, r))
 	if errors.Is(err, storage.ErrConflict) {
 		return nil, "", fault.Conflict("client_id", "is taken")
 	}
@@ -253,7 +253,7 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 	if err := s.store.UpdateClient(unit, c); err != nil {
 		return nil, fmt.Errorf("update client %s: %w", id, err)
 	}
-	err = s.flush(unit, events.Event{Kind: events.ClientUpdated, Actor: by, Client: id, Data: r})
+	err = s.flush(unit, registered(events.ClientUpdated, by, id, *r))
 	if errors.Is(err, storage.ErrStale) {
 		return nil, errChangedMeanwhile
 	}
@@ -283,6 +283,17 @@ func (s *Service) Delete(ctx context.Context, id string, by events.Actor) error 
 	}
 	s.Forget(storage.Changes{Clients: true})
 	return nil
+}
+
+// registered is the event of a registration. Contacts are addresses of people.
+func registered(kind events.Kind, by events.Actor, id string, r Registration) events.Event {
+	e := events.Event{Kind: kind, Actor: by, Client: id}
+	if len(r.Contacts) > 0 {
+		e.Personal = map[string]any{"contacts": r.Contacts}
+		r.Contacts = nil
+	}
+	e.Data = r
+	return e
 }
 
 // flush carries the unit out together with its event.

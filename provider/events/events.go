@@ -1,18 +1,15 @@
-// Package events records what happened: one row for each change, which is audit
-// and outbox both. A row is appended to the unit of the change that it tells of,
-// so that neither exists without the other: where it cannot be written, the
-// change fails.
-//
-// It must never record a secret, a token, a password or an address in the clear,
-// and never decide anything: who wants to act on an event reads the table.
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -65,34 +62,53 @@ const (
 	ActorSystem   Actor = "system" // the provider by itself, as after a reused code
 )
 
+// Outcome is what came of it.
+type Outcome string
+
+// The outcomes of events. Most changes that fail leave no event: they never were.
+const (
+	Success Outcome = "success"
+	Failure Outcome = "failure" // something was changed, or given up, because it failed
+)
+
 // Event is what happened, before it has a time and an origin.
 type Event struct {
-	Kind   Kind
-	Actor  Actor
-	Person storage.ID // whom it is about; "" for nobody
-	Client string     // the client's id; "" for none
-	Data   any        // what else there is to say, as a JSON object; nil for nothing
+	Kind    Kind
+	Outcome Outcome // "" is Success
+	Actor   Actor
+	Person  storage.ID // whom it is about; "" for nobody
+	Client  string     // the client's id; "" for none
+	Data    any        // what else there is to say, as a JSON object; nil for nothing
+	// Personal is what of it says who somebody is (a name, an e-mail address): it is
+	// sealed, and goes when they are erased. It never stands in Data.
+	Personal map[string]any
 }
 
-// purposeOrigin is what addresses are sealed for, with the event's id.
-const purposeOrigin = storage.PurposeOrigin
-
-// Sealer seals personal fields; it is the keys service.
-type Sealer interface {
-	Seal(purpose, id string, plain []byte) ([]byte, error)
+// Keys is what events are sealed and signed with; it is the keys service.
+type Keys interface {
+	Derive(purpose string) [32]byte
+	Open(purpose, id string, sealed []byte) ([]byte, error)
+	Algorithms() []string
+	Sign(ctx context.Context, alg, typ string, payload []byte) (string, error)
+	VerifyRecord(ctx context.Context, compact, typ string, algs ...string) ([]byte, keys.Key, error)
 }
 
-// Service records events.
+// Service records events, chains them and reads them. It is safe for concurrent use.
 type Service struct {
-	store  *storage.Store
-	sealer Sealer
-	now    func() time.Time
-	origin func(ctx context.Context) (requestID, address string)
+	store   *storage.Store
+	keys    Keys
+	now     func() time.Time
+	origin  func(ctx context.Context) (requestID, address string)
+	waiting *atomic.Int64 // since when the oldest event that was seen waits for its number, in microseconds; 0: none
 }
 
-// New returns the service.
-func New(store *storage.Store, sealer Sealer, now func() time.Time) *Service {
-	return &Service{store: store, sealer: sealer, now: now, origin: func(context.Context) (string, string) { return "", "" }}
+// New returns the service. Without keys it records what has no personal part, and
+// does nothing else.
+func New(store *storage.Store, k Keys, now func() time.Time) *Service {
+	return &Service{
+		store: store, keys: k, now: now, waiting: &atomic.Int64{},
+		origin: func(context.Context) (string, string) { return "", "" },
+	}
 }
 
 type actorKey struct{}
@@ -133,14 +149,17 @@ func (s *Service) From(origin func(ctx context.Context) (requestID, address stri
 	return &with
 }
 
+// memberAddress is the member of the personal part that From fills.
+const memberAddress = "address"
+
 // Record appends the event to the unit in ctx; without a unit it is written at
 // once. The request's id and the address, which is sealed, are those of ctx, and who
 // did it is whom WithActor put there.
 func (s *Service) Record(ctx context.Context, e Event) error {
 	by := e.by(ctx)
 	row := storage.Event{
-		ID: storage.NewID(), Kind: string(e.Kind), Actor: string(by.kind), ActorID: by.id, PersonID: e.Person, ClientID: e.Client,
-		Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(s.now()),
+		ID: storage.NewID(), Kind: string(e.Kind), Outcome: string(cmp.Or(e.Outcome, Success)), Actor: string(by.kind), ActorID: by.id,
+		PersonID: e.Person, ClientID: e.Client, Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(s.now()),
 	}
 	if e.Data != nil {
 		document, err := json.Marshal(e.Data)
@@ -149,13 +168,19 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 		}
 		row.Document = storage.Document(storage.Raw(document))
 	}
+	personal := maps.Clone(e.Personal)
 	var address string
 	if row.RequestID, address = s.origin(ctx); address != "" {
-		sealed, err := s.sealer.Seal(purposeOrigin, string(row.ID), []byte(address))
-		if err != nil {
-			return fmt.Errorf("record %s: seal its origin: %w", e.Kind, err)
+		if personal == nil {
+			personal = map[string]any{}
 		}
-		row.Origin = sealed
+		personal[memberAddress] = address
+	}
+	if len(personal) > 0 {
+		var err error
+		if row.Personal, err = s.sealRecorded(row.ID, personal); err != nil {
+			return fmt.Errorf("record %s: seal what is personal: %w", e.Kind, err)
+		}
 	}
 	if err := s.store.CreateEvent(ctx, &row); err != nil {
 		return fmt.Errorf("record %s: %w", e.Kind, err)

@@ -16,7 +16,7 @@ var at = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func now() time.Time { return at }
 
-func start(t *testing.T) (*Service, *keys.Service, *storage.Store) {
+func start(t *testing.T) (*Service, *storage.Store) {
 	t.Helper()
 	store, err := storage.Open(t.Context(), "sqlite://"+filepath.ToSlash(filepath.Join(t.TempDir(), "events.db")))
 	if err != nil {
@@ -30,13 +30,13 @@ func start(t *testing.T) (*Service, *keys.Service, *storage.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(store, k, now), k, store
+	return New(store, k, now), store
 }
 
 func somewhere(context.Context) (requestID, address string) { return "req-1", "198.51.100.7" }
 
 func TestAnEventSaysWhoWhatWhenAndWhence(t *testing.T) {
-	s, k, store := start(t)
+	s, store := start(t)
 	person := storage.NewID()
 	if err := s.From(somewhere).Record(t.Context(), Event{Kind: GrantMade, Actor: ActorPerson, Person: person, Client: "shop", Data: map[string]any{"scopes": []string{"openid"}}}); err != nil {
 		t.Fatal(err)
@@ -50,13 +50,14 @@ func TestAnEventSaysWhoWhatWhenAndWhence(t *testing.T) {
 		!e.CreatedAt.Equal(at) || string(e.Document.V) != `{"scopes":["openid"]}` {
 		t.Errorf("recorded %+v", e)
 	}
-	if bytes.Contains(e.Origin, []byte("198.51")) {
+	if bytes.Contains(e.Personal, []byte("198.51")) {
 		t.Error("the address is in the clear")
 	}
-	if address, err := k.Open(purposeOrigin, string(e.ID), e.Origin); err != nil || string(address) != "198.51.100.7" {
-		t.Errorf("the address opens as %q, %v", address, err)
+	if plain, err := s.openRecorded(&e); err != nil || string(plain) != `{"address":"198.51.100.7"}` {
+		t.Errorf("the address opens as %q, %v", plain, err)
 	}
-	if _, err := k.Open(purposeOrigin, string(storage.NewID()), e.Origin); err == nil {
+	e.ID = storage.NewID()
+	if _, err := s.openRecorded(&e); err == nil {
 		t.Error("the address opens for another event")
 	}
 }
@@ -82,7 +83,7 @@ func TestAnEventNamesItsActor(t *testing.T) {
 		"whoever was named last":   {WithActor(WithActor(plain, ActorClient, "a"), ActorClient, "b"), Event{Actor: ActorOperator}, ActorClient, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _, store := start(t)
+			s, store := start(t)
 			tc.event.Kind = GrantRevoked
 			if err := s.Record(tc.ctx, tc.event); err != nil {
 				t.Fatal(err)
@@ -97,7 +98,7 @@ func TestAnEventNamesItsActor(t *testing.T) {
 
 // An event is written with its change, or neither is.
 func TestAnEventSharesTheFateOfItsChange(t *testing.T) {
-	s, _, store := start(t)
+	s, store := start(t)
 	was, err := store.Keys(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -132,12 +133,12 @@ func TestAnEventSharesTheFateOfItsChange(t *testing.T) {
 }
 
 func TestAnEventWithoutOriginOrData(t *testing.T) {
-	s, _, store := start(t)
+	s, store := start(t)
 	if err := s.Record(t.Context(), Event{Kind: ClientCreated, Actor: ActorOperator, Client: "shop"}); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := store.Events(t.Context(), 1)
-	if err != nil || len(rows) != 1 || rows[0].Origin != nil || rows[0].RequestID != "" || string(rows[0].Document.V) != "{}" {
+	if err != nil || len(rows) != 1 || rows[0].Personal != nil || rows[0].RequestID != "" || string(rows[0].Document.V) != "{}" {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	if err := s.Record(t.Context(), Event{Kind: ClientCreated, Data: func() {}}); err == nil {
@@ -145,14 +146,10 @@ func TestAnEventWithoutOriginOrData(t *testing.T) {
 	}
 }
 
-type brokenSealer struct{}
-
-func (brokenSealer) Seal(string, string, []byte) ([]byte, error) { return nil, errors.New("broken") }
-
 // An address that cannot be sealed is not written in another way.
 func TestNothingIsRecordedUnsealed(t *testing.T) {
-	_, _, store := start(t)
-	s := New(store, brokenSealer{}, now)
+	_, store := start(t)
+	s := New(store, nil, now)
 	if err := s.From(somewhere).Record(t.Context(), Event{Kind: GrantMade}); err == nil {
 		t.Error("recorded")
 	}

@@ -75,6 +75,25 @@ func (s *Service) VerifyHint(ctx context.Context, compact, typ string, algs ...s
 	return s.verify(ctx, compact, typ, algs, (*stored).knowsHints)
 }
 
+// VerifyRecord is Verify for what is kept as evidence, such as a signed head of the
+// events: every key that ever signed is accepted, those that are forgotten and those
+// that were revoked too. by is the key: what a revoked one signed may be somebody
+// else's, and it is for the caller to say so.
+func (s *Service) VerifyRecord(ctx context.Context, compact, typ string, algs ...string) (payload []byte, by Key, err error) {
+	payload, kid, err := s.verify(ctx, compact, typ, algs, func(*stored, time.Time) bool { return true })
+	if err != nil {
+		return nil, Key{}, err
+	}
+	set, err := s.current(ctx)
+	if err != nil {
+		return nil, Key{}, err
+	}
+	if k := set.find(kid); k != nil {
+		by = k.describe(s.now())
+	}
+	return payload, by, nil
+}
+
 func (s *Service) verify(ctx context.Context, compact, typ string, algs []string, accepts func(*stored, time.Time) bool) ([]byte, string, error) {
 	head, rest, _ := strings.Cut(compact, ".")
 	body, signature, found := strings.Cut(rest, ".")

@@ -95,6 +95,31 @@ func (s *Service) unwrap(sealed, aad []byte) ([]byte, error) {
 	return dataKey, nil
 }
 
+// SealUnder encrypts plain with a key that the caller derived (see [Service.Derive]),
+// for one purpose and id. Whoever seals much of the same kind derives a key for each
+// id: a key is not for more than 2^32 boxes.
+func SealUnder(key [32]byte, purpose, id string, plain []byte) ([]byte, error) {
+	aead, err := newAEAD(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(nil, nil, plain, label(purpose, id)), nil //nolint:gosec // the AEAD draws its nonces itself
+}
+
+// OpenUnder returns what SealUnder was given for the same key, purpose and id, else
+// ErrSealed.
+func OpenUnder(key [32]byte, purpose, id string, sealed []byte) ([]byte, error) {
+	aead, err := newAEAD(key[:])
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nil, sealed, label(purpose, id))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrSealed, purpose)
+	}
+	return plain, nil
+}
+
 // derive returns the 32-byte key of one purpose: HKDF-SHA256 (RFC 5869) of the
 // root secret.
 func derive(root []byte, purpose string) (key [32]byte) {

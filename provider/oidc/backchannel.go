@@ -296,7 +296,7 @@ func (l *Logouts) giveUp(ctx context.Context, n *storage.LogoutNotice) error {
 			return err
 		}
 		return l.Events.Record(ctx, events.Event{
-			Kind: events.LogoutUntold, Actor: events.ActorSystem, Client: n.ClientID,
+			Kind: events.LogoutUntold, Outcome: events.Failure, Actor: events.ActorSystem, Client: n.ClientID,
 			Data: map[string]any{"session": n.SessionID, "attempts": n.Attempts},
 		})
 	})

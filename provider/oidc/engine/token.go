@@ -173,7 +173,7 @@ func (e *Engine) end(ctx context.Context, c *call) error {
 			return err
 		}
 		return e.events.Record(ctx, events.Event{
-			Kind: events.CodeSpent, Actor: events.ActorClient, Person: g.PersonID, Client: g.ClientID,
+			Kind: events.CodeSpent, Outcome: events.Failure, Actor: events.ActorClient, Person: g.PersonID, Client: g.ClientID,
 			Data: map[string]any{"grant": g.ID, "why": "wrong code_verifier"},
 		})
 	})

@@ -1,0 +1,278 @@
+package events_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// record writes n events, several to a commit, and chains none.
+func record(ctx context.Context, p *providertest.P, n int) error {
+	for written := 0; written < n; {
+		unit := storage.WithUnit(ctx)
+		for range min(20, n-written) {
+			if err := p.Events.Record(unit, events.Event{Kind: events.GrantMade, Actor: events.ActorSystem, Client: "shop"}); err != nil {
+				return err
+			}
+			written++
+		}
+		if err := p.Store.Flush(unit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numbers returns the numbers of all chained events, in order.
+func numbers(t *testing.T, p *providertest.P) (all []int64) {
+	t.Helper()
+	for after := int64(0); ; {
+		rows, err := p.Store.ChainedEvents(t.Context(), after, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) == 0 {
+			return all
+		}
+		for i := range rows {
+			after = int64(rows[i].Number)
+			all = append(all, after)
+		}
+	}
+}
+
+func wantGapless(t *testing.T, all []int64, n int) {
+	t.Helper()
+	if len(all) != n {
+		t.Errorf("%d numbers, want %d", len(all), n)
+	}
+	for i, number := range all {
+		if number != int64(i)+1 {
+			t.Fatalf("number %d stands in the place of %d", number, i+1)
+		}
+	}
+}
+
+// Several sequencers at once, while events are recorded: each event gets one number,
+// there is no gap, the chain holds, and a reader who goes on from the last number that
+// it saw meets every event once, in order.
+func TestSequencersAtOnceAreOne(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		one, two := providertest.Start(t, providertest.On(url)), providertest.Start(t, providertest.On(url))
+		const writers, each = 4, 400
+		var writing, others errgroup.Group
+		var done atomic.Bool
+		for i := range writers {
+			p := []*providertest.P{one, two}[i%2]
+			writing.Go(func() error { return record(t.Context(), p, each) })
+		}
+		for _, p := range []*providertest.P{one, two, one, two} {
+			others.Go(func() error {
+				for !done.Load() {
+					if _, err := p.Events.Sequence(t.Context()); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		var (
+			mu   sync.Mutex
+			seen []int64
+		)
+		read := func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			after := int64(len(seen))
+			rows, err := two.Store.ChainedEvents(t.Context(), after, 100)
+			for i := range rows {
+				seen = append(seen, int64(rows[i].Number))
+			}
+			return err
+		}
+		others.Go(func() error {
+			for !done.Load() {
+				if err := read(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := writing.Wait(); err != nil {
+			t.Error(err)
+		}
+		done.Store(true)
+		if err := others.Wait(); err != nil {
+			t.Error(err)
+		}
+		sequence(t, one)
+		for len(seen) < writers*each {
+			was := len(seen)
+			if err := read(); err != nil || len(seen) == was {
+				t.Fatalf("the reader saw %d events, %v", was, err)
+			}
+		}
+		wantGapless(t, seen, writers*each)
+		wantGapless(t, numbers(t, one), writers*each)
+		if r := verify(t, one, head(t, two).Token); r.Fault != nil || r.Checked != writers*each {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		if one.Events.Behind() != 0 {
+			t.Errorf("%s behind with nothing to do", one.Events.Behind())
+		}
+	})
+}
+
+// A batch is chained whole or not at all: what dies in its middle leaves the ones
+// before it, and whoever comes next goes on from there.
+func TestABatchIsChainedWholeOrNotAtAll(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		const batch, n = 500, 1250
+		if err := record(t.Context(), p, n); err != nil {
+			t.Fatal(err)
+		}
+		waiting, err := p.Store.UnchainedEvents(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		poison := waiting[batch+batch/2].ID // in the middle of the second batch
+		breakChaining(t, url, poison)
+		p.Clock.Advance(3 * time.Second)
+		if done, err := p.Events.Sequence(t.Context()); err == nil || done != batch {
+			t.Fatalf("%d events, %v, want one batch and an error", done, err)
+		}
+		wantGapless(t, numbers(t, p), batch)
+		if r := verify(t, p, ""); r.Fault != nil || r.Last != batch {
+			t.Errorf("after the break: %+v, %v", r, r.Fault)
+		}
+		if behind := p.Events.Behind(); behind != 3*time.Second {
+			t.Errorf("%s behind, want 3s", behind)
+		}
+		mend(t, url)
+		if done, err := providertest.Start(t, providertest.On(url)).Events.Sequence(t.Context()); err != nil || done != n-batch {
+			t.Fatalf("another one: %d events, %v", done, err)
+		}
+		wantGapless(t, numbers(t, p), n)
+		if r := verify(t, p, ""); r.Fault != nil || r.Last != n {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+	})
+}
+
+// breakChaining makes every statement fail that gives this event a number.
+func breakChaining(t *testing.T, url string, id storage.ID) {
+	t.Helper()
+	if strings.HasPrefix(url, "sqlite") {
+		providertest.Meddle(t, url, fmt.Sprintf("CREATE TRIGGER breaks BEFORE UPDATE ON events WHEN NEW.id = '%s' BEGIN SELECT RAISE(ABORT, 'killed'); END", id))
+		return
+	}
+	providertest.Meddle(t, url, "CREATE FUNCTION breaks() RETURNS trigger AS $$ BEGIN RAISE 'killed'; END $$ LANGUAGE plpgsql")
+	providertest.Meddle(t, url, fmt.Sprintf("CREATE TRIGGER breaks BEFORE UPDATE ON events FOR EACH ROW WHEN (NEW.id = '%s') EXECUTE FUNCTION breaks()", id))
+}
+
+func mend(t *testing.T, url string) {
+	t.Helper()
+	if strings.HasPrefix(url, "sqlite") {
+		providertest.Meddle(t, url, "DROP TRIGGER breaks")
+		return
+	}
+	providertest.Meddle(t, url, "DROP TRIGGER breaks ON events")
+}
+
+// Servers that are killed under load, again and again, leave a chain that holds, with
+// every event of what they said yes to.
+func TestTheChainOutlivesKilledServers(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Replicas(t, 2, providertest.On(url))
+		rp := p.Client("web", providertest.FirstParty)
+		browser := p.Browser().SignIn("ada")
+		exchanged := 0
+		for kill := range 3 {
+			for range 5 {
+				rp.Exchange(browser.Authorize(rp, "openid")).OK()
+				exchanged++
+			}
+			p.KillReplicas()
+			if kill < 2 {
+				p.StartReplicas(0, 0)
+			}
+		}
+		sequence(t, p)
+		all := numbers(t, p)
+		wantGapless(t, all, int(providertest.CountRows(t, url)["events"]))
+		if r := verify(t, p, head(t, p).Token); r.Fault != nil {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		page, err := p.Events.List(t.Context(), events.Filter{Kind: events.CodeSpent}, 0, events.MaxPage)
+		if err != nil || len(page.Events) != exchanged {
+			t.Errorf("%d codes were spent, %v, want %d", len(page.Events), err, exchanged)
+		}
+	})
+}
+
+// A server chains by itself, and signs a head of what it finds.
+func TestAServerChainsBesideItsRequests(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Replicas(t, 2, providertest.On(url))
+		wait := func(what string, there func() bool) {
+			t.Helper()
+			for limit := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(limit) {
+					t.Fatal("waited too long for " + what)
+				}
+			}
+		}
+		p.Client("web")
+		wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), 1))) == 0 })
+		wantGapless(t, numbers(t, p), int(providertest.CountRows(t, url)["events"]))
+		p.Restart()
+		wait("a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
+		if r := verify(t, p, ""); r.Fault != nil || r.Heads != 1 {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+	})
+}
+
+// An address in the form of the version before is sealed anew like any other, and what
+// nobody can open keeps no event from its number.
+func TestWhatWasRecordedBeforeIsChained(t *testing.T) {
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		ada := p.Person("ada")
+		sequence(t, p)
+		old := &storage.Event{ID: storage.NewID(), Kind: "grant.made", Actor: "person", PersonID: ada.ID, Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(p.Clock.Now())}
+		old.Origin = must(p.Keys.Seal(storage.PurposeOrigin, string(old.ID), []byte("198.51.100.7")))
+		broken := *old
+		broken.ID, broken.CreatedAt = storage.NewID(), storage.At(p.Clock.Now().Add(time.Second)) // sealed for another id
+		for _, e := range []*storage.Event{old, &broken} {
+			if err := p.Store.CreateEvent(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sequence(t, p)
+		page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID, Kind: events.GrantMade}, 0, 10))
+		if len(page.Events) != 2 || page.Events[0].Address() != "" || page.Events[1].Address() != "198.51.100.7" {
+			t.Errorf("%+v", page.Events)
+		}
+		if r := verify(t, p, ""); r.Fault != nil {
+			t.Error(r.Fault)
+		}
+		if waiting := must(p.Store.UnchainedEvents(t.Context(), 5)); len(waiting) != 0 {
+			t.Errorf("%d wait", len(waiting))
+		}
+		if rows := must(p.Store.ChainedEvents(t.Context(), 0, 100)); slices.ContainsFunc(rows, func(e storage.Event) bool { return e.Origin != nil }) {
+			t.Error("what was recorded is still sealed by the provider's own key")
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package events_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+)
+
+const day = 24 * time.Hour
+
+// trim deletes what there is to delete and returns how many rows went.
+func trim(t *testing.T, p *providertest.P, keep time.Duration) (total int64) {
+	t.Helper()
+	for {
+		n, err := p.Events.Trim(t.Context(), keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total += n; n == 0 {
+			return total
+		}
+	}
+}
+
+// Events go when they are old, from the beginning, as far as a signed head; an anchor
+// stands for them, and the rest holds, against heads that were kept elsewhere too.
+func TestOldEventsGoAndTheChainHolds(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		tell(t, p, ada, 600) // more than a batch
+		checkpoint(t, p)
+		oldest := head(t, p)
+		p.Clock.Advance(day)
+		tell(t, p, ada, 5)
+		checkpoint(t, p)
+		second := head(t, p)
+		p.Clock.Advance(9 * day)
+		tell(t, p, ada, 5)
+
+		if n := trim(t, p, 0); n != 0 {
+			t.Errorf("%d went, though all are kept", n)
+		}
+		if n := trim(t, p, 30*day); n != 0 {
+			t.Errorf("%d went, though none is that old", n)
+		}
+		// Between the two heads: what is behind the first one is old enough, and stays.
+		if n := trim(t, p, 9*day+time.Hour); n != oldest.Number+1 {
+			t.Errorf("%d rows went, want %d events and the head", n, oldest.Number)
+		}
+		r := verify(t, p, second.Token)
+		if r.Fault != nil || r.First != oldest.Number+1 || r.Checked != r.Last-oldest.Number || !r.Since.Equal(p.Clock.Now().Truncate(time.Second)) {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		if r := verify(t, p, oldest.Token); r.Fault != nil {
+			t.Errorf("against the last head that is gone: %v", r.Fault)
+		}
+		if page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID}, 0, 50)); len(page.Events) != 10 || page.Next != 0 {
+			t.Errorf("%d events are listed, next %d", len(page.Events), page.Next)
+		}
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET kind = 'x' WHERE number = %d", oldest.Number+1))
+		if r := verify(t, p, ""); r.Fault == nil || r.Fault.Number != oldest.Number+1 {
+			t.Errorf("the first that is kept was changed: %v", r.Fault)
+		}
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET kind = 'grant.made' WHERE number = %d", oldest.Number+1))
+
+		// Everything that a head covers, then all.
+		p.Clock.Advance(100 * day)
+		trim(t, p, day)
+		if r := verify(t, p, second.Token); r.Fault != nil || r.First != second.Number+1 {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		if _, err := p.Events.Verify(t.Context(), oldest.Token); err == nil || !strings.Contains(err.Error(), "a newer one is needed") {
+			t.Errorf("against a head of what is gone: %v", err)
+		}
+		checkpoint(t, p)
+		p.Clock.Advance(100 * day)
+		trim(t, p, day)
+		if r := verify(t, p, ""); r.Fault != nil || r.Checked != 0 || r.First != r.Last+1 {
+			t.Errorf("with nothing left: %+v, %v", r, r.Fault)
+		}
+		was := head(t, p).Number
+		tell(t, p, ada, 3)
+		if r := verify(t, p, ""); r.Fault != nil || r.Checked != 3 || r.Last != was+3 {
+			t.Errorf("numbers go on: %+v, %v", r, r.Fault)
+		}
+		if rows := providertest.CountRows(t, url); rows["event_heads"] != 0 || rows["events"] != 3 {
+			t.Errorf("%d events and %d heads are left", rows["events"], rows["event_heads"])
+		}
+	})
+}
+
+// Who can write rows makes nobody delete what is not old: what a head says counts,
+// which they cannot sign.
+func TestAForgedHeadTrimsNothing(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		tell(t, p, p.Person("ada"), 5)
+		checkpoint(t, p)
+		for name, forged := range map[string]string{
+			"an old date":       "UPDATE event_heads SET created_at = 1",
+			"another number":    "UPDATE event_heads SET created_at = 1, number = 2",
+			"a token of theirs": "UPDATE event_heads SET created_at = 1, token = 'e30.e30.e30'",
+		} {
+			providertest.Meddle(t, url, forged)
+			if n, err := p.Events.Trim(t.Context(), day); err == nil || n != 0 {
+				t.Errorf("%s: %d went, %v", name, n, err)
+			}
+			if r := verify(t, p, ""); r.First != 1 {
+				t.Errorf("%s: the chain begins with %d", name, r.First)
+			}
+		}
+	})
+}
+
+// Several servers trim at once, while others verify: none fails, and the chain holds
+// at every moment.
+func TestTrimmersAtOnce(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		for range 6 {
+			tell(t, p, ada, 200)
+			checkpoint(t, p)
+			p.Clock.Advance(day)
+		}
+		last := head(t, p).Number
+		errs := make(chan error)
+		const trimmers = 3
+		for range trimmers {
+			go func() {
+				var err error
+				for keep := 6 * day; keep > 0 && err == nil; keep -= day / 2 {
+					_, err = p.Events.Trim(t.Context(), keep)
+				}
+				errs <- err
+			}()
+		}
+		go func() {
+			var err error
+			for range 10 {
+				r, failed := p.Events.Verify(t.Context(), "")
+				if r.Fault != nil {
+					failed = errors.Join(failed, r.Fault)
+				}
+				err = errors.Join(err, failed)
+			}
+			errs <- err
+		}()
+		for range trimmers + 1 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		trim(t, p, day/2)
+		if r := verify(t, p, ""); r.Fault != nil || r.First != last+1 {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+	})
+}

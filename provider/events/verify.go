@@ -1,0 +1,262 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Report is what came of a verification.
+type Report struct {
+	First, Last int64     // the events that the chain is to have; Last is First-1 if there are none
+	Checked     int64     // how many of them were walked, and held
+	Heads       int64     // how many signed heads were met on the way, and said the same
+	Newest      *Head     // the newest of those that were kept here, nil for none
+	Since       time.Time // when the events before First were given up; zero if none was
+	Revoked     []string  // the keys among those that signed heads which were revoked: somebody else may have had them
+	Fault       *Fault    // nil: the chain holds
+}
+
+// Fault is the first thing that is wrong with the chain.
+type Fault struct {
+	Number int64      // the first bad event: all before it hold
+	ID     storage.ID // of the row that stands there; "" if none does
+	Says   string
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return fmt.Sprintf("event %d %s", f.Number, f.Says) }
+
+// walk is one verification under way.
+type walk struct {
+	*Service
+	report Report
+	chain  *storage.EventChain
+	number int64  // the last event that held
+	hash   []byte // its hash
+	heads  []Head // those to be met, beside the kept ones: from elsewhere
+	kept   []storage.EventHead
+}
+
+// Verify walks the whole chain and says whether it holds: no event was changed,
+// taken out, put in or moved since it was chained, as far back as events are kept.
+// Each of the kept signed heads has to say the same, and so has elsewhere, a signed
+// head that somebody kept outside of this database; "" for none. The error is that
+// of whoever could not look.
+func (s *Service) Verify(ctx context.Context, elsewhere string) (Report, error) {
+	for {
+		report, err := s.verify(ctx, elsewhere)
+		if err != nil {
+			return report, fmt.Errorf("events: verify: %w", err)
+		}
+		// What was given up meanwhile went on its way; then the walk begins anew after it.
+		chain, err := s.store.Chain(ctx)
+		if err != nil {
+			return report, fmt.Errorf("events: verify: %w", err)
+		}
+		if report.Fault == nil || chain.First <= report.First {
+			return report, nil
+		}
+	}
+}
+
+func (s *Service) verify(ctx context.Context, elsewhere string) (Report, error) {
+	w := &walk{Service: s}
+	if err := w.begin(ctx, elsewhere); err != nil || w.report.Fault != nil {
+		return w.report, err
+	}
+	for w.report.Fault == nil && w.number < w.chain.Number {
+		n, err := w.step(ctx)
+		if err != nil {
+			return w.report, err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if w.report.Fault != nil {
+		return w.report, nil
+	}
+	return w.report, w.end(ctx)
+}
+
+// begin finds where the chain begins, and what it is to be held against.
+func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
+	// In this order: what is chained in between has numbers beyond the chain that was read.
+	if w.chain, err = w.store.Chain(ctx); err != nil {
+		return err
+	}
+	w.report.First, w.report.Last = w.chain.First, w.chain.Number
+	w.number, w.hash = w.chain.First-1, make([]byte, len(w.chain.Hash))
+	if w.chain.First != 1 {
+		anchor, err := w.ReadHead(ctx, w.chain.Anchor)
+		switch {
+		case errors.Is(err, keys.ErrToken):
+			w.fault(1, "", "is gone, and all up to event %d: no anchor of ours stands for them", w.number)
+			return nil
+		case err != nil:
+			return err
+		case anchor.Number != w.number || anchor.First != w.chain.First:
+			w.fault(min(anchor.Number, w.number)+1, "", "is gone: the anchor stands for the events up to %d, and the chain begins with event %d", anchor.Number, w.chain.First)
+			return nil
+		}
+		w.hash, w.report.Since = anchor.Hash, anchor.At
+		w.revoked(anchor.Key)
+	}
+	if elsewhere == "" {
+		return nil
+	}
+	head, err := w.ReadHead(ctx, elsewhere)
+	if err != nil {
+		return fmt.Errorf("the head from elsewhere: %w", err)
+	}
+	w.revoked(head.Key)
+	if head.Number < w.number {
+		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.chain.First)
+	}
+	w.heads = append(w.heads, head)
+	return w.meet(ctx)
+}
+
+func (w *walk) fault(number int64, id storage.ID, format string, args ...any) {
+	if w.report.Fault == nil {
+		w.report.Fault = &Fault{number, id, fmt.Sprintf(format, args...)}
+	}
+}
+
+func (w *walk) revoked(by keys.Key) {
+	if by.State != keys.StateRevoked {
+		return
+	}
+	for _, kid := range w.report.Revoked {
+		if kid == by.KID {
+			return
+		}
+	}
+	w.report.Revoked = append(w.report.Revoked, by.KID)
+}
+
+// step walks one batch and returns how many rows it has.
+func (w *walk) step(ctx context.Context) (int, error) {
+	rows, err := w.store.ChainedEvents(ctx, w.number, batch)
+	if err != nil {
+		return 0, err
+	}
+	for i := range rows {
+		e := &rows[i]
+		if int64(e.Number) > w.chain.Number {
+			break
+		}
+		if next := w.number + 1; int64(e.Number) != next {
+			w.fault(next, "", "is missing: it was deleted, or given another place")
+			return len(rows), nil
+		}
+		now, err := hash(w.hash, e)
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(now, e.Hash) {
+			w.fault(int64(e.Number), e.ID, "is not what was chained: it was changed, exchanged or put in")
+			return len(rows), nil
+		}
+		w.number, w.hash = int64(e.Number), now
+		w.report.Checked++
+		if err := w.meet(ctx); err != nil || w.report.Fault != nil {
+			return len(rows), err
+		}
+	}
+	return len(rows), nil
+}
+
+// meet holds the signed heads of the event that was just walked against it.
+func (w *walk) meet(ctx context.Context) error {
+	if len(w.kept) == 0 || w.kept[len(w.kept)-1].Number < w.number {
+		var err error
+		if w.kept, err = w.store.EventHeads(ctx, w.number-1, batch); err != nil {
+			return err
+		}
+		if len(w.kept) == 0 { // none to come: not asked again
+			w.kept = []storage.EventHead{{Number: math.MaxInt64}}
+		}
+	}
+	for len(w.kept) > 1 && w.kept[0].Number < w.number {
+		w.kept = w.kept[1:]
+	}
+	var due []Head
+	for _, head := range w.heads {
+		if head.Number == w.number {
+			due = append(due, head)
+		}
+	}
+	if kept := w.kept[0]; kept.Number == w.number {
+		head, err := w.ReadHead(ctx, kept.Token)
+		switch {
+		case errors.Is(err, keys.ErrToken), err == nil && head.Number != kept.Number:
+			w.fault(w.number, "", "has a signed head that is not ours")
+			return nil
+		case err != nil:
+			return err
+		}
+		w.revoked(head.Key)
+		w.report.Newest = &head
+		due = append(due, head)
+	}
+	for _, head := range due {
+		if !bytes.Equal(head.Hash, w.hash) {
+			w.fault(w.number, "", "or one before it was changed, and every hash since made anew: at %s another one was signed", head.At.Format(time.RFC3339))
+			return nil
+		}
+		w.report.Heads++
+	}
+	return nil
+}
+
+// end holds the end of the walk against what the chain and the signed heads say of
+// it.
+func (w *walk) end(ctx context.Context) error {
+	if w.number < w.chain.Number {
+		w.fault(w.number+1, "", "is missing, and all up to event %d: the end was cut off", w.chain.Number)
+		return nil
+	}
+	if !bytes.Equal(w.hash, w.chain.Hash) {
+		w.fault(w.number, "", "is not the one that the chain ends with")
+		return nil
+	}
+	// The numbers first: whoever chains on moves both at once.
+	last, err := w.store.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	chain, err := w.store.Chain(ctx)
+	if err != nil {
+		return err
+	}
+	if last > chain.Number {
+		w.fault(chain.Number+1, "", "was never chained: it, or another one beyond the end, was put in")
+		return nil
+	}
+	heads, err := w.store.EventHeads(ctx, chain.Number, 1)
+	if err != nil {
+		return err
+	}
+	for _, kept := range heads {
+		head, err := w.ReadHead(ctx, kept.Token)
+		if err != nil {
+			return err
+		}
+		w.heads = append(w.heads, head)
+	}
+	for _, head := range w.heads {
+		if head.Number > chain.Number {
+			w.fault(chain.Number+1, "", "is missing, and all up to event %d at least: at %s that one was signed, and the end was cut off since", head.Number, head.At.Format(time.RFC3339))
+			return nil
+		}
+	}
+	return nil
+}
