@@ -52,6 +52,16 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	return p, nil
 }
 
+// newestSchema is the last migration that this binary knows: they are numbered
+// without a gap, the same on both databases.
+func newestSchema() (int64, error) {
+	steps, err := fs.ReadDir(migrations, "migrations/sqlite")
+	if err != nil {
+		return 0, fmt.Errorf("storage: migrations: %w", err)
+	}
+	return int64(len(steps)), nil
+}
+
 // Migrate brings the schema up to this binary's version and returns what it
 // applied. Of several at once one runs, the others wait (Postgres).
 func (s *Store) Migrate(ctx context.Context) ([]Migration, error) {

@@ -6,12 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -67,15 +67,25 @@ func (c *config) keyEncryptionKeys(ctx context.Context, store *storage.Store) (k
 			return keyEncryptionKeys{}, fmt.Errorf("key-encryption key: %w", err)
 		}
 	}
-	reread := func() ([]byte, [][]byte, error) {
-		current, accepted, err := readKEKs(dir)
-		return current, slices.Concat(accepted, c.KEKAccepted), err
-	}
-	current, accepted, err := reread()
+	current, accepted, err := c.givenKEKs()
 	if err != nil {
 		return keyEncryptionKeys{}, c.refuse("keys.kek", "%v", err)
 	}
-	return keyEncryptionKeys{current, accepted, reread}, nil
+	return keyEncryptionKeys{current, accepted, c.givenKEKs}, nil
+}
+
+// givenKEKs returns the configured keys and makes none. fs.ErrNotExist: the database is
+// SQLite, and there is none beside it.
+func (c *config) givenKEKs() (current []byte, accepted [][]byte, err error) {
+	if c.KEK != nil {
+		return c.KEK, c.KEKAccepted, nil
+	}
+	dir, err := c.kekDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	current, accepted, err = readKEKs(dir)
+	return current, slices.Concat(accepted, c.KEKAccepted), err
 }
 
 // kekDir is where the SQLite database is.
@@ -137,35 +147,16 @@ func readKEK(path string) ([]byte, error) {
 	return kek, nil
 }
 
-// makeKEK writes a key to path unless something is there. The file appears whole or
-// not at all, and stays when the power goes.
+// makeKEK writes a key to path unless something is there.
 func makeKEK(path string, kek []byte) error {
-	// CreateTemp makes files that only their owner may read or write.
-	temp, err := os.CreateTemp(filepath.Dir(path), ".kek-*")
-	if err != nil {
+	err := writeOnce(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, base64.StdEncoding.EncodeToString(kek)+"\n")
 		return err
+	})
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	defer func() { _ = os.Remove(temp.Name()) }() // under its real name it stays
-	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(kek) + "\n")
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes what was named in a directory last when the power goes.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot sync directories, and its file system keeps names itself
-	}
-	d, err := os.Open(dir) //nolint:gosec // the operator names it
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 // replaceKEK makes a new key the current one beside the database, or brings to its end

@@ -42,7 +42,8 @@ const (
 	PasswordSet      Kind = "password.set"
 	KeyRotated       Kind = "key.rotated"
 	KeyRevoked       Kind = "key.revoked"
-	KEKRotated       Kind = "kek.rotated" // everything is sealed with the current key-encryption key
+	DatabaseRestored Kind = "database.restored" // from a backup: what is older happened before it was made
+	KEKRotated       Kind = "kek.rotated"       // everything is sealed with the current key-encryption key
 
 	GroupCreated       Kind = "group.created"
 	GroupUpdated       Kind = "group.updated"

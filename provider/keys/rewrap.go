@@ -164,3 +164,12 @@ func (s *Service) CheckSealed(ctx context.Context) (records int64, damaged []str
 	}
 	return records, damaged, nil
 }
+
+// SealedWith returns the id of the key-encryption key that a value was sealed with,
+// as KEKID has it, or "" if it was not sealed.
+func SealedWith(sealed []byte) string {
+	if len(sealed) < sealHeader || sealed[0] != sealFormat {
+		return ""
+	}
+	return hex.EncodeToString(sealed[1:sealHeader])
+}
