@@ -23,7 +23,18 @@ var clusters atomic.Int64
 // OwnPostgres starts one. It is gone when the process ends.
 func OwnPostgres(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := startPostgres(fmt.Sprintf("own%d", clusters.Add(1)), safe)
+	root, err := scratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return OwnPostgresIn(t, root)
+}
+
+// OwnPostgresIn starts one whose files are in a directory of this one, which others
+// than its owner may enter.
+func OwnPostgresIn(t testing.TB, root string) *Cluster {
+	t.Helper()
+	c, err := startPostgres(filepath.Join(root, fmt.Sprintf("own%d", clusters.Add(1))), safe)
 	need(t, needPostgres, err)
 	return &Cluster{c, t}
 }
@@ -40,6 +51,9 @@ func (c *Cluster) Database() string {
 
 // Socket is the directory of its socket.
 func (c *Cluster) Socket() string { return c.dir }
+
+// Running says whether it takes connections.
+func (c *Cluster) Running() bool { return c.exec(c.t.Context(), "SELECT 1") == nil }
 
 // Stop stops it: "fast" ends its sessions, "immediate" ends it without a checkpoint.
 func (c *Cluster) Stop(mode string) {

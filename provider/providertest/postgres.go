@@ -38,7 +38,13 @@ var (
 
 const templateDatabase = "doorstep_template"
 
-var postgres = sync.OnceValues(func() (*cluster, error) { return startPostgres("pg", quick) })
+var postgres = sync.OnceValues(func() (*cluster, error) {
+	root, err := scratch()
+	if err != nil {
+		return nil, err
+	}
+	return startPostgres(filepath.Join(root, "pg"), quick)
+})
 
 // postgresBin returns the directory of the newest Postgres here.
 func postgresBin() (string, error) {
@@ -62,9 +68,9 @@ func postgresBin() (string, error) {
 	return bin, nil
 }
 
-// startPostgres starts a cluster in a directory of this name and makes the migrated
-// database that each test gets a copy of.
-func startPostgres(name string, settings []string) (*cluster, error) {
+// startPostgres starts a cluster in a new directory and makes the migrated database
+// that each test gets a copy of.
+func startPostgres(dir string, settings []string) (*cluster, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -73,11 +79,7 @@ func startPostgres(name string, settings []string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := scratch()
-	if err != nil {
-		return nil, err
-	}
-	c := &cluster{bin: bin, dir: filepath.Join(root, name), attr: attr}
+	c := &cluster{bin: bin, dir: dir, attr: attr}
 	c.settings = append([]string{"listen_addresses=''", "unix_socket_directories=" + c.dir}, settings...)
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ const grace = 8 * time.Second
 type Crowd struct {
 	Ledger *Ledger
 	Told   *providertest.LogoutServer // of the client, for what it is told of logouts
+	Pause  time.Duration              // after each visit
 
 	t       testing.TB
 	servers *Servers
@@ -63,18 +65,55 @@ func NewCrowd(t testing.TB, s *Servers, n int, ledger *Ledger) *Crowd {
 	c.client = s.P.Client("web", providertest.FirstParty, c.Told.Told, func(r *clients.Registration) {
 		r.PostLogoutRedirectURIs = []string{"https://web.example/bye"}
 	})
-	front := s.Front()
-	for i := range n {
-		jar, err := cookiejar.New(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.people = append(c.people, &person{
-			crowd: c, n: i, who: s.P.Person(fmt.Sprintf("u%d", i)),
-			http: &http.Client{Transport: from{front, fmt.Sprintf("10.%d.%d.1", i/250, i%250)}, Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	c.invite(n, 0)
+	return c
+}
+
+// invite makes n people, numbered from first on.
+func (c *Crowd) invite(n, first int) {
+	c.t.Helper()
+	front := c.servers.Front()
+	for i := first; i < first+n; i++ {
+		c.people = append(c.people, &person{crowd: c, n: i, who: c.servers.P.Person(fmt.Sprintf("u%d", i)), http: &http.Client{
+			Transport: from{front, fmt.Sprintf("10.%d.%d.1", i/250, i%250)}, Timeout: 20 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}})
+		c.people[len(c.people)-1].forget()
+	}
+}
+
+// forget gives the person a browser that was never here.
+func (p *person) forget() {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		p.crowd.t.Error(err)
+	}
+	p.http.Jar = jar
+}
+
+// Others is n more people of the same client, with a ledger of their own.
+func (c *Crowd) Others(t testing.TB, n int) *Crowd {
+	t.Helper()
+	other := &Crowd{Ledger: NewLedger(t, filepath.Join(t.TempDir(), "others")), Told: c.Told, t: t, servers: c.servers, client: c.client, heard: map[string]bool{}}
+	other.invite(n, len(c.people))
+	return other
+}
+
+// SignInAgain has everybody sign in, each time with a browser that was never here,
+// until ctx ends. Whoever is told to come later does.
+func (c *Crowd) SignInAgain(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, p := range c.people {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				p.forget()
+				if _, err := p.walk(); err != nil {
+					time.Sleep(100 * time.Millisecond)
+				}
+			}
 		})
 	}
-	return c
+	all.Wait()
 }
 
 // from has every person come from a network of their own.
@@ -98,6 +137,7 @@ func (c *Crowd) Work(ctx context.Context) {
 					c.t.Errorf("u%d: %v", p.n, err)
 					return
 				}
+				time.Sleep(c.Pause)
 			}
 		})
 	}

@@ -117,6 +117,11 @@ func (l *Ledger) Entries() []Entry {
 	return slices.Clone(l.entries)
 }
 
+// Of returns the entries of one operation.
+func (l *Ledger) Of(op Op) []Entry {
+	return slices.DeleteFunc(l.Entries(), func(e Entry) bool { return e.Op != op })
+}
+
 // Faults returns a copy of the times in which requests could fail.
 func (l *Ledger) Faults() []Fault {
 	l.mu.Lock()
@@ -124,8 +129,8 @@ func (l *Ledger) Faults() []Fault {
 	return slices.Clone(l.faults)
 }
 
-// P99 is how long 99 of 100 answered requests of these operations took at most,
-// of those that began in that time.
+// P99 is how long 99 of 100 of these requests took at most that began in that time
+// and were answered.
 func P99(entries []Entry, from, till time.Time) time.Duration {
 	var took []time.Duration
 	for i := range entries {

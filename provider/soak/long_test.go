@@ -3,43 +3,37 @@
 package soak_test
 
 import (
+	"context"
 	"database/sql"
-	"strings"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/soak"
 )
 
 // The long forms of what the suite plays in small. They take the machine for
 // themselves: none runs beside another.
 
-func TestSoakKills(t *testing.T) {
-	for name, database := range map[string]func(testing.TB) string{"sqlite": providertest.SQLite, "postgres": providertest.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			url := database(t)
-			killed(t, url, 200, 8)
-			if !strings.HasPrefix(url, "sqlite") {
-				return
-			}
-			providertest.Query(t, url, "PRAGMA integrity_check", func(rows *sql.Rows) error {
-				var verdict string
-				if err := rows.Scan(&verdict); err != nil {
-					return err
-				}
-				if verdict != "ok" {
-					t.Error(verdict)
-				}
-				return nil
-			})
-		})
-	}
+func TestSoakKillsSQLite(t *testing.T) {
+	url := providertest.SQLite(t)
+	killed(t, url, 200, 8)
+	wantIntegrity(t, url)
 }
+
+func TestSoakKillsPostgres(t *testing.T) { killed(t, providertest.Postgres(t), 200, 8) }
 
 // R17: thirty-two people write to one SQLite file while its server is killed.
 func TestSoakSQLiteWriters(t *testing.T) {
 	url := providertest.SQLite(t)
 	killed(t, url, 100, 32)
+	wantIntegrity(t, url)
+}
+
+func wantIntegrity(t *testing.T, url string) {
+	t.Helper()
 	providertest.Query(t, url, "PRAGMA integrity_check", func(rows *sql.Rows) error {
 		var verdict string
 		if err := rows.Scan(&verdict); err != nil {
@@ -61,3 +55,83 @@ func TestSoakLostCommits(t *testing.T) { commitsLost(t, 8, 2*time.Minute) }
 func TestSoakSlowDatabase(t *testing.T) { slowed(t, 8, time.Minute) }
 
 func TestSoakKeyRotations(t *testing.T) { keysRotated(t, 8, 20) }
+
+func TestSoakManySignIns(t *testing.T) { rushed(t, 80, time.Minute) }
+
+// R16: an hour of steady load, or what SOAK_FOR says, with lifetimes that are short
+// enough for everything to lapse many times over. Memory, goroutines, files and
+// tables stay flat, and nothing fails.
+func TestSoakHour(t *testing.T) {
+	long := time.Hour
+	if text := os.Getenv("SOAK_FOR"); text != "" {
+		var err error
+		if long, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := providertest.Postgres(t)
+	s := soak.Start(t, 1, url,
+		"DOORSTEP_LIFETIMES__ACCESS_TOKEN=1m", "DOORSTEP_LIFETIMES__REFRESH_IDLE=2m", "DOORSTEP_LIFETIMES__REFRESH_ABSOLUTE=3m",
+		"DOORSTEP_LIFETIMES__SESSION=3m", "DOORSTEP_LIFETIMES__SESSION_IDLE=2m")
+	c := soak.NewCrowd(t, s, 2, soak.NewLedger(t, filepath.Join(t.TempDir(), "ledger")))
+	c.Pause = 200 * time.Millisecond
+	var samples []soak.Sample
+	work(t, c, func() {
+		for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(long / 60) {
+			sample := s.Sample(0, url)
+			samples = append(samples, sample)
+			t.Log(sample)
+		}
+	})
+	if n := lostAnswers(c); n > 0 {
+		t.Errorf("%d answers were lost", n)
+	}
+	for _, grown := range soak.Grown(samples) {
+		t.Error(grown)
+	}
+	t.Log(soak.Summary(c.Ledger.Entries()))
+}
+
+func lostAnswers(c *soak.Crowd) int {
+	n := 0
+	for _, e := range c.Ledger.Entries() {
+		if e.Outcome == soak.Unknown {
+			n++
+		}
+	}
+	return n
+}
+
+// R15: ten times as many sign-ins as passwords can be hashed. Those that are too
+// many are told to come later, and refreshes go on at their own pace.
+func rushed(t *testing.T, people int, long time.Duration) {
+	t.Helper()
+	url := providertest.Postgres(t)
+	s := soak.Start(t, 1, url, "DOORSTEP_PASSWORD__MEMORY=19456", "DOORSTEP_PASSWORD__TIME=2")
+	c := soak.NewCrowd(t, s, 4, soak.NewLedger(t, filepath.Join(t.TempDir(), "ledger")))
+	rush := c.Others(t, people)
+	var from, till time.Time
+	work(t, c, func() {
+		time.Sleep(5 * time.Second)
+		from = time.Now()
+		ctx, stop := context.WithTimeout(t.Context(), long)
+		defer stop()
+		rush.SignInAgain(ctx)
+		till = time.Now()
+	})
+	signedIn, shed := 0, 0
+	for _, e := range rush.Ledger.Entries() {
+		switch {
+		case e.Op == soak.SignIn && e.Outcome == soak.Done:
+			signedIn++
+		case e.Op == soak.SignIn && e.Outcome == soak.Unknown:
+			shed++
+		}
+	}
+	refreshes := c.Ledger.Of(soak.Refresh)
+	calm, busy := soak.P99(refreshes, time.Time{}, from), soak.P99(refreshes, from, till)
+	if busy > 500*time.Millisecond {
+		t.Errorf("p99 of refreshes is %s, want at most 500 ms", busy)
+	}
+	t.Logf("%d signed in, %d were told to come later; p99 of refreshes %s before, %s meanwhile; %s", signedIn, shed, calm, busy, s.Sample(0, url))
+}
