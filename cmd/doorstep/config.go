@@ -93,7 +93,7 @@ var table = []setting{
 	{key: "tls.key_file", help: "path of the certificate's private key in PEM",
 		set: anyText(func(s *settings) *string { return &s.TLSKey })},
 	{key: "trusted_proxies", help: "CIDRs of proxies whose X-Forwarded-For is believed (default: this machine, if the issuer is https without tls.cert_file and listen is on loopback)",
-		set: func(s *settings, text string) (err error) { s.TrustedProxies, err = prefixes(text); return err }},
+		set: func(s *settings, text string) (err error) { s.TrustedProxies, err = proxies(text); return err }},
 	{key: "outbound.allow", help: "CIDRs of inside addresses that URLs which operators registered may reach, by http too (default: none)",
 		set: func(s *settings, text string) (err error) { s.OutboundAllow, err = prefixes(text); return err }},
 	{key: "server.drain", preset: "20s", help: "how long requests under way may take to end when the server stops",

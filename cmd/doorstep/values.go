@@ -107,9 +107,24 @@ func prefixes(text string) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a CIDR such as 10.0.0.0/8", strings.TrimSpace(part))
 		}
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // as IPv4, which is how addresses are compared
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		all = append(all, p.Masked())
 	}
 	return all, nil
+}
+
+// proxies are prefixes of which none is everybody: whoever connects would say by
+// X-Forwarded-For which limit is theirs.
+func proxies(text string) ([]netip.Prefix, error) {
+	all, err := prefixes(text)
+	for _, p := range all {
+		if p.Bits() == 0 {
+			return nil, fmt.Errorf("%s is everybody, so that visitors could choose their address: name the network of the proxies", p)
+		}
+	}
+	return all, err
 }
 
 // issuer checks the URL that every token names (OpenID Connect Discovery 1.0
