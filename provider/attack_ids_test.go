@@ -27,18 +27,13 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 		for _, name := range []string{"ada", "bob", "eve"} {
 			p.Person(name)
 		}
-		first, err := p.Directory.List(t.Context(), "", 2)
-		if err != nil || len(first) != 2 {
-			t.Fatalf("%d people, %v", len(first), err)
+		first, err := p.Directory.List(t.Context(), "", storage.Page{Limit: 2})
+		if err != nil || len(first.Items) != 2 {
+			t.Fatalf("%d people, %v", len(first.Items), err)
 		}
-		rest, err := p.Directory.List(t.Context(), first[1].ID, 2)
-		if err != nil || len(rest) != 1 || rest[0].ID <= first[1].ID {
+		rest, err := p.Directory.List(t.Context(), "", storage.Page{After: first.Next, Limit: 2})
+		if err != nil || len(rest.Items) != 1 || rest.Items[0].ID <= first.Items[1].ID {
 			t.Fatalf("the second page: %v, %v", rest, err)
-		}
-		for _, cursor := range hostileIDs(first[0].ID) {
-			if people, err := p.Directory.List(t.Context(), storage.ID(cursor), 10); !errors.Is(err, storage.ErrNotFound) {
-				t.Errorf("after %q: %d people, %v", cursor, len(people), err)
-			}
 		}
 		for _, cursor := range []string{"zzz') OR ('1'='1", "zzz' OR '1'='1", "zzz\" OR 1=1 --", "zzz; DROP TABLE clients"} {
 			if some, err := p.Store.Clients(t.Context(), cursor, 10); err != nil || len(some) != 0 {
@@ -51,7 +46,7 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 			}
 		}
 		join(t, p, "ada", "shop")
-		for _, cursor := range hostileIDs(first[0].ID) {
+		for _, cursor := range hostileIDs(first.Items[0].ID) {
 			for what, list := range listsByID(t, p, storage.Page{After: cursor}) {
 				if rows, err := list(); !errors.Is(err, storage.ErrCursor) || rows != 0 {
 					t.Errorf("after %q: %d %s, %v", cursor, rows, what, err)
@@ -77,14 +72,18 @@ func listsByName(t *testing.T, p *providertest.P, page storage.Page) map[string]
 	return map[string]func() (int, error){
 		"groups":             func() (int, error) { return rowsOf(p.Directory.Groups(ctx, page)) },
 		"groups of a person": func() (int, error) { return rowsOf(p.Directory.GroupsOf(ctx, ada.Sub, page)) },
+		"people by address":  func() (int, error) { return rowsOf(p.Directory.List(ctx, "a", page)) },
 	}
 }
 
 // listsByID are those whose pages begin after an id.
 func listsByID(t *testing.T, p *providertest.P, page storage.Page) map[string]func() (int, error) {
-	ctx := t.Context()
+	ctx, ada := t.Context(), p.Person("ada")
 	return map[string]func() (int, error){
-		"members": func() (int, error) { return rowsOf(p.Directory.Members(ctx, "shop", page)) },
+		"people":   func() (int, error) { return rowsOf(p.Directory.List(ctx, "", page)) },
+		"sessions": func() (int, error) { return rowsOf(p.Sessions.List(ctx, ada.ID, page)) },
+		"grants":   func() (int, error) { return rowsOf(p.Grants.List(ctx, ada.ID, "", page)) },
+		"members":  func() (int, error) { return rowsOf(p.Directory.Members(ctx, "shop", page)) },
 	}
 }
 
@@ -177,6 +176,20 @@ func TestAttack86StringIsNoCondition(t *testing.T) {
 		for _, id := range hostileIDs(ada.ID) {
 			if _, err := p.Directory.Show(ctx, id); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("person %q: %v", id, err)
+			}
+			_, sessions := rowsOf(p.Sessions.List(ctx, storage.ID(id), storage.Page{}))
+			_, grants := rowsOf(p.Grants.List(ctx, storage.ID(id), "", storage.Page{}))
+			for what, err := range map[string]error{
+				"sessions of": sessions, "grants of": grants,
+				"end of session": p.Sessions.EndByID(ctx, id, "x", events.ActorOperator), "end of sessions of": p.Sessions.EndAll(ctx, storage.ID(id), "x", events.ActorOperator),
+				"end of grant": p.Grants.RevokeByID(ctx, id, events.ActorOperator, "x"), "end of person": p.Directory.Delete(ctx, id, events.ActorOperator),
+			} {
+				if !errors.Is(err, storage.ErrNotFound) {
+					t.Errorf("%s %q: %v", what, id, err)
+				}
+			}
+			if rows, err := rowsOf(p.Grants.List(ctx, ada.ID, id, storage.Page{})); err != nil || rows != 0 {
+				t.Errorf("grants for the client %q: %d, %v", id, rows, err)
 			}
 			if _, err := p.Clients.Show(ctx, id); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("client %q: %v", id, err)

@@ -108,6 +108,25 @@ func TestAttack25WhateverEndsASessionTellsItsClients(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
+			"user delete": {revokes: true, later: true, end: func(*providertest.Browser, string) {
+				if err := p.Directory.Delete(t.Context(), "ada-user-delete@example.com", events.ActorOperator); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			"session end": {later: true, end: func(*providertest.Browser, string) {
+				living, err := p.Sessions.List(t.Context(), p.Person("ada-session-end").ID, storage.Page{})
+				if err != nil || len(living.Items) != 1 {
+					t.Fatal(living, err)
+				}
+				if err := p.Sessions.EndByID(t.Context(), string(living.Items[0].ID), "operator", events.ActorOperator); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			"session end --all": {later: true, end: func(*providertest.Browser, string) {
+				if err := p.Sessions.EndAll(t.Context(), p.Person("ada-session-end---all").ID, "operator", events.ActorOperator); err != nil {
+					t.Fatal(err)
+				}
+			}},
 			"a new password": {revokes: true, later: true, end: func(*providertest.Browser, string) {
 				if err := p.Passwords.Set(t.Context(), p.Person("ada-a-new-password").Person, "another fine pass phrase", events.ActorOperator); err != nil {
 					t.Fatal(err)

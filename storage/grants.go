@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -89,7 +90,9 @@ var grantRow = "SELECT g.id, g.client_id, g.person_id, g.session_id, g.sub, g.si
 
 var (
 	queryGrantByCode = grantRow + joinFirstEmail("g.person_id") + " WHERE g.code_hash = $1"
-	queryGrantByID   = grantRow + joinFirstEmail("g.person_id") + " WHERE g.id = $1"
+	queryGrantsOf    = grantRow + joinFirstEmail("g.person_id") +
+		" WHERE g.person_id = $1 AND g.id > $2 AND g.revoked_at IS NULL AND ($3 = '' OR g.client_id = $3) ORDER BY g.id LIMIT $4"
+	queryGrantByID = grantRow + joinFirstEmail("g.person_id") + " WHERE g.id = $1"
 )
 
 func (g *GrantState) into() []any {
@@ -111,6 +114,33 @@ func (s *Store) GrantByCode(ctx context.Context, codeHash []byte) (*GrantState, 
 // GrantByID returns a grant, revoked or not, or ErrNotFound.
 func (s *Store) GrantByID(ctx context.Context, id ID) (*GrantState, error) {
 	return s.grant(ctx, queryGrantByID, id)
+}
+
+// GrantsOf returns a page of a person's grants that were not revoked, those for one
+// client unless that is "", by id: the oldest first. Whether one lives is for
+// [GrantState.Alive] to say.
+func (s *Store) GrantsOf(ctx context.Context, person ID, client string, p Page) (List[GrantState], error) {
+	after, err := p.afterID()
+	if err != nil {
+		return List[GrantState]{}, err
+	}
+	rows, err := s.gorm.ConnPool.QueryContext(ctx, queryGrantsOf, person, after, client, p.more())
+	if err != nil {
+		return List[GrantState]{}, translate(err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var gs []GrantState
+	for rows.Next() {
+		var g GrantState
+		if err := rows.Scan(g.into()...); err != nil {
+			return List[GrantState]{}, translate(err)
+		}
+		gs = append(gs, g)
+	}
+	if err := errors.Join(rows.Err(), ctx.Err()); err != nil { // SQLite's driver may run nothing when ctx ends, and say nothing
+		return List[GrantState]{}, translate(err)
+	}
+	return page(gs, p, func(g *GrantState) string { return string(g.Grant.ID) }), nil
 }
 
 // grant reads past gorm, whose reflection was a third of what a refresh costs.

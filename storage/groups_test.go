@@ -15,6 +15,9 @@ var groupTests = map[string]func(*testing.T, fixture){
 	"an owner keeps its group":             testOwners,
 	"what reads a person reads the groups": testGroupsAreRead,
 	"a list goes on where it stopped":      testPages,
+	"people are found by an address":       testSearch,
+	"a person is erased":                   testDeletePerson,
+	"all sessions of a person end":         testEndSessionsOf,
 }
 
 func (f fixture) group(name string) *storage.Group {
@@ -147,6 +150,47 @@ func testGroupsAreRead(t *testing.T, f fixture) {
 	}
 }
 
+// With the grants that live by them, and those of nobody else.
+func testEndSessionsOf(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	in := func(p *storage.Person, code string, se storage.ID, offline bool) storage.ID {
+		g := newGrant(p, code)
+		g.SessionID, g.Offline = se, offline
+		f.must(f.CreateGrant(f.ctx, g))
+		return g.ID
+	}
+	one, two, bobs := f.session(ada, "one"), f.session(ada, "two"), f.session(bob, "bob")
+	ended := []storage.ID{in(ada, "1", one.ID, false), in(ada, "2", two.ID, false)}
+	living := []storage.ID{in(ada, "3", two.ID, true), in(ada, "4", "", false), in(bob, "5", bobs.ID, false)}
+	f.must(f.EndSessionsOf(f.ctx, ada.ID, after(time.Minute)))
+	for i, ids := range [][]storage.ID{ended, living} {
+		for _, id := range ids {
+			g, err := f.GrantByID(f.ctx, id)
+			f.must(err)
+			if g.Grant.RevokedAt.IsZero() != (i == 1) {
+				t.Errorf("grant %+v", g.Grant)
+			}
+		}
+	}
+	left, err := f.SessionsOf(f.ctx, ada.ID, now, storage.Page{})
+	f.must(err)
+	lapsed, err := f.SessionsOf(f.ctx, bob.ID, after(2*time.Hour), storage.Page{})
+	f.must(err)
+	hers, err := f.SessionsOf(f.ctx, bob.ID, now, storage.Page{})
+	f.must(err)
+	if len(left.Items) != 0 || len(lapsed.Items) != 0 || len(hers.Items) != 1 {
+		t.Errorf("living sessions: %v, %v, %v", left, lapsed, hers)
+	}
+	standing, err := f.GrantsOf(f.ctx, ada.ID, "", storage.Page{})
+	f.must(err)
+	if len(standing.Items) != 2 || standing.Items[0].Alive(now.Time) != true {
+		t.Errorf("grants %+v", standing.Items)
+	}
+	if cs, err := f.SessionClients(f.ctx, nil); err != nil || len(cs) != 0 {
+		t.Error(cs, err)
+	}
+}
+
 // Every row once, in one order, however long a page is; and no more than the most.
 func testPages(t *testing.T, f fixture) {
 	ada := f.person("ada")
@@ -156,8 +200,15 @@ func testPages(t *testing.T, f fixture) {
 	}
 	for i := range storage.MaxPage {
 		f.group(fmt.Sprintf("h%03d", i))
-		f.member("operators", f.person(fmt.Sprintf("p%03d", i)))
+		p := f.person(fmt.Sprintf("p%03d", i))
+		f.member("operators", p)
+		f.email(p, fmt.Sprintf("p-%d_%03d@example.com", i%3, i), now)
+		f.session(ada, fmt.Sprint(i))
+		f.grant(ada, fmt.Sprint(i))
 	}
+	other := newGrant(ada, "other")
+	other.ClientID = "other"
+	f.must(f.CreateGrant(f.ctx, other))
 	for name, list := range map[string]struct {
 		want int
 		read func(storage.Page) (keys []string, next string, err error)
@@ -167,6 +218,21 @@ func testPages(t *testing.T, f fixture) {
 		}},
 		"groups of a person": {storage.MaxGroups, func(p storage.Page) ([]string, string, error) {
 			return keysOf(func() (storage.List[storage.Group], error) { return f.GroupsOf(f.ctx, ada.ID, p) }, func(g storage.Group) string { return g.Name })
+		}},
+		"persons": {storage.MaxPage + 1, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.Person], error) { return f.Persons(f.ctx, p) }, func(p storage.Person) string { return string(p.ID) })
+		}},
+		"sessions of a person": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.Session], error) { return f.SessionsOf(f.ctx, ada.ID, now, p) },
+				func(se storage.Session) string { return string(se.ID) })
+		}},
+		"grants of a person": {storage.MaxPage + 1, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.GrantState], error) { return f.GrantsOf(f.ctx, ada.ID, "", p) },
+				func(g storage.GrantState) string { return string(g.Grant.ID) })
+		}},
+		"grants of a person for a client": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.GrantState], error) { return f.GrantsOf(f.ctx, ada.ID, "web", p) },
+				func(g storage.GrantState) string { return string(g.Grant.ID) })
 		}},
 		"members": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {
 			return keysOf(func() (storage.List[storage.MemberEntry], error) { return f.Members(f.ctx, "operators", p) },

@@ -47,6 +47,16 @@ func (s *Store) KeepSessionClient(ctx context.Context, c *SessionClient) error {
 	return s.do(ctx, s.insert(ctx, c, "ON CONFLICT (session_id, client_id) DO UPDATE SET sub = excluded.sub WHERE session_clients.sub <> excluded.sub"))
 }
 
+// SessionClients returns the clients of these sessions, by session and client.
+func (s *Store) SessionClients(ctx context.Context, sessions []ID) ([]SessionClient, error) {
+	if len(sessions) == 0 {
+		return nil, nil
+	}
+	var cs []SessionClient
+	err := s.db(ctx).Where("session_id IN ?", sessions).Order("session_id, client_id").Find(&cs).Error
+	return cs, translate(err)
+}
+
 // noticesOf takes the clients of the chosen sessions, and writes a notice for each
 // that wants to hear of their end. What it takes is what it tells of, although
 // others write at the same time: on Postgres the notices are made of the rows that

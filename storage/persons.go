@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"unicode/utf8"
+)
 
 // Person is somebody who signs in.
 type Person struct {
@@ -54,14 +57,42 @@ func (s *Store) PersonBySub(ctx context.Context, sub string) (*Person, error) {
 	return &p, nil
 }
 
-// Persons returns up to limit persons whose id comes after the given one.
-func (s *Store) Persons(ctx context.Context, after ID, limit int) ([]Person, error) {
-	var ps []Person
-	query := s.db(ctx).Order("id").Limit(limit)
-	if after != "" {
-		query = query.Where("id > ?", after)
+// Persons returns a page of all persons, by id: the oldest account first.
+func (s *Store) Persons(ctx context.Context, p Page) (List[Person], error) {
+	after, err := p.afterID()
+	if err != nil {
+		return List[Person]{}, err
 	}
-	return ps, translate(query.Find(&ps).Error)
+	var ps []Person
+	err = s.db(ctx).Where("id > ?", after).Order("id").Limit(p.more()).Find(&ps).Error
+	return page(ps, p, func(p *Person) string { return string(p.ID) }), translate(err)
+}
+
+// PersonsIdentified returns a page of the persons who have an identifier of this kind
+// that begins with prefix, by that identifier, byte by byte: somebody with two of them is there
+// twice.
+func (s *Store) PersonsIdentified(ctx context.Context, kind, prefix string, p Page) (List[Person], error) {
+	after, err := p.afterText()
+	if err != nil {
+		return List[Person]{}, err
+	}
+	var rows []struct {
+		Person Person `gorm:"embedded;embeddedPrefix:person_"`
+		Value  string
+	}
+	value := "i.value" + s.bytewise()
+	err = s.db(ctx).Table("identifiers i").Select(columns(Person{}, "p", "person_")+", "+value+" AS value").
+		Joins("JOIN persons p ON p.id = i.person_id").
+		Where("i.kind = ? AND "+value+" >= ? AND "+value+" < ? AND "+value+" > ?", kind, prefix, prefix+string(utf8.MaxRune), after).
+		Order("value").Limit(p.more()).Find(&rows).Error
+	found := List[Person]{Items: make([]Person, 0, min(len(rows), p.limit()))}
+	for i := range rows[:min(len(rows), p.limit())] {
+		found.Items = append(found.Items, rows[i].Person)
+	}
+	if len(rows) > p.limit() {
+		found.Next = rows[p.limit()-1].Value
+	}
+	return found, translate(err)
 }
 
 // PersonIdentified returns whom a canonical identifier belongs to and the
@@ -86,6 +117,22 @@ func (s *Store) Identifiers(ctx context.Context, person ID) ([]Identifier, error
 	var ids []Identifier
 	err := s.db(ctx).Where("person_id = ?", person).Order("created_at, value").Find(&ids).Error
 	return ids, translate(err)
+}
+
+// IdentifiersOf returns the identifiers of these persons, of each the oldest first.
+func (s *Store) IdentifiersOf(ctx context.Context, persons []ID) (map[ID][]Identifier, error) {
+	if len(persons) == 0 {
+		return nil, nil //nolint:nilnil // nobody has none
+	}
+	var ids []Identifier
+	if err := s.db(ctx).Where("person_id IN ?", persons).Order("created_at, value").Find(&ids).Error; err != nil {
+		return nil, translate(err)
+	}
+	of := make(map[ID][]Identifier, len(persons))
+	for _, i := range ids {
+		of[i.PersonID] = append(of[i.PersonID], i)
+	}
+	return of, nil
 }
 
 // joinFirstEmail joins a person's first address as i: one row at most, also
@@ -124,6 +171,25 @@ func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 	})...)
 }
 
+// EnablePerson opens an account again that was disabled; what ended then stays
+// ended. ErrNotFound: there is no such person, or they are not disabled.
+func (s *Store) EnablePerson(ctx context.Context, id ID, now Time) error {
+	return s.do(ctx, write{
+		text: "UPDATE persons SET disabled_at = NULL, updated_at = ? WHERE id = ? AND disabled_at IS NOT NULL", args: []any{now, id}, guard: ErrNotFound,
+	})
+}
+
+// DeletePerson removes a disabled person with all that is theirs: identifiers,
+// proofs, sessions, devices, grants, consents, memberships, history and decisions.
+// Notices of logouts stay until they are told, and events as they are. ErrNotFound:
+// there is no such person, or they are not disabled.
+func (s *Store) DeletePerson(ctx context.Context, id ID) error {
+	return s.doAll(ctx,
+		write{text: "DELETE FROM persons WHERE id = ? AND disabled_at IS NOT NULL", args: []any{id}, guard: ErrNotFound}, // the rest of it cascades
+		write{text: "DELETE FROM decisions WHERE person_id = ?", args: []any{id}},
+	)
+}
+
 // SignOutEverywhere ends every session of a person, notes which clients have to be
 // told, and revokes every grant, with offline_access or without; why is for the
 // audit.
@@ -144,6 +210,22 @@ func (s *Store) PasswordOf(ctx context.Context, person ID) (*Password, error) {
 		return nil, err
 	}
 	return &p, nil
+}
+
+// HavePasswords returns which of these persons have a password.
+func (s *Store) HavePasswords(ctx context.Context, persons []ID) (map[ID]bool, error) {
+	if len(persons) == 0 {
+		return nil, nil //nolint:nilnil // nobody has none
+	}
+	var ids []ID
+	if err := s.db(ctx).Model(&Password{}).Where("person_id IN ?", persons).Pluck("person_id", &ids).Error; err != nil {
+		return nil, translate(err)
+	}
+	have := make(map[ID]bool, len(ids))
+	for _, id := range ids {
+		have[id] = true
+	}
+	return have, nil
 }
 
 // SetPassword replaces a person's password hash.

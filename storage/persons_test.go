@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -19,12 +20,12 @@ func testPersons(t *testing.T, f fixture) {
 	}
 	twin := &storage.Person{ID: storage.NewID(), Sub: "s1", CreatedAt: now, UpdatedAt: now}
 	f.want(storage.ErrConflict, f.CreatePerson(f.ctx, twin)) // a subject is never used again
-	list, err := f.Persons(f.ctx, "", 1)
+	list, err := f.Persons(f.ctx, storage.Page{Limit: 1})
 	f.must(err)
-	same(t, []storage.Person{*full}, list) // ids of version 7 sort by the time of their making
-	list, err = f.Persons(f.ctx, full.ID, 5)
+	same(t, storage.List[storage.Person]{Items: []storage.Person{*full}, Next: string(full.ID)}, list) // ids of version 7 sort by the time of their making
+	list, err = f.Persons(f.ctx, storage.Page{After: list.Next, Limit: 5})
 	f.must(err)
-	same(t, []storage.Person{*empty}, list)
+	same(t, storage.List[storage.Person]{Items: []storage.Person{*empty}}, list)
 	_, err = f.Person(f.ctx, storage.NewID())
 	f.want(storage.ErrNotFound, err)
 
@@ -85,6 +86,85 @@ func testEverywhere(t *testing.T, f fixture, why string, end func(storage.ID, st
 		disabled = at
 	}
 	same(t, []storage.Time{disabled, disabled}, []storage.Time{got.DisabledAt, state.PersonDisabledAt})
+}
+
+// People are found by how an address begins, byte by byte on every database, in the
+// order of addresses.
+func testSearch(t *testing.T, f fixture) {
+	names := map[storage.ID]string{}
+	for _, address := range []string{"b_a@x.example", "b-c@x.example", "b.b@x.example", "bb@x.example", "a@x.example", "ba@x.example", "ö@x.example", "%b@x.example"} {
+		p := f.person(address)
+		f.email(p, address, now)
+		names[p.ID] = address
+	}
+	f.must(f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "phone", Value: "b", PersonID: f.person("phone").ID, CreatedAt: now}))
+	for prefix, want := range map[string][]string{
+		"b":             {"b-c@x.example", "b.b@x.example", "b_a@x.example", "ba@x.example", "bb@x.example"},
+		"b_":            {"b_a@x.example"},
+		"%":             {"%b@x.example"},
+		"ö":             {"ö@x.example"},
+		"ba@x.example":  {"ba@x.example"},
+		"ba@x.example ": nil,
+		"B":             nil,
+		"' OR '1'='1":   nil,
+	} {
+		for _, limit := range []int{2, 50} {
+			var got []string
+			for p := (storage.Page{Limit: limit}); ; {
+				list, err := f.PersonsIdentified(f.ctx, "email", prefix, p)
+				f.must(err)
+				for _, person := range list.Items {
+					got = append(got, names[person.ID])
+				}
+				if p.After = list.Next; list.Next == "" {
+					break
+				}
+			}
+			same(t, want, got)
+		}
+	}
+}
+
+// An erased person takes all that is theirs along, and leaves what clients are still
+// to be told.
+func testDeletePerson(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	for _, p := range []*storage.Person{ada, bob} {
+		f.email(p, p.Sub+"@example.com", now)
+		f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "x", ChangedAt: now}))
+		se := f.session(p, p.Sub)
+		f.grant(p, p.Sub)
+		f.member("operators", p)
+		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(time.Hour)}))
+		f.must(f.CreateDecision(f.ctx, &storage.Decision{ID: storage.NewID(), PersonID: p.ID, Document: doc("{}"), CreatedAt: now}))
+		f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
+		f.must(f.KeepSessionClient(f.ctx, &storage.SessionClient{SessionID: se.ID, ClientID: "web", Sub: p.Sub, CreatedAt: now}))
+	}
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now,
+		Metadata: storage.Document(storage.ClientMetadata{BackchannelLogoutURI: "https://web.example/bye"})}))
+
+	f.want(storage.ErrNotFound, f.EnablePerson(f.ctx, ada.ID, now)) // is not disabled
+	f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, ada.ID))      // has to be, first: or nobody would be told
+	f.must(f.DisablePerson(f.ctx, ada.ID, now))
+	f.must(f.EnablePerson(f.ctx, ada.ID, after(time.Second)))
+	f.must(f.DisablePerson(f.ctx, ada.ID, after(2*time.Second)))
+	have, err := f.HavePasswords(f.ctx, []storage.ID{ada.ID, bob.ID, storage.NewID()})
+	f.must(err)
+	same(t, map[storage.ID]bool{ada.ID: true, bob.ID: true}, have)
+	f.must(f.DeletePerson(f.ctx, ada.ID))
+	f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, ada.ID))
+	rows := providertest.CountRows(t, f.url)
+	for _, table := range []string{"persons", "identifiers", "passwords", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices"} {
+		if rows[table] != 1 {
+			t.Errorf("%s: %d rows, want one", table, rows[table])
+		}
+	}
+	if have, err = f.HavePasswords(f.ctx, nil); err != nil || len(have) != 0 {
+		t.Error(have, err)
+	}
+	if of, err := f.IdentifiersOf(f.ctx, nil); err != nil || len(of) != 0 {
+		t.Error(of, err)
+	}
 }
 
 func testIdentifiers(t *testing.T, f fixture) {

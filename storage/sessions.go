@@ -87,6 +87,27 @@ func (s *Store) endSessions(column string, value ID, now Time, guard error) []wr
 	return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM sessions WHERE "+column+" = ? AND settles_at IS NOT NULL)", value)...)
 }
 
+// SessionsOf returns a page of a person's living sessions, by id: the oldest first.
+func (s *Store) SessionsOf(ctx context.Context, person ID, now Time, p Page) (List[Session], error) {
+	after, err := p.afterID()
+	if err != nil {
+		return List[Session]{}, err
+	}
+	var ss []Session
+	err = s.db(ctx).Where("person_id = ? AND id > ? AND ended_at IS NULL AND expires_at > ?", person, after, now).
+		Order("id").Limit(p.more()).Find(&ss).Error
+	return page(ss, p, func(se *Session) string { return string(se.ID) }), translate(err)
+}
+
+// EndSessionsOf ends every session of a person as [Store.EndSession] does: grants
+// with offline_access live on.
+func (s *Store) EndSessionsOf(ctx context.Context, person ID, now Time) error {
+	return s.doAll(ctx, append(s.endSessions("person_id", person, now, nil), write{
+		text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE person_id = ? AND session_id IS NOT NULL AND revoked_at IS NULL" + andNot("offline"),
+		args: []any{now, person},
+	})...)
+}
+
 // andNot is a condition on a boolean column that both databases understand.
 func andNot(column string) string { return " AND NOT " + column }
 

@@ -194,6 +194,15 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMicro(micros).UTC(), nil
 }
 
+// bytewise is how text is to be compared byte by byte, whatever the database's
+// language.
+func (s *Store) bytewise() string {
+	if s.dialect == onSQLite {
+		return " COLLATE BINARY"
+	}
+	return ` COLLATE "C"`
+}
+
 // db returns the handle for ctx.
 func (s *Store) db(ctx context.Context) *gorm.DB { return s.gorm.WithContext(ctx) }
 

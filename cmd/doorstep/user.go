@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -16,13 +15,6 @@ import (
 )
 
 func (a *app) userCommand() *cobra.Command {
-	list := &cobra.Command{
-		Use:     "list",
-		Short:   "List people",
-		Example: "  doorstep user list -o json",
-		Args:    cobra.NoArgs,
-		RunE:    a.inHouse(a.listUsers),
-	}
 	show := &cobra.Command{
 		Use:     "show EMAIL",
 		Short:   "Show a person",
@@ -44,10 +36,22 @@ func (a *app) userCommand() *cobra.Command {
 			return a.printUser(ctx, s, args[0])
 		}),
 	}
+	enable := &cobra.Command{
+		Use:     "enable EMAIL",
+		Short:   "Open a person's account again; they sign in anew",
+		Example: "  doorstep user enable ada@example.com",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+			if _, err := s.Directory.Enable(ctx, args[0], events.ActorOperator); err != nil {
+				return notFound(err, "person with a closed account", args[0])
+			}
+			return a.printUser(ctx, s, args[0])
+		}),
+	}
 	create := a.createUserCommand()
 	update := a.updateUserCommand()
 	setPassword := a.setPasswordCommand()
-	all := []*cobra.Command{create, list, show, update, disable, setPassword}
+	all := []*cobra.Command{create, a.listUsersCommand(), show, update, disable, enable, setPassword, a.deleteUserCommand()}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
@@ -158,6 +162,27 @@ func createPerson(ctx context.Context, s *provider.Services, in directory.NewPer
 	})
 }
 
+func (a *app) deleteUserCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "delete EMAIL",
+		Short: "Erase a person, for good",
+		Long: `Erase a person with all that is theirs: addresses, password, sessions, grants, consents,
+memberships and history. Clients that they are signed in to are told. Nothing undoes it:
+whoever gets an account with their address is somebody else, with another subject.`,
+		Example: "  doorstep user delete ada@example.com --yes",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+			if !yes {
+				return &usageError{"nothing undoes it: say --yes"}
+			}
+			return notFound(s.Directory.Delete(ctx, args[0], events.ActorOperator), "person", args[0])
+		}),
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
 func (a *app) setPasswordCommand() *cobra.Command {
 	var passwordStdin bool
 	cmd := &cobra.Command{
@@ -184,32 +209,42 @@ revoked: whoever got in with the old one is out.`,
 	return cmd
 }
 
-func (a *app) listUsers(ctx context.Context, s *provider.Services, _ []string) error {
-	const page = 200
-	out := []printedUser{}
-	for last := storage.ID(""); ; {
-		entries, err := s.Directory.List(ctx, last, page)
-		if err != nil {
-			return err
-		}
-		for i := range entries {
-			u, err := newPrintedUser(ctx, s, &entries[i])
+func (a *app) listUsersCommand() *cobra.Command {
+	var (
+		search string
+		page   pageFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List people, or find them by an address",
+		Long: `List people, the oldest account first, or with --search those whose address begins so,
+by address.`,
+		Example: "  doorstep user list -o json\n  doorstep user list --search ada@",
+		Args:    cobra.NoArgs,
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
+			p, err := page.page()
 			if err != nil {
 				return err
 			}
-			out = append(out, u)
-		}
-		if len(entries) < page {
-			break
-		}
-		last = entries[page-1].ID
+			list, err := s.Directory.List(ctx, search, p)
+			if err != nil {
+				return page.explain(err)
+			}
+			out, err := newPrintedUsers(ctx, s, list.Items)
+			if err != nil {
+				return err
+			}
+			return a.printPage(out, list.Next, func(w io.Writer) {
+				row(w, "ID", "EMAIL", "NAME", "CREATED", "DISABLED")
+				for _, u := range out {
+					row(w, u.ID, strings.Join(u.Emails, ","), u.Name, show(u.Created), show(u.Disabled))
+				}
+			})
+		}),
 	}
-	return a.print(out, func(w io.Writer) {
-		row(w, "ID", "EMAIL", "NAME", "CREATED", "DISABLED")
-		for _, u := range out {
-			row(w, u.ID, strings.Join(u.Emails, ","), u.Name, show(u.Created), show(u.Disabled))
-		}
-	})
+	cmd.Flags().StringVar(&search, "search", "", "an address, or how it begins")
+	page.add(cmd)
+	return cmd
 }
 
 type printedUser struct {
@@ -224,20 +259,28 @@ type printedUser struct {
 	Disabled *string     `json:"disabled_at"`
 }
 
-func newPrintedUser(ctx context.Context, s *provider.Services, e *directory.Entry) (printedUser, error) {
-	u := printedUser{
-		ID: string(e.ID), Sub: e.Sub, Emails: []string{}, Name: e.Name, Locale: e.Locale, Claims: e.Claims.V,
-		Created: moment(e.CreatedAt), Disabled: moment(e.DisabledAt),
+// newPrintedUsers asks once which of them have a password.
+func newPrintedUsers(ctx context.Context, s *provider.Services, entries []directory.Entry) ([]printedUser, error) {
+	ids := make([]storage.ID, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].ID
 	}
-	for _, i := range e.Identifiers {
-		u.Emails = append(u.Emails, i.Display)
+	have, err := s.Store.HavePasswords(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	_, err := s.Store.PasswordOf(ctx, e.ID)
-	u.Password = err == nil
-	if errors.Is(err, storage.ErrNotFound) {
-		err = nil
+	out := make([]printedUser, 0, len(entries))
+	for _, e := range entries {
+		u := printedUser{
+			ID: string(e.ID), Sub: e.Sub, Emails: []string{}, Name: e.Name, Locale: e.Locale, Claims: e.Claims.V, Password: have[e.ID],
+			Created: moment(e.CreatedAt), Disabled: moment(e.DisabledAt),
+		}
+		for _, i := range e.Identifiers {
+			u.Emails = append(u.Emails, i.Display)
+		}
+		out = append(out, u)
 	}
-	return u, err
+	return out, nil
 }
 
 // printUser prints the person whom key names: an address or an id.
@@ -246,10 +289,11 @@ func (a *app) printUser(ctx context.Context, s *provider.Services, key string) e
 	if err != nil {
 		return notFound(err, "person", key)
 	}
-	u, err := newPrintedUser(ctx, s, entry)
+	one, err := newPrintedUsers(ctx, s, []directory.Entry{*entry})
 	if err != nil {
 		return err
 	}
+	u := one[0]
 	return a.print(u, func(w io.Writer) {
 		row(w, "id", u.ID)
 		row(w, "sub", u.Sub)

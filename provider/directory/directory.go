@@ -173,21 +173,42 @@ func (s *Service) entry(ctx context.Context, p storage.Person) (*Entry, error) {
 	return &Entry{Person: p, Identifiers: ids}, nil
 }
 
-// List returns up to limit people whose id comes after the given one.
-func (s *Service) List(ctx context.Context, after storage.ID, limit int) ([]Entry, error) {
-	ps, err := s.store.Persons(ctx, after, limit)
+// List returns a page of people: all of them, the oldest account first, or with a
+// search those with an address that begins so, by address. It is two statements.
+func (s *Service) List(ctx context.Context, search string, p storage.Page) (storage.List[Entry], error) {
+	people, err := s.search(ctx, search, p)
 	if err != nil {
-		return nil, fmt.Errorf("directory: list: %w", err)
+		return storage.List[Entry]{}, err
 	}
-	entries := make([]Entry, 0, len(ps))
-	for _, p := range ps {
-		e, err := s.entry(ctx, p)
-		if err != nil {
-			return nil, err
+	keys := make([]storage.ID, len(people.Items))
+	for i := range people.Items {
+		keys[i] = people.Items[i].ID
+	}
+	of, err := s.store.IdentifiersOf(ctx, keys)
+	if err != nil {
+		return storage.List[Entry]{}, fmt.Errorf("directory: addresses: %w", err)
+	}
+	out := storage.List[Entry]{Items: make([]Entry, 0, len(keys)), Next: people.Next}
+	for _, p := range people.Items {
+		out.Items = append(out.Items, Entry{Person: p, Identifiers: of[p.ID]})
+	}
+	return out, nil
+}
+
+func (s *Service) search(ctx context.Context, text string, p storage.Page) (people storage.List[storage.Person], err error) {
+	if text == "" {
+		people, err = s.store.Persons(ctx, p)
+	} else {
+		prefix, wrong := ident.EmailPrefix(text)
+		if wrong != nil {
+			return people, fault.Invalid("search", "must be an address or its beginning")
 		}
-		entries = append(entries, *e)
+		people, err = s.store.PersonsIdentified(ctx, ident.KindEmail, prefix, p)
 	}
-	return entries, nil
+	if err != nil {
+		return people, fmt.Errorf("directory: list: %w", err)
+	}
+	return people, nil
 }
 
 // Disable closes the account that key names, as [Service.Show] reads it: its
@@ -210,4 +231,56 @@ func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*st
 	}
 	p.DisabledAt, p.UpdatedAt = now, now
 	return p, nil
+}
+
+// Enable opens the account that key names, as [Service.Show] reads it, again, with
+// the event, in one unit. They sign in anew: what ended when it was closed stays
+// ended. storage.ErrNotFound: there is no such person, or they are not disabled.
+func (s *Service) Enable(ctx context.Context, key string, by events.Actor) (*storage.Person, error) {
+	p, err := s.named(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	now := storage.At(s.now())
+	err = s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.EnablePerson(ctx, p.ID, now); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{Kind: events.PersonEnabled, Actor: by, Person: p.ID})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: enable: %w", err)
+	}
+	p.DisabledAt, p.UpdatedAt = storage.Time{}, now
+	return p, nil
+}
+
+// Delete erases the person whom key names, as [Service.Show] reads it: their account
+// is closed as by [Service.Disable], so that clients are told, then all that is
+// theirs goes, and what is personal in events, with the event, in one unit. Whoever has their address next is
+// somebody else, with another subject. If it fails between the two the account is
+// closed, and it can be tried again. storage.ErrNotFound: there is no such person.
+func (s *Service) Delete(ctx context.Context, key string, by events.Actor) error {
+	p, err := s.named(ctx, key)
+	if err != nil {
+		return err
+	}
+	if p.DisabledAt.IsZero() {
+		if _, err := s.Disable(ctx, string(p.ID), by); err != nil && !errors.Is(err, storage.ErrNotFound) { // closed meanwhile
+			return err
+		}
+	}
+	err = s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.DeletePerson(ctx, p.ID); err != nil {
+			return err
+		}
+		if err := s.events.Erase(ctx, p.ID); err != nil {
+			return err
+		}
+		return s.events.Record(ctx, events.Event{Kind: events.PersonDeleted, Actor: by, Person: p.ID})
+	})
+	if err != nil {
+		return fmt.Errorf("directory: delete: %w", err)
+	}
+	return nil
 }

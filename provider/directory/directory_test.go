@@ -113,8 +113,8 @@ func TestTwinsAreRefused(t *testing.T) {
 			t.Errorf("%q: %v, want a conflict of email", twin, err)
 		}
 	}
-	all, err := s.List(t.Context(), "", 10)
-	if err != nil || len(all) != 1 || len(all[0].Identifiers) != 1 {
+	all, err := s.List(t.Context(), "", storage.Page{})
+	if err != nil || len(all.Items) != 1 || len(all.Items[0].Identifiers) != 1 {
 		t.Errorf("people %+v, %v", all, err)
 	}
 	if got := kindsOf(t, store); len(got) != 1 {
@@ -138,7 +138,7 @@ func TestTwinsInARaceAreRefusedByTheStore(t *testing.T) {
 	if err := store.Flush(second); !errors.Is(err, storage.ErrConflict) {
 		t.Errorf("%v, want ErrConflict", err)
 	}
-	if all, err := s.List(t.Context(), "", 10); err != nil || len(all) != 1 {
+	if all, err := s.List(t.Context(), "", storage.Page{}); err != nil || len(all.Items) != 1 {
 		t.Errorf("people %+v, %v", all, err)
 	}
 }

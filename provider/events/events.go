@@ -50,6 +50,10 @@ const (
 	GroupDeleted       Kind = "group.deleted"
 	GroupMemberAdded   Kind = "group.member_added"
 	GroupMemberRemoved Kind = "group.member_removed"
+
+	PersonSignedOut Kind = "person.signed_out" // every session of theirs ended
+	PersonEnabled   Kind = "person.enabled"
+	PersonDeleted   Kind = "person.deleted" // the end of all that was theirs
 )
 
 // Actor is who did it.

@@ -91,3 +91,17 @@ func unseen(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.IsSpace(r) ||
 		unicode.In(r, unicode.Cf, unicode.Z, unicode.Co, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
+
+// EmailPrefix returns what the canonical form of an address that begins with s
+// begins with: all of it for a whole address, else s with compatibility forms folded
+// and in lower case.
+func EmailPrefix(s string) (string, error) {
+	if canonical, err := Email(s); err == nil {
+		return canonical, nil
+	}
+	s = strings.TrimSpace(s)
+	if s == "" || len(s) > maxTyped || !utf8.ValidString(s) || strings.ContainsFunc(s, unseen) {
+		return "", ErrEmail
+	}
+	return strings.ToLower(norm.NFKC.String(s)), nil
+}

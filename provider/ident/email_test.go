@@ -122,3 +122,19 @@ func FuzzEmail(f *testing.F) {
 		}
 	})
 }
+
+// TestEmailPrefix: what an address begins with, in the spelling that is looked up.
+func TestEmailPrefix(t *testing.T) {
+	for in, want := range map[string]string{
+		" ADA ": "ada", "Ada@Example.COM": "ada@example.com", "ａda@ex": "ada@ex", "ada@räksmörgås.example": "ada@xn--rksmrgs-5wao1o.example", "%": "%", "'": "'",
+	} {
+		if got, err := EmailPrefix(in); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", " ", "\xff", "a\x00", "a b", strings.Repeat("a", 2000)} {
+		if got, err := EmailPrefix(in); err == nil {
+			t.Errorf("%q is taken as %q", in, got)
+		}
+	}
+}
