@@ -74,6 +74,12 @@ func TestScopesAreThoseRegistered(t *testing.T) {
 func TestOfflineAccessOutlivesTheSession(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		// OIDC Core section 11: who agreed to less is asked.
+		asks, person := p.Client("asks"), p.Browser().SignIn("ada")
+		person.Authorize(asks, "openid")
+		if got := nextOf(t, person, asks.AuthorizationURL("openid offline_access")); got != web.PathConsent {
+			t.Errorf("offline_access after openid: %s, want the page of consent", got)
+		}
 		rp := p.Client("web", providertest.FirstParty)
 		once := p.Client("once", func(r *clients.Registration) { r.GrantTypes = []string{"authorization_code"} })
 		browser := p.Browser().SignIn("ada")
