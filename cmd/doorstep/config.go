@@ -40,6 +40,7 @@ type settings struct {
 	Session, SessionIdle         time.Duration
 	JWKSMaxAge, RotateEvery      time.Duration
 	Drain, Notice, Sweep         time.Duration
+	KeepEvents                   time.Duration // 0: for ever
 
 	PasswordMemory, PasswordTime, PasswordWorkers int
 }
@@ -102,6 +103,8 @@ var table = []setting{
 		set: duration(func(s *settings) *time.Duration { return &s.Notice }, 0, 10*time.Minute)},
 	{key: "server.sweep", preset: "1m", help: "how often lapsed rows are deleted",
 		set: duration(func(s *settings) *time.Duration { return &s.Sweep }, time.Second, time.Hour)},
+	{key: "events.keep", preset: "400d", help: "how long events are kept, before the oldest are deleted; 0 for ever",
+		set: duration(func(s *settings) *time.Duration { return &s.KeepEvents }, 0, 36500*day)},
 	{key: "log.level", preset: "info", help: "debug, info, warn or error",
 		set: func(s *settings, text string) error { return oneOfLevels(&s.LogLevel, text) }},
 	{key: "log.format", preset: "json", help: "json or text",
@@ -269,6 +272,9 @@ func (c *config) check(l *layers) {
 	}
 	if c.RotateEvery > 0 && c.RotateEvery < max(day, 2*c.JWKSMaxAge) {
 		fault("keys.rotate_every", "must be 0, for never, or at least a day and twice keys.jwks_max_age: a key is known for that long before it signs")
+	}
+	if c.KeepEvents > 0 && c.KeepEvents < day {
+		fault("events.keep", "must be 0, for ever, or at least a day")
 	}
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
