@@ -1,7 +1,7 @@
 package main
 
 import (
-	"database/sql"
+	"database/sql" //nolint:depguard // it plays somebody who goes around the house
 	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/testscript"

@@ -83,34 +83,30 @@ func (s *Service) List(ctx context.Context, f Filter, after int64, limit int) (P
 	}
 	page := Page{Events: make([]Recorded, 0, len(rows)), Next: next}
 	for i := range rows {
-		r, err := s.recorded(&rows[i], known)
-		if err != nil {
-			return Page{}, err
-		}
-		page.Events = append(page.Events, r)
+		page.Events = append(page.Events, s.recorded(&rows[i], known))
 	}
 	return page, nil
 }
 
 // recorded opens what can be opened of an event. What was tampered with is for
 // Verify to find, and no reason to show nothing at all.
-func (s *Service) recorded(e *storage.Event, known map[storage.ID][]byte) (Recorded, error) {
+func (s *Service) recorded(e *storage.Event, known map[storage.ID][]byte) Recorded {
 	r := Recorded{
 		Number: int64(e.Number), ID: e.ID, Kind: Kind(e.Kind), Outcome: Outcome(e.Outcome), Actor: Actor(e.Actor), ActorID: e.ActorID,
 		Person: e.PersonID, Client: e.ClientID, RequestID: e.RequestID, Data: e.Document.V, At: e.CreatedAt.Time,
 	}
 	if e.Personal == nil {
-		return r, nil
+		return r
 	}
 	all, there := saltsOf(e, known)
 	if !there {
 		r.Erased = true
-		return r, nil
+		return r
 	}
 	plain, err := s.open(all, e.ID, e.Personal)
 	if errors.Is(err, errErased) {
 		r.Erased = true
-		return r, nil
+		return r
 	}
 	if err == nil {
 		err = json.Unmarshal(plain, &r.Personal)
@@ -118,5 +114,5 @@ func (s *Service) recorded(e *storage.Event, known map[storage.ID][]byte) (Recor
 	if err != nil {
 		r.Personal = nil
 	}
-	return r, nil
+	return r
 }
