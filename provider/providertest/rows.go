@@ -74,6 +74,20 @@ func Meddle(t testing.TB, databaseURL, statement string) {
 	})
 }
 
+// MeddleInOne is Meddle for several statements on one connection, which share its
+// temporary tables.
+func MeddleInOne(t testing.TB, databaseURL string, statements ...string) {
+	t.Helper()
+	around(t, databaseURL, func(db *sql.DB) {
+		db.SetMaxOpenConns(1)
+		for _, statement := range statements {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatalf("%v: %s", err, statement)
+			}
+		}
+	})
+}
+
 // Query hands each row of a query, asked behind the store's back, to read.
 func Query(t testing.TB, databaseURL, query string, read func(*sql.Rows) error) {
 	t.Helper()

@@ -129,9 +129,14 @@ func (l *Ledger) Faults() []Fault {
 	return slices.Clone(l.faults)
 }
 
-// P99 is how long 99 of 100 of these requests took at most that began in that time
-// and were answered.
+// P99 is the 99th percentile of how long requests took: see [Percentile].
 func P99(entries []Entry, from, till time.Time) time.Duration {
+	return Percentile(entries, from, till, 99)
+}
+
+// Percentile is how long that many of a hundred of these requests took at most that
+// began in that time and were answered; 0 if none did.
+func Percentile(entries []Entry, from, till time.Time, percent int) time.Duration {
 	var took []time.Duration
 	for i := range entries {
 		if e := &entries[i]; e.Outcome != Unknown && !e.Began.Before(from) && e.Began.Before(till) {
@@ -142,5 +147,5 @@ func P99(entries []Entry, from, till time.Time) time.Duration {
 		return 0
 	}
 	slices.Sort(took)
-	return took[len(took)*99/100]
+	return took[len(took)*percent/100]
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,21 +24,58 @@ import (
 const rejoin = 5 * time.Second
 
 // binary builds the program once a test process.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "doorstep-soak-") // removed with the machine's own; a test's directory would go too early
+var binary = sync.OnceValues(func() (string, error) { return build("") })
+
+// build builds the program of a directory, of the module that is tested if it is "".
+func build(dir string) (string, error) {
+	out, err := os.MkdirTemp("", "doorstep-soak-") // removed with the machine's own; a test's directory would go too early
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "doorstep")
+	path := filepath.Join(out, "doorstep")
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	out, err := exec.Command("go", "build", "-o", path, "github.com/doorstep-id/doorstep/cmd/doorstep").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build doorstep: %w\n%s", err, out)
+	cmd := exec.Command("go", "build", "-o", path, "github.com/doorstep-id/doorstep/cmd/doorstep")
+	cmd.Dir = dir
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build doorstep: %w\n%s", err, said)
 	}
 	return path, nil
-})
+}
+
+// Binary returns where the program is that is tested.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Before builds the program as it was before the newest migration came: version N-1.
+// It needs the history of the repository.
+func Before(t testing.TB) string {
+	t.Helper()
+	git := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), "git", args...).Output()
+		if err != nil {
+			t.Fatalf("git %s: %v", strings.Join(args, " "), err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	root := git("rev-parse", "--show-toplevel")
+	added := git("-C", root, "log", "-1", "--diff-filter=AR", "--format=%H", "--", "storage/migrations/postgres")
+	tree := filepath.Join(t.TempDir(), "before")
+	git("-C", root, "worktree", "add", "--detach", tree, added+"~1")
+	t.Cleanup(func() { _ = exec.Command("git", "-C", root, "worktree", "remove", "--force", tree).Run() }) // the next prune does it too
+	path, err := build(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // Servers are processes of the real binary on one database, behind one issuer.
 type Servers struct {
@@ -52,22 +90,28 @@ type Servers struct {
 
 // server is one of them.
 type server struct {
-	listen, ops string
-	mu          sync.Mutex
-	cmd         *exec.Cmd
-	gone        chan struct{}
-	away        bool // the front sends nobody there
-	log         strings.Builder
+	path, listen, ops string
+	mu                sync.Mutex
+	cmd               *exec.Cmd
+	gone              chan struct{}
+	away              bool // the front sends nobody there
+	log               strings.Builder
 }
 
 // Start starts n servers on a migrated database and waits until each is ready.
 // Settings are DOORSTEP_* variables beside those that a test needs.
 func Start(t testing.TB, n int, database string, settings ...string) *Servers {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
+	s := Prepare(t, database, settings...)
+	for range n {
+		s.Add(Binary(t))
 	}
+	return s
+}
+
+// Prepare is Start without a server.
+func Prepare(t testing.TB, database string, settings ...string) *Servers {
+	t.Helper()
 	p := providertest.Replicas(t, 0, providertest.On(database))
 	s := &Servers{P: p, t: t}
 	s.env = append(os.Environ(),
@@ -76,24 +120,51 @@ func Start(t testing.TB, n int, database string, settings ...string) *Servers {
 		"DOORSTEP_TRUSTED_PROXIES=127.0.0.1/32", "DOORSTEP_OUTBOUND__ALLOW="+providertest.LogoutHost+"/32",
 		"DOORSTEP_PASSWORD__MEMORY=7168", "DOORSTEP_PASSWORD__TIME=5", "DOORSTEP_SERVER__SWEEP=1s")
 	s.env = append(s.env, settings...)
-	for range n {
-		s.all = append(s.all, &server{listen: freePort(t), ops: freePort(t)})
-	}
-	t.Cleanup(func() {
-		for _, one := range s.all {
-			one.end()
-			if t.Failed() {
-				t.Logf("the errors of %s:\n%s", one.listen, tail(one.logged(), 4000))
-			}
+	return s
+}
+
+// Add starts one more server, of this binary, waits until it is ready and returns
+// its number.
+func (s *Servers) Add(path string) int {
+	s.t.Helper()
+	one := &server{path: path, listen: freePort(s.t), ops: freePort(s.t)}
+	s.t.Cleanup(func() {
+		one.end()
+		if s.t.Failed() {
+			s.t.Logf("the errors of %s:\n%s", one.listen, tail(one.logged(), 4000))
 		}
 	})
+	one.start(s.t, s.env)
+	s.awaitReady(one)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, one)
+	return len(s.all) - 1
+}
+
+// Env is what a program needs to know of the servers' database.
+func (s *Servers) Env() []string { return s.env }
+
+// Forget ends every server.
+func (s *Servers) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, one := range s.all {
-		one.start(t, path, s.env)
+		one.end()
 	}
-	for _, one := range s.all {
-		s.awaitReady(one)
-	}
-	return s
+	s.all = nil
+}
+
+// Remove ends a server as a supervisor does (SIGTERM), for good.
+func (s *Servers) Remove(i int) {
+	s.t.Helper()
+	s.mu.Lock()
+	one := s.all[i]
+	s.mu.Unlock()
+	<-one.signal(syscall.SIGTERM)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.away = true
 }
 
 func freePort(t testing.TB) string {
@@ -106,11 +177,11 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func (s *server) start(t testing.TB, path string, env []string) {
+func (s *server) start(t testing.TB, env []string) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cmd := exec.Command(path, "serve", "--listen", s.listen, "--ops-listen", s.ops)
+	cmd := exec.Command(s.path, "serve", "--listen", s.listen, "--ops-listen", s.ops)
 	cmd.Env, cmd.Stderr, cmd.Stdout = env, s, s
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -186,12 +257,8 @@ func (s *Servers) Restart(i int) (drained, ready time.Duration) {
 
 func (s *Servers) again(one *server) time.Duration {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	began := time.Now()
-	one.start(s.t, path, s.env)
+	one.start(s.t, s.env)
 	s.awaitReady(one)
 	return time.Since(began)
 }
@@ -200,11 +267,7 @@ func (s *Servers) again(one *server) time.Duration {
 // prints, or fails the test.
 func (s *Servers) Command(args ...string) string {
 	s.t.Helper()
-	path, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(s.t.Context(), path, args...)
+	cmd := exec.CommandContext(s.t.Context(), Binary(s.t), args...)
 	cmd.Env = s.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -297,17 +360,20 @@ func (s *Servers) next() *server {
 }
 
 // Watch has the front leave out servers that are not ready, as a proxy with a
-// health check does, until ctx ends. A server is asked every tenth of a second.
+// health check does, until ctx ends. Each is asked every tenth of a second.
 func (s *Servers) Watch(ctx context.Context) {
-	for _, one := range s.all {
-		go func() {
-			for ctx.Err() == nil {
+	go func() {
+		for ctx.Err() == nil {
+			s.mu.Lock()
+			all := slices.Clone(s.all)
+			s.mu.Unlock()
+			for _, one := range all {
 				away := !one.ready()
 				s.mu.Lock()
 				one.away = away
 				s.mu.Unlock()
-				time.Sleep(100 * time.Millisecond)
 			}
-		}()
-	}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
 }
