@@ -4,6 +4,7 @@ package soak_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,12 +33,12 @@ var seeds = []string{
 	`INSERT INTO devices (id, person_id, created_at, seen_at, expires_at) SELECT md5('device ' || i)::uuid, person, at, at, later FROM seed`,
 	`INSERT INTO grants (id, client_id, person_id, session_id, sub, sid, scopes, resources, nonce, acr, amr, auth_time, code_hash, code_expires_at, code_used_at,
 		redirect_uri, code_challenge, offline, refresh_hash, refresh_gen, rotated_at, idle_expires_at, expires_at, revoked_why, created_at)
-		SELECT grant_id, 'web', person, session, md5('sub ' || i), md5('sid ' || i), '["openid"]', '[]', '', 'aal1', '["pwd"]', at, sha256(('code ' || i)::bytea), at, at,
+		SELECT grant_id, 'web', person, session, md5('sub ' || i), md5('sid ' || i), '["openid"]', '[]', '', 'aal1', '["pwd"]', at, sha256(('code ' || i)::bytea), at, NULL,
 		'', '', false, sha256(('refresh ' || i)::bytea), 1, at, later, later, '', at FROM seed`,
 	`INSERT INTO session_clients (session_id, client_id, sub, sid, created_at) SELECT session, 'web', md5('sub ' || i), md5('sid ' || i), at FROM seed`,
 	`INSERT INTO consents (person_id, client_id, scopes, resources, created_at, updated_at) SELECT person, 'web', '["openid"]', '[]', at, at FROM seed`,
 	`INSERT INTO events (id, kind, actor, person_id, client_id, request_id, document, created_at)
-		SELECT md5('event ' || i)::uuid, 'grant.made', 'person', person, 'web', 'seed', '{"grant":"' || grant_id || '"}', at FROM seed`,
+		SELECT md5('event ' || i)::uuid, 'grant.made', 'person', person, 'web', 'seed', jsonb_build_object('grant', grant_id), at FROM seed`,
 	`DROP TABLE seed`,
 	`ANALYZE`,
 }
@@ -122,7 +123,7 @@ func TestSoakMigration(t *testing.T) {
 	database := pg.Database()
 	before, now := soak.Before(t), soak.Binary(t)
 	seed(t, database, million(t))
-	s := soak.Prepare(t, database)
+	s := soak.Prepare(t, database, "DOORSTEP_SERVER__NOTICE=1s")
 	c := soak.NewCrowd(t, s, 6, soak.NewLedger(t, filepath.Join(t.TempDir(), "ledger")))
 	store, err := storage.Open(t.Context(), database)
 	if err != nil {
@@ -134,10 +135,16 @@ func TestSoakMigration(t *testing.T) {
 		do()
 		t.Logf("%s: %s", what, time.Since(began).Round(time.Millisecond))
 	}
+	oldest := newest(t, s.CommandOf(before, "migrate", "status", "-o", "json"))
 	down := func() {
-		if _, err := store.MigrateDown(t.Context()); err != nil {
-			t.Error(err)
+		for newestApplied(t, store) > oldest {
+			if _, err := store.MigrateDown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	if newestApplied(t, store) <= oldest {
+		t.Fatalf("version N-1 knows step %d, and there is none after it", oldest)
 	}
 	timed("down, nobody there", down)
 	old := []int{s.Add(before), s.Add(before)}
@@ -183,4 +190,30 @@ func TestSoakMigration(t *testing.T) {
 	s.Forget()
 	s.Add(now)
 	t.Logf("%s; %s", settle(t, c, database), soak.Summary(c.Ledger.Entries()))
+}
+
+// newest is the last step that a binary knows.
+func newest(t *testing.T, status string) int64 {
+	t.Helper()
+	var said struct{ Steps []struct{ Version int64 } }
+	if err := json.Unmarshal([]byte(status), &said); err != nil {
+		t.Fatal(err)
+	}
+	return said.Steps[len(said.Steps)-1].Version
+}
+
+// newestApplied is the last step that the database has.
+func newestApplied(t *testing.T, store *storage.Store) int64 {
+	t.Helper()
+	steps, err := store.Migrations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := int64(0)
+	for _, step := range steps {
+		if !step.Applied.IsZero() {
+			last = step.Version
+		}
+	}
+	return last
 }

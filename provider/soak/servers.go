@@ -54,8 +54,8 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-// Before builds the program as it was before the newest migration came: version N-1.
-// It needs the history of the repository.
+// Before builds the program as it was before the newest migration came, or at the
+// commit that SOAK_BEFORE names: version N-1. It needs the history of the repository.
 func Before(t testing.TB) string {
 	t.Helper()
 	git := func(args ...string) string {
@@ -66,9 +66,12 @@ func Before(t testing.TB) string {
 		return strings.TrimSpace(string(out))
 	}
 	root := git("rev-parse", "--show-toplevel")
-	added := git("-C", root, "log", "-1", "--diff-filter=AR", "--format=%H", "--", "storage/migrations/postgres")
+	commit := os.Getenv("SOAK_BEFORE")
+	if commit == "" {
+		commit = git("-C", root, "log", "-1", "--diff-filter=A", "--format=%H", "--", "storage/migrations/postgres") + "~1"
+	}
 	tree := filepath.Join(t.TempDir(), "before")
-	git("-C", root, "worktree", "add", "--detach", tree, added+"~1")
+	git("-C", root, "worktree", "add", "--detach", tree, commit)
 	t.Cleanup(func() { _ = exec.Command("git", "-C", root, "worktree", "remove", "--force", tree).Run() }) // the next prune does it too
 	path, err := build(tree)
 	if err != nil {
@@ -267,7 +270,13 @@ func (s *Servers) again(one *server) time.Duration {
 // prints, or fails the test.
 func (s *Servers) Command(args ...string) string {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), Binary(s.t), args...)
+	return s.CommandOf(Binary(s.t), args...)
+}
+
+// CommandOf is Command of another binary.
+func (s *Servers) CommandOf(path string, args ...string) string {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), path, args...)
 	cmd.Env = s.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
