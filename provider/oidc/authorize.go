@@ -90,6 +90,11 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return err
 	}
 	s := a.SignIn
+	// Before its clients, as flow writes it too: two requests of one session that took
+	// the two in another order could wait for each other.
+	if err := h.Sessions.Touch(ctx, &s.Session); err != nil {
+		return fmt.Errorf("touch session: %w", err)
+	}
 	out, err := h.Engine.Authorize(ctx, &engine.Authorization{
 		Client: a.Client, ResponseType: a.Request.ResponseType, About: s, Decision: storage.ID(a.Decision.ID),
 		Sub: h.Clients.Subject(a.Client, &s.Person), Sid: h.sid(s.Session.ID, a.Client.ID),
@@ -100,9 +105,6 @@ func (h *Handler) issue(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	})
 	if err != nil {
 		return h.refuse(ctx, w, r, a.Client, a.Request, fmt.Errorf("authorize: %w", err)) // the unit is dropped
-	}
-	if err := h.Sessions.Touch(ctx, &s.Session); err != nil {
-		return fmt.Errorf("touch session: %w", err)
 	}
 	if err := h.Store.Flush(ctx); err != nil {
 		return err
