@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/glebarez/sqlite"
@@ -29,6 +30,7 @@ type Store struct {
 	// listening is how the one connection is made that Watch has on Postgres.
 	listening *pgx.ConnConfig
 	watch     watchTimes
+	observer  atomic.Pointer[Observer]
 }
 
 type dialect string
@@ -132,7 +134,7 @@ func openSQLite(rawURL string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", path, err), db.Close())
 	}
-	return &Store{gorm: g, sql: db, dialect: onSQLite, watch: defaultWatchTimes}, nil
+	return newStore(g, db, onSQLite), nil
 }
 
 // createPrivate makes the file of a new database, for its owner alone: it holds
@@ -172,7 +174,17 @@ func openPostgres(rawURL string, o options) (*Store, error) {
 	// What listens is seen by no tracer: it runs no statement of a request.
 	listening := cfg.Copy()
 	listening.Tracer = nil
-	return &Store{gorm: g, sql: db, dialect: onPostgres, listening: listening, watch: defaultWatchTimes}, nil
+	s := newStore(g, db, onPostgres)
+	s.listening = listening
+	return s, nil
+}
+
+// newStore puts itself between gorm and the connections.
+func newStore(g *gorm.DB, db *sql.DB, d dialect) *Store {
+	s := &Store{gorm: g, sql: db, dialect: d, watch: defaultWatchTimes}
+	g.ConnPool = connections{g.ConnPool, s}
+	g.Statement.ConnPool = g.ConnPool
+	return s
 }
 
 // Close closes every connection.

@@ -32,6 +32,9 @@ func (s *Store) Sweep(ctx context.Context, now Time, batch int) (int64, error) {
 			return total, fmt.Errorf("sweep %s: %w", t.table, translate(res.Error))
 		}
 		total += res.RowsAffected
+		if told := s.observer.Load(); told != nil {
+			(*told).Swept(t.table, res.RowsAffected)
+		}
 	}
 	return total, nil
 }

@@ -145,7 +145,7 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
 	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies)}
-	r = r.WithContext(s)
+	r = r.WithContext(s) //nolint:contextcheck // s is the request's own context and what we know of it
 	// The server's own writer: it closes the connection after a body that is too large.
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(rw, r.Body, w.cfg.MaxBody)
@@ -153,7 +153,7 @@ func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.Res
 	s.out.ResponseWriter = rw
 	out := &s.out
 	w.standingHeaders(out.Header(), s.id[:])
-	defer func() {
+	defer func() { //nolint:contextcheck // logRequest has s
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p) // the server's own way to cut a connection
@@ -248,7 +248,7 @@ func draw() string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	var id [16]byte
 	for half := range 2 {
-		bits := draws.Uint64()
+		bits := draws.Uint64() //nolint:gosec // it is no secret
 		for i := range 8 {
 			id[half*8+i] = letters[bits&31]
 			bits >>= 5
