@@ -20,6 +20,8 @@ const maxDrift = time.Second
 type clock struct {
 	machine func() time.Time
 	offset  atomic.Int64 // nanoseconds
+
+	measured atomic.Int64 // the newest drift, in nanoseconds, made up for or not
 }
 
 // Now returns the time.
@@ -36,6 +38,7 @@ func (c *clock) drift(ctx context.Context, store *storage.Store) (drift, took ti
 	}
 	took = c.machine().Sub(asked)
 	drift = asked.Add(took / 2).Sub(theirs)
+	c.measured.Store(int64(drift))
 	if drift.Abs() > maxDrift+took/2 {
 		return drift, took, fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", drift.Round(time.Millisecond))
 	}

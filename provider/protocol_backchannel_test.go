@@ -246,7 +246,11 @@ func TestAClientThatFailsIsToldAgain(t *testing.T) {
 		for p.Clock.Now().Sub(began) < 26*time.Hour {
 			p.Clock.Advance(time.Minute)
 			p.TellClients()
-			attempts += len(s.Got())
+			tried := len(s.Got())
+			if due := reading(t, p, "doorstep_backchannel_logouts_due"); tried > 0 && due != 1 {
+				t.Fatalf("%v notices due, want the one that was tried", due)
+			}
+			attempts += tried
 		}
 		if attempts < 25 || attempts > 80 {
 			t.Errorf("%d attempts in a day, want them further and further apart, an hour at most", attempts)

@@ -107,9 +107,9 @@ func TestMetrics(t *testing.T) {
 		t.Fatalf("%d %s", status, metrics)
 	}
 	for _, want := range []string{
-		`doorstep_tokens_issued_total{grant_type="authorization_code"} 1`,
-		`doorstep_tokens_issued_total{grant_type="refresh_token"} 1`,
-		`doorstep_tokens_issued_total{grant_type="client_credentials"} 1`,
+		`doorstep_tokens_issued_total{grant_type="authorization_code",kind="access_token"} 1`,
+		`doorstep_tokens_issued_total{grant_type="refresh_token",kind="access_token"} 1`,
+		`doorstep_tokens_issued_total{grant_type="client_credentials",kind="access_token"} 1`,
 		`doorstep_oauth_errors_total{endpoint="token",error="invalid_client"} 1`,
 		`doorstep_oauth_errors_total{endpoint="userinfo",error="invalid_token"} 1`,
 		`doorstep_oauth_errors_total{endpoint="authorize",error="invalid_scope"} 1`,

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/doorstep-id/doorstep/provider/account"
 	"github.com/doorstep-id/doorstep/provider/oidc"
@@ -51,10 +50,8 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "doorstep_events_behind_seconds", Help: "For how long the oldest event has been waiting for its number, as this replica saw it last.",
-		}, func() float64 { return services.Events.Behind().Seconds() }))
+	p.register()
+	store.Observe(p.metrics)
 
 	p.watcher = newWatcher(services, log, p.registry)
 
@@ -79,10 +76,13 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
 	}
-	people := signin.New(signin.Config{Demo: cfg.Demo}, signin.Deps{
+	people, err := signin.New(signin.Config{Demo: cfg.Demo}, signin.Deps{
 		Web: w, Store: store, Flow: services.Flow, Directory: services.Directory,
-		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now, Tell: p.logouts.Tell,
+		Passwords: services.Passwords, Throttle: services.Throttle, Clients: services.Clients, Now: now, Tell: p.logouts.Tell, Metrics: p.registry,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("signin: %w", err)
+	}
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
 		Sessions: services.Sessions,

@@ -55,6 +55,8 @@ type Services struct {
 	Risk      *risk.Service
 	Flow      *flow.Service
 	Engine    *engine.Engine
+
+	metrics *metrics
 }
 
 // Open wires the services on a store that is at this binary's schema. It makes
@@ -65,9 +67,12 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{Store: store, Keys: k, Outbound: outbound.New(cfg.Outbound)}
-	s.Events = events.New(store, k, now).From(web.Origin)
+	s := &Services{Store: store, Keys: k, metrics: newMetrics()}
+	cfg.Outbound.Watch = s.metrics.goingOut
+	s.Outbound = outbound.New(cfg.Outbound)
+	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.metrics.recorded)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
+	s.Throttle.Refused = s.metrics.refused
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
 	s.Sessions = session.New(cfg.Session, store, s.Events, now)

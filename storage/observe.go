@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,13 +31,20 @@ func (s *Store) Observe(o Observer) { s.observer.Store(&o) }
 // delete, begin, commit, rollback, with (a unit of several writes), or other.
 func Verb(statement string) string {
 	word, _, _ := strings.Cut(strings.TrimLeft(statement, "( \n\t"), " ")
-	for _, known := range []string{"select", "insert", "update", "delete", "with", "begin", "commit", "rollback"} {
+	for _, known := range verbs {
 		if strings.EqualFold(word, known) {
 			return known
 		}
 	}
-	return "other"
+	return verbOther
 }
+
+const verbOther = "other"
+
+var verbs = []string{"select", "insert", "update", "delete", "with", "begin", "commit", "rollback", verbOther}
+
+// Verbs are all that [Verb] returns.
+func Verbs() []string { return slices.Clone(verbs) }
 
 // Pool says what the connections to the database do.
 type Pool struct {

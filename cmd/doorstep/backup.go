@@ -46,7 +46,7 @@ func (a *app) backup(ctx context.Context, cfg *config, args []string) (err error
 	defer func() { err = errors.Join(err, store.Close()) }()
 	var made *storage.Backup
 	write := func(w io.Writer) error {
-		made, err = store.Backup(ctx, w, readBuild().Version, keys.SealedWith)
+		made, err = store.Backup(ctx, w, provider.ReadBuild().Version, keys.SealedWith)
 		return err
 	}
 	if args[0] == "-" {

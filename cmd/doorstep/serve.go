@@ -49,7 +49,7 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		err = newServiceManager(cfg, log).run(ctx, func(ready func()) error {
 			return p.Run(ctx, func() {
 				log.Info("ready", slog.String("issuer", cfg.Issuer), slog.String("listen", strings.Join(pc.Server.Listen, " ")),
-					slog.String("ops_listen", pc.Server.OpsListen), slog.String("version", readBuild().Version))
+					slog.String("ops_listen", pc.Server.OpsListen), slog.String("version", provider.ReadBuild().Version))
 				ready()
 			})
 		})

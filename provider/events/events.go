@@ -104,6 +104,7 @@ type Service struct {
 	keys    Keys
 	now     func() time.Time
 	origin  func(ctx context.Context) (requestID, address string)
+	count   func(Kind)
 	waiting *atomic.Int64 // since when the oldest event that was seen waits for its number, in microseconds; 0: none
 }
 
@@ -113,6 +114,7 @@ func New(store *storage.Store, k Keys, now func() time.Time) *Service {
 	return &Service{
 		store: store, keys: k, now: now, waiting: &atomic.Int64{},
 		origin: func(context.Context) (string, string) { return "", "" },
+		count:  func(Kind) {},
 	}
 }
 
@@ -154,6 +156,13 @@ func (s *Service) From(origin func(ctx context.Context) (requestID, address stri
 	return &with
 }
 
+// Counted returns the service that tells count of each event that it recorded.
+func (s *Service) Counted(count func(Kind)) *Service {
+	with := *s
+	with.count = count
+	return &with
+}
+
 // memberAddress is the member of the personal part that From fills.
 const memberAddress = "address"
 
@@ -190,5 +199,6 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 	if err := s.store.CreateEvent(ctx, &row); err != nil {
 		return fmt.Errorf("record %s: %w", e.Kind, err)
 	}
+	s.count(e.Kind)
 	return nil
 }

@@ -70,6 +70,7 @@ type LogoutDeps struct {
 type Logouts struct {
 	LogoutDeps
 	told *prometheus.CounterVec
+	due  prometheus.Gauge
 
 	mu      sync.Mutex
 	inHand  map[string]int  // attempts going on, by client
@@ -85,11 +86,14 @@ func NewLogouts(d LogoutDeps) (*Logouts, error) {
 		told: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doorstep_backchannel_logouts_total", Help: "Attempts to tell a client that a session ended, by outcome.",
 		}, []string{"outcome"}),
+		due: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "doorstep_backchannel_logouts_due", Help: "Notices of a session's end that were due when this process last looked: at most 256, and 8 a client.",
+		}),
 	}
 	for _, o := range []outcome{logoutTold, logoutFailed, logoutGivenUp, logoutDropped} {
 		l.told.WithLabelValues(string(o))
 	}
-	return l, d.Metrics.Register(l.told)
+	return l, errors.Join(d.Metrics.Register(l.told), d.Metrics.Register(l.due))
 }
 
 // outcome is what came of an attempt.
@@ -167,6 +171,7 @@ func (l *Logouts) TellDue(ctx context.Context) (busy bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	l.due.Set(float64(len(due)))
 	begun := 0
 	for i := range due {
 		if l.begin(ctx, &due[i], func() {}) {

@@ -69,8 +69,8 @@ func New(d Deps) (*Handler, error) {
 		issuer: d.Web.Issuer(),
 		sidKey: d.Keys.Derive("sid"),
 		issued: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "doorstep_tokens_issued_total", Help: "Answers of the token endpoint that carried tokens, by grant type.",
-		}, []string{"grant_type"}),
+			Name: "doorstep_tokens_issued_total", Help: "Tokens that the token endpoint gave out, by grant type and kind of token.",
+		}, []string{"grant_type", "kind"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "doorstep_oauth_errors_total", Help: "Refused protocol requests, by endpoint and error code.",
 		}, []string{"endpoint", "error"}),

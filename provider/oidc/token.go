@@ -42,8 +42,19 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
 		return h.explain(ctx, in, err)
 	}
 	web.Log(ctx).Set("grant_id", string(out.GrantID))
-	h.issued.WithLabelValues(in.GrantType).Inc()
+	h.count(in.GrantType, out)
 	return writeOAuthJSON(w, http.StatusOK, out)
+}
+
+// count counts the tokens of an answer.
+func (h *Handler) count(grantType string, out *engine.TokenResponse) {
+	for _, given := range [...]struct{ kind, token string }{
+		{"access_token", out.AccessToken}, {"refresh_token", out.RefreshToken}, {"id_token", out.IDToken},
+	} {
+		if given.token != "" {
+			h.issued.WithLabelValues(grantType, given.kind).Inc()
+		}
+	}
 }
 
 // required names the one parameter that a grant type cannot do without.

@@ -45,6 +45,10 @@ type Config struct {
 	MaxBytes int64          // of a body; default 100 KB
 	Resolver *net.Resolver  // nil: the machine's
 	Roots    *x509.CertPool // nil: the machine's
+
+	// Watch, if set, is told of a request that is about to go out, and what it returns
+	// is told of its end: the status, or why there is none.
+	Watch func(ctx context.Context, method string) (context.Context, func(status int, err error))
 }
 
 func (c *Config) setDefaults() {
@@ -102,6 +106,27 @@ func (*Error) Shown() string { return "could not be fetched" }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Outcome is what came of a request.
+type Outcome string
+
+// The outcomes of requests.
+const (
+	Success Outcome = "success" // a status of 200 to 299
+	Refused Outcome = "refused" // any other
+	Failed  Outcome = "failed"  // no answer, or none that was wanted
+)
+
+// OutcomeOf returns what came of a request that ended so.
+func OutcomeOf(status int, err error) Outcome {
+	switch {
+	case err != nil:
+		return Failed
+	case status < 200 || status > 299:
+		return Refused
+	}
+	return Success
+}
+
 // Client goes out. It is safe for many goroutines.
 type Client struct {
 	cfg     Config
@@ -154,7 +179,22 @@ func (c *Client) PostForm(ctx context.Context, r Request, form url.Values) (*Res
 	return c.do(ctx, http.MethodPost, r, form.Encode())
 }
 
+// do sends a request, and tells whoever looks on.
 func (c *Client) do(ctx context.Context, method string, in Request, form string) (*Response, error) {
+	if c.cfg.Watch == nil {
+		return c.send(ctx, method, in, form)
+	}
+	ctx, ended := c.cfg.Watch(ctx, method)
+	answer, err := c.send(ctx, method, in, form)
+	if err != nil {
+		ended(0, err)
+		return nil, err
+	}
+	ended(answer.Status, nil)
+	return answer, nil
+}
+
+func (c *Client) send(ctx context.Context, method string, in Request, form string) (*Response, error) {
 	u, err := url.Parse(in.URL)
 	if err != nil {
 		return nil, &Error{Err: ErrURL} // its text may hold a secret

@@ -92,6 +92,18 @@ func NewPassword(cfg PasswordConfig, store *storage.Store, ev *events.Service, n
 // somebody and for nobody.
 func (p *Password) Hashes() uint64 { return p.hashes.Load() }
 
+// Load is what the hashing of passwords has to do.
+type Load struct {
+	Running, Waiting int
+	Shed             uint64 // callers that were sent away so far, because too many waited
+}
+
+// Load returns the load of this moment.
+func (p *Password) Load() Load {
+	running := len(p.pool.workers)
+	return Load{Running: running, Waiting: max(0, len(p.pool.places)-running), Shed: p.pool.shed.Load()}
+}
+
 // Verify returns the evidence that a right password gives, else [ErrWrong]. A
 // nil person stands for an unknown one: an unknown, a disabled and a
 // passwordless person cost one read and one hash, like everybody. Too long a

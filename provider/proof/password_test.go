@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -387,4 +388,37 @@ func TestWhoLeavesTheQueueIsNotHashedFor(t *testing.T) {
 	if len(p.places) != 0 || len(p.workers) != 0 {
 		t.Errorf("%d places and %d workers are still taken", len(p.places), len(p.workers))
 	}
+}
+
+// Operators see how many hash, how many wait, and how many were sent away.
+func TestLoadIsTold(t *testing.T) {
+	p := &Password{pool: newPool(1, 1)}
+	want := func(when string, want Load) {
+		t.Helper()
+		if got := p.Load(); got != want {
+			t.Errorf("%s: %+v, want %+v", when, got, want)
+		}
+	}
+	want("nobody", Load{})
+	working, done := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = p.pool.do(t.Context(), func() { close(working); <-done }) // it has a place
+	})
+	<-working
+	want("one", Load{Running: 1})
+	gone, leave := context.WithCancel(t.Context())
+	all.Go(func() { _ = p.pool.do(gone, func() {}) }) // it waits until it leaves
+	for p.Load().Waiting == 0 {
+		runtime.Gosched()
+	}
+	want("two", Load{Running: 1, Waiting: 1})
+	if err := p.pool.do(t.Context(), func() {}); err == nil {
+		t.Error("there was room for a third")
+	}
+	want("three", Load{Running: 1, Waiting: 1, Shed: 1})
+	leave()
+	close(done)
+	all.Wait()
+	want("nobody any more", Load{Shed: 1})
 }

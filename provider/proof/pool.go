@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -15,6 +16,7 @@ import (
 type pool struct {
 	places  chan struct{} // taken by those who work or wait
 	workers chan struct{} // taken by those who work
+	shed    atomic.Uint64 // who was sent away
 }
 
 // retryAfter is when to come back after having been sent away: a full queue is
@@ -32,6 +34,7 @@ func (p *pool) do(ctx context.Context, fn func()) error {
 	case p.places <- struct{}{}:
 		defer func() { <-p.places }()
 	default:
+		p.shed.Add(1)
 		return fault.Unavailable(retryAfter, errors.New("proof: the queue for password hashing is full"))
 	}
 	select {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/outbound"
@@ -28,12 +30,13 @@ import (
 type P struct {
 	*provider.Services
 
-	Issuer     string       // http://localhost:PORT
-	Handler    http.Handler // what the issuer serves, without a network; nil with Replicas
-	Routes     []web.Route  // what that is made of; nil with Replicas
-	Ops        http.Handler // health and metrics; nil with Replicas
-	Clock      *Clock       // stands still; nil with Replicas, which have the machine's
-	Statements *Statements  // what reached Postgres; nothing on SQLite
+	Issuer     string               // http://localhost:PORT
+	Handler    http.Handler         // what the issuer serves, without a network; nil with Replicas
+	Routes     []web.Route          // what that is made of; nil with Replicas
+	Ops        http.Handler         // health and metrics; nil with Replicas
+	Registry   *prometheus.Registry // of the metrics; nil with Replicas
+	Clock      *Clock               // stands still; nil with Replicas, which have the machine's
+	Statements *Statements          // what reached Postgres; nothing on SQLite
 
 	t       testing.TB
 	http    *http.Client // keeps no cookies and follows no redirect
@@ -97,6 +100,7 @@ func Start(t testing.TB, options ...Option) *P {
 	spareRSA.keep(t, served.Services)
 	p.served = served
 	p.Services, p.Handler, p.Routes, p.Ops = served.Services, served.Handler(), served.Routes(), served.OpsHandler()
+	p.Registry = served.Registry()
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: served.Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	t.Cleanup(func() {

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -41,16 +42,23 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 	person, evidence, err := h.prove(r, identifier, password)
 	if err != nil {
 		status := http.StatusUnprocessableEntity
-		if page.Problem, page.RetryAfter = problem(w, err); page.Problem == "" {
+		page.Problem, page.RetryAfter = problem(w, err)
+		h.tried.WithLabelValues(cmp.Or(page.Problem, triedFailed)).Inc()
+		if page.Problem == "" {
 			return err
 		}
-		if page.Problem != "wrong" {
+		if page.Problem != triedWrong {
 			status, _ = web.Status(err)
 		}
 		web.Log(r.Context()).Set("signin", page.Problem)
 		return h.passwordPage(w, r, a, status, page)
 	}
 	next, changed, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
+	if err == nil {
+		h.tried.WithLabelValues(triedSuccess).Inc()
+	} else {
+		h.tried.WithLabelValues(triedFailed).Inc()
+	}
 	if len(changed.Sessions) > 0 { // also when what comes after it failed
 		web.Log(r.Context()).Set("person", string(person.ID))
 		h.Web.SetSessions(w, changed.Sessions)
@@ -125,16 +133,16 @@ func accountKey(identifier string) string {
 // page, and in how many seconds to try again.
 func problem(w http.ResponseWriter, err error) (name string, seconds int) {
 	if errors.Is(err, proof.ErrWrong) {
-		return "wrong", 0
+		return triedWrong, 0
 	}
 	var f *fault.Error
 	switch {
 	case !errors.As(err, &f):
 		return "", 0
 	case f.Kind == fault.KindTooMany:
-		return "throttled", web.SetRetryAfter(w, f.RetryAfter)
+		return triedThrottled, web.SetRetryAfter(w, f.RetryAfter)
 	case f.Kind == fault.KindUnavailable:
-		return "busy", web.SetRetryAfter(w, f.RetryAfter)
+		return triedBusy, web.SetRetryAfter(w, f.RetryAfter)
 	}
 	return "", 0
 }

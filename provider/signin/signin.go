@@ -24,6 +24,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -51,17 +53,36 @@ type Deps struct {
 	Clients   *clients.Service
 	Now       func() time.Time
 	// Tell has the clients of a session that just ended told of it, and returns soon.
-	Tell func(ctx context.Context, session storage.ID)
+	Tell    func(ctx context.Context, session storage.ID)
+	Metrics prometheus.Registerer
 }
 
 // Handler serves the steps.
 type Handler struct {
 	Deps
-	cfg Config
+	cfg   Config
+	tried *prometheus.CounterVec
 }
 
 // New returns the steps.
-func New(cfg Config, d Deps) *Handler { return &Handler{Deps: d, cfg: cfg} }
+func New(cfg Config, d Deps) (*Handler, error) {
+	h := &Handler{Deps: d, cfg: cfg, tried: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doorstep_sign_ins_total", Help: "Tries to sign in, by outcome: success, wrong, throttled, busy (sent away, too many wait) and failed (a fault of ours).",
+	}, []string{"outcome"})}
+	for _, outcome := range []string{triedSuccess, triedWrong, triedThrottled, triedBusy, triedFailed} {
+		h.tried.WithLabelValues(outcome)
+	}
+	return h, d.Metrics.Register(h.tried)
+}
+
+// What comes of a try to sign in; the page has words for those that are a problem.
+const (
+	triedSuccess   = "success"
+	triedWrong     = "wrong"
+	triedThrottled = "throttled"
+	triedBusy      = "busy"
+	triedFailed    = "failed"
+)
 
 const paramInteraction = "i"
 

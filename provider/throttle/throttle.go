@@ -31,6 +31,9 @@ type Limit struct {
 
 // Service takes tokens. It is safe for concurrent use.
 type Service struct {
+	// Refused, if set before the service is used, is told the name of a limit that sent somebody away.
+	Refused func(limit string)
+
 	store *storage.Store
 	key   [32]byte
 	now   func() time.Time
@@ -67,6 +70,9 @@ func (s *Service) Take(ctx context.Context, limit Limit, parts ...string) error 
 	case err != nil:
 		return fmt.Errorf("throttle %s: %w", limit.Name, err)
 	case wait > 0:
+		if s.Refused != nil {
+			s.Refused(limit.Name)
+		}
 		return fault.TooMany(wait)
 	}
 	return nil
