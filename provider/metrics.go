@@ -10,7 +10,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/provider/outbound"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -57,9 +56,7 @@ func (m *metrics) recorded(kind events.Kind) { m.events.WithLabelValues(string(k
 
 func (m *metrics) refused(limit string) { m.throttled.WithLabelValues(limit).Inc() }
 
-// Begin, End and Swept make it the store's observer.
-func (m *metrics) Begin(ctx context.Context, _ string) context.Context { return ctx }
-
+// End counts a statement.
 func (m *metrics) End(_ context.Context, statement string, took time.Duration, err error) {
 	verb := storage.Verb(statement)
 	m.statements[verb].Observe(took.Seconds())
@@ -68,20 +65,13 @@ func (m *metrics) End(_ context.Context, statement string, took time.Duration, e
 	}
 }
 
+// Swept counts lapsed rows.
 func (m *metrics) Swept(table string, rows int64) { m.swept.WithLabelValues(table).Add(float64(rows)) }
-
-// goingOut watches a request to a client's address.
-func (m *metrics) goingOut(ctx context.Context, _ string) (context.Context, func(status int, err error)) {
-	began := time.Now()
-	return ctx, func(status int, err error) {
-		m.outbound.WithLabelValues(string(outbound.OutcomeOf(status, err))).Observe(time.Since(began).Seconds())
-	}
-}
 
 // register makes the registry of everything that this provider is asked for itself.
 func (p *Provider) register() {
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p.registry.MustRegister(p.metrics.all...)
+	p.registry.MustRegister(p.observer.all...)
 	gauge := func(name, help string, value func() float64) {
 		p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
@@ -108,7 +98,7 @@ func (p *Provider) register() {
 		Name: "doorstep_build_info", Help: "1, with the version of this binary.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
 	}, func() float64 { return 1 }))
-	p.registry.MustRegister(&signingKeys{keys: p.Keys, log: p.log})
+	p.registry.MustRegister(&signingKeys{keys: p.Keys, log: p.job("metrics")})
 }
 
 // signingKeys tells since when the keys sign and when their successors are due.

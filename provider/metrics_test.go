@@ -87,6 +87,7 @@ func TestMetricsMoveWhenTheyShould(t *testing.T) {
 	limit := throttle.Limit{Name: "test", Every: time.Hour, Burst: 1}
 	gone, leave := context.WithCancel(ctx)
 	leave()
+	p.Browser().SignIn("ada").Ask(rp, "openid") // who now has a password
 	var tokens *providertest.Tokens
 	for _, step := range []struct {
 		name string
@@ -94,10 +95,10 @@ func TestMetricsMoveWhenTheyShould(t *testing.T) {
 		want map[string]float64 // how much more the metric says, with its labels
 	}{
 		{"a sign-in", func() { p.Browser().SignIn("ada").Ask(rp, "openid") }, map[string]float64{
-			"doorstep_sign_ins_total outcome=success":                                   1,
-			"doorstep_events_total kind=signin.succeeded":                               1,
-			"doorstep_password_hashes_total":                                            1,
-			"doorstep_http_request_duration_seconds route=/signin method=POST code=303": 1,
+			"doorstep_sign_ins_total outcome=success":                                            1,
+			"doorstep_events_total kind=signin.succeeded":                                        1,
+			"doorstep_password_hashes_total":                                                     1,
+			"doorstep_http_request_duration_seconds route=/signin/password method=POST code=303": 1,
 		}},
 		{"a wrong password", func() { guesserAt(t, p, rp, p.Browser()).try("ada@example.com", "wrong") }, map[string]float64{
 			"doorstep_sign_ins_total outcome=wrong": 1, "doorstep_sign_ins_total outcome=success": 0, "doorstep_password_hashes_total": 1,

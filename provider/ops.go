@@ -10,7 +10,7 @@ import (
 )
 
 // OpsHandler serves /healthz (the process lives), /readyz (it can serve) and
-// /metrics, for a listener that the public does not reach.
+// /metrics, and profiles if they are wanted, for a listener that the public does not reach.
 func (p *Provider) OpsHandler() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -18,6 +18,9 @@ func (p *Provider) OpsHandler() http.Handler {
 	})
 	m.HandleFunc("GET /readyz", p.ready)
 	m.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}))
+	if p.cfg.Pprof {
+		profiles(m)
+	}
 	return m
 }
 

@@ -51,20 +51,20 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
 	p.register()
-	store.Observe(p.metrics)
+	store.Observe(p.observer)
 
-	p.watcher = newWatcher(services, log, p.registry)
+	p.watcher = newWatcher(services, p.job("changes"), p.registry)
 
 	var protocol *oidc.Handler
 	cfg.Web.Issuer = cfg.Issuer
 	cfg.Web.AllowOrigin = func(r *http.Request, origin string) bool { return protocol.AllowOrigin(r, origin) }
-	w, err := web.New(cfg.Web, web.Deps{Pages: pages, Key: services.Keys.Derive("web"), Log: log, Now: now, Registry: p.registry})
+	w, err := web.New(cfg.Web, web.Deps{Pages: pages, Key: services.Keys.Derive("web"), Log: log, Now: now, Registry: p.registry, Tracer: services.observer.tracer})
 	if err != nil {
 		return nil, err
 	}
 	p.logouts, err = oidc.NewLogouts(oidc.LogoutDeps{
 		Issuer: w.Issuer(), Store: store, Keys: services.Keys, Clients: services.Clients, Events: services.Events,
-		Outbound: services.Outbound, Metrics: p.registry, Log: log, Now: now,
+		Outbound: services.Outbound, Metrics: p.registry, Log: p.job("back-channel logout"), Now: now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
@@ -91,6 +91,10 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	p.handler = join(w, p.routes)
 	return p, nil
 }
+
+// job returns the log of what goes on beside the requests: its lines have a job's
+// name where others have a request's id.
+func (p *Provider) job(name string) *slog.Logger { return p.log.With(slog.String("job", name)) }
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
 // are deleted, the clock is set, events are chained, what other processes changed is

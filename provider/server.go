@@ -18,6 +18,7 @@ import (
 type ServerConfig struct {
 	Listen    []string      // host:port, at least one
 	OpsListen string        // host:port of health and metrics; "" for none
+	Pprof     bool          // profiles at /debug/pprof/ of OpsListen
 	TLS       *tls.Config   // nil: plain HTTP, behind a proxy or on loopback
 	Drain     time.Duration // how long requests may take to end; default 20 s
 	Notice    time.Duration // how long readiness is false before the listeners close; default 0
@@ -127,7 +128,11 @@ func (p *Provider) listen(ctx context.Context) ([]net.Listener, []*http.Server, 
 		err = errors.Join(err, open(addr, p.handler, p.cfg.TLS))
 	}
 	if p.cfg.OpsListen != "" {
-		err = errors.Join(err, open(p.cfg.OpsListen, p.OpsHandler(), nil))
+		failed := open(p.cfg.OpsListen, p.OpsHandler(), nil)
+		if failed == nil && p.cfg.Pprof {
+			servers[len(servers)-1].WriteTimeout = profileTime
+		}
+		err = errors.Join(err, failed)
 	}
 	if err != nil {
 		for _, l := range listeners {
@@ -171,10 +176,10 @@ func (p *Provider) keepKeys(ctx context.Context) {
 	for {
 		fresh, err := p.RotateDueKeys(ctx)
 		if err != nil && ctx.Err() == nil {
-			p.log.Error("keys", slog.Any("error", err))
+			p.job("keys").Error("keys", slog.Any("error", err))
 		}
 		for _, k := range fresh {
-			p.log.Info("key rotated", slog.String("kid", k.KID), slog.String("alg", k.Alg), slog.Time("signs_from", k.ActiveAt))
+			p.job("keys").Info("key rotated", slog.String("kid", k.KID), slog.String("alg", k.Alg), slog.Time("signs_from", k.ActiveAt))
 		}
 		select {
 		case <-ctx.Done():
@@ -214,7 +219,7 @@ func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx conte
 		n, err := do(limited)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			p.log.Error(what, slog.Any("error", err))
+			p.job(what).Error(what, slog.Any("error", err))
 		}
 		if err != nil || n < sweepBatch || ctx.Err() != nil {
 			return
@@ -249,7 +254,7 @@ func (p *Provider) chainOnce(ctx context.Context, sign bool) {
 		err = p.Events.Checkpoint(limited)
 	}
 	if err != nil && ctx.Err() == nil {
-		p.log.Error("events", slog.Any("error", err))
+		p.job("events").Error("events", slog.Any("error", err))
 	}
 }
 
@@ -261,7 +266,7 @@ func (p *Provider) setClock(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, chore)
 	defer cancel()
 	if err := p.clock.set(ctx, p.Store); err != nil && !errors.Is(err, context.Canceled) {
-		p.log.Warn("clock", slog.Any("error", err))
+		p.job("clock").Warn("clock", slog.Any("error", err))
 	}
 }
 

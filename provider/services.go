@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
@@ -36,6 +38,8 @@ type Config struct {
 	Flow     flow.Config
 	Outbound outbound.Config
 	Server   ServerConfig
+	// Traces takes the spans of requests; nil for none.
+	Traces trace.TracerProvider
 	// Demo is shown on the sign-in page; only `doorstep demo` sets it.
 	Demo *templates.DemoAccount
 }
@@ -56,8 +60,11 @@ type Services struct {
 	Flow      *flow.Service
 	Engine    *engine.Engine
 
-	metrics *metrics
+	observer *observer
 }
+
+// tracerName is the instrumentation scope of our spans.
+const tracerName = "github.com/doorstep-id/doorstep"
 
 // Open wires the services on a store that is at this binary's schema. It makes
 // keys if there are none, those aside that take long, and returns keys.ErrWrongKEK, with nothing written, if
@@ -67,12 +74,15 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{Store: store, Keys: k, metrics: newMetrics()}
-	cfg.Outbound.Watch = s.metrics.goingOut
+	s := &Services{Store: store, Keys: k, observer: &observer{metrics: newMetrics()}}
+	if cfg.Traces != nil {
+		s.observer.tracer = cfg.Traces.Tracer(tracerName)
+	}
+	cfg.Outbound.Watch = s.observer.goingOut
 	s.Outbound = outbound.New(cfg.Outbound)
-	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.metrics.recorded)
+	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.observer.recorded)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
-	s.Throttle.Refused = s.metrics.refused
+	s.Throttle.Refused = s.observer.refused
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
 	s.Sessions = session.New(cfg.Session, store, s.Events, now)

@@ -96,6 +96,7 @@ func (c connections) QueryRowContext(ctx context.Context, query string, args ...
 
 // BeginTx begins a transaction whose statements are observed too.
 func (c connections) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
+	outer := context.WithoutCancel(ctx)
 	return observed(c, ctx, "BEGIN", func(ctx context.Context) (gorm.ConnPool, error) {
 		var (
 			tx  gorm.ConnPool
@@ -113,7 +114,7 @@ func (c connections) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.Con
 			return nil, err
 		}
 		// The end of a transaction has no ctx of its own, and belongs where it began.
-		return &transaction{connections{tx, c.s}, context.WithoutCancel(ctx)}, nil
+		return &transaction{connections{tx, c.s}, outer}, nil
 	})
 }
 

@@ -31,6 +31,7 @@ type settings struct {
 	TLSKey         string
 	TrustedProxies []netip.Prefix
 	OutboundAllow  []netip.Prefix
+	Pprof          bool
 	LogLevel       slog.Level
 	LogFormat      string
 	Brand          string
@@ -77,6 +78,8 @@ var table = []setting{
 			}
 			return address(func(s *settings) *string { return &s.OpsListen })(s, text)
 		}},
+	{key: "ops.pprof", preset: "off", help: "profiles at /debug/pprof/ of ops_listen: on or off",
+		set: func(s *settings, text string) error { return onOff(&s.Pprof, text) }},
 	{key: "database.url", preset: "sqlite:///./doorstep-data/doorstep.db", help: "sqlite:///path or postgres://...",
 		secret: true, set: func(s *settings, text string) (err error) { s.Database, err = databaseURL(text); return err }},
 	{key: "database.max_connections", preset: "8", help: "connections to Postgres at once; SQLite has its own number",
@@ -253,7 +256,7 @@ func (c *config) listensHere() bool {
 // check holds settings against each other.
 func (c *config) check(l *layers) {
 	fault := func(key, format string, args ...any) { l.fault(key, c.values[key].from, format, args...) }
-	for _, key := range []string{"issuer", "database.url", "log.level", "log.format", "brand.name"} {
+	for _, key := range []string{"issuer", "database.url", "log.level", "log.format", "brand.name", "ops.pprof"} {
 		if c.values[key].text == "" {
 			fault(key, "must not be empty")
 		}

@@ -78,7 +78,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
 		Workers: c.PasswordWorkers, Words: []string{c.Brand},
 	}
-	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
+	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil
 }
 

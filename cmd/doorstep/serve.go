@@ -40,7 +40,13 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		return err
 	}
 	cfg.warn(log)
+	traces, flushTraces, err := a.traces(ctx, provider.ReadBuild().Version, log)
+	if err != nil {
+		return err
+	}
+	defer flushTraces()
 	return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
+		pc.Traces = traces
 		pc.Server.Listen, pc.Server.TLS = addresses(ctx, cfg.Listen), certificate
 		p, err := provider.New(ctx, pc, store, log, a.now)
 		if err != nil {

@@ -22,6 +22,19 @@ func anyText(field func(*settings) *string) func(*settings, string) error {
 	return func(s *settings, text string) error { *field(s) = text; return nil }
 }
 
+// onOff reads a switch.
+func onOff(field *bool, text string) error {
+	switch text {
+	case "on", "true":
+		*field = true
+	case "off", "false":
+		*field = false
+	default:
+		return fmt.Errorf("%q is neither on nor off", text)
+	}
+	return nil
+}
+
 func oneOf(field func(*settings) *string, choices ...string) func(*settings, string) error {
 	return func(s *settings, text string) error {
 		for _, choice := range choices {

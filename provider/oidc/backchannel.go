@@ -18,6 +18,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/outbound"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -115,7 +116,8 @@ func (l *Logouts) Tell(ctx context.Context, session storage.ID) {
 	defer cancel()
 	notices, err := l.Store.LogoutNotices(limit, session)
 	if err != nil {
-		l.Log.Error("back-channel logout", slog.Any("error", err))
+		id, _ := web.Origin(ctx)
+		l.Log.Error("back-channel logout", slog.String("request_id", id), slog.Any("error", err))
 		return
 	}
 	ended := make(chan struct{}, len(notices))
@@ -213,7 +215,8 @@ func (l *Logouts) begin(ctx context.Context, n *storage.LogoutNotice, ended func
 			l.told.WithLabelValues(string(came)).Inc()
 		}
 		if err != nil {
-			l.Log.Warn("back-channel logout", slog.String("client_id", n.ClientID), slog.String("outcome", string(came)),
+			id, _ := web.Origin(ctx) // of the request that ended the session, if one did
+			l.Log.Warn("back-channel logout", slog.String("request_id", id), slog.String("client_id", n.ClientID), slog.String("outcome", string(came)),
 				slog.Int64("attempt", n.Attempts), slog.Any("error", err))
 		}
 		l.release(n.ClientID, came)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 )
@@ -33,6 +34,7 @@ type state struct {
 	targets []string // where the page's form may lead, besides ourselves
 	record  Record
 	out     response
+	span    trace.Span // nil: nobody traces
 }
 
 type stateKey struct{}
@@ -145,6 +147,9 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
 	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies)}
+	if w.tracer != nil {
+		w.beginSpan(s, route, r)
+	}
 	r = r.WithContext(s) //nolint:contextcheck // s is the request's own context and what we know of it
 	// The server's own writer: it closes the connection after a body that is too large.
 	if r.Body != nil && r.Body != http.NoBody {
@@ -163,6 +168,9 @@ func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.Res
 		took := w.now().Sub(began)
 		seconds.of(r.Method, out.status()).Observe(took.Seconds())
 		w.logRequest(r, s, route, began, took)
+		if s.span != nil {
+			s.endSpan(out.status())
+		}
 	}()
 	h.ServeHTTP(out, r)
 }

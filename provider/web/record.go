@@ -103,7 +103,7 @@ func (w *Web) logRequest(r *http.Request, s *state, route Route, began time.Time
 		return
 	}
 	event := slog.NewRecord(began.Add(took), level, RequestEvent, 0)
-	attrs := append(make([]slog.Attr, 0, 9+len(s.record.attrs)),
+	attrs := append(make([]slog.Attr, 0, 10+len(s.record.attrs)),
 		slog.String("request_id", s.id[0]),
 		slog.String("method", methodLabel(r.Method)),
 		slog.String("route", route.Path),
@@ -112,6 +112,9 @@ func (w *Web) logRequest(r *http.Request, s *state, route Route, began time.Time
 		slog.String("address", w.hidden(s.address.String())),
 		slog.String("agent", w.hidden(r.UserAgent())),
 	)
+	if s.span != nil {
+		attrs = append(attrs, slog.String("trace_id", TraceID(s)))
+	}
 	attrs = append(attrs, s.record.attrs...)
 	if err := s.record.err; err != nil {
 		attrs = append(attrs, slog.String("error", shorten(err.Error())))

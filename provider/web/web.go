@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/doorstep-id/doorstep/templates"
 )
@@ -36,6 +37,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Registry prometheus.Registerer
+	Tracer   trace.Tracer // nil: nobody traces
 }
 
 // Web wraps routes. It is safe for concurrent use.
@@ -44,6 +46,8 @@ type Web struct {
 	pages *templates.Pages
 	log   *slog.Logger
 	now   func() time.Time
+
+	tracer trace.Tracer
 
 	issuer, origin, prefix string
 	secure                 bool // https
@@ -80,7 +84,7 @@ func New(cfg Config, deps Deps) (*Web, error) {
 		cfg.Name = "Doorstep"
 	}
 	w := &Web{
-		cfg: cfg, pages: deps.Pages, log: deps.Log, now: deps.Now,
+		cfg: cfg, pages: deps.Pages, log: deps.Log, now: deps.Now, tracer: deps.Tracer,
 		issuer: u.String(), origin: u.Scheme + "://" + u.Host, prefix: u.EscapedPath(), secure: u.Scheme == "https",
 		sameOrigin: http.NewCrossOriginProtection(),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -2,12 +2,16 @@
 // ory/fosite calls.
 package otelx
 
-import "go.opentelemetry.io/otel/trace"
+import (
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
 
-// End ends the span and records the error that err points to, if any.
+// End ends the span, as failed if err points to an error. Its words stay here: they
+// may repeat what a client sent, and spans go to another party.
 func End(span trace.Span, err *error) {
 	if err != nil && *err != nil {
-		span.RecordError(*err)
+		span.SetStatus(codes.Error, "")
 	}
 	span.End()
 }
