@@ -106,6 +106,7 @@ func TestSpansTellNoSecrets(t *testing.T) { // attack case 90
 	p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
 	rp.Introspect(tokens2.Refresh).WantActive()
 	rp.Revoke(tokens2.Refresh).WantStatus(http.StatusOK)
+	rp.Refresh("canary-refresh").WantError("invalid_grant") // its error's words are not told
 	p.Send(rawRequest(t, http.MethodGet, p.URL("/canary-path?canary=query"), nil, "User-Agent", "canary-agent", "Authorization", "Bearer canary-token"))
 	_, _ = p.Outbound.Get(t.Context(), outbound.Request{URL: "https://127.0.0.1/canary-url"})
 	sub, _ := p.Verify(tokens.ID).Claims["sub"].(string)
