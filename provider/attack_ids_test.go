@@ -53,6 +53,19 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 				}
 			}
 		}
+		if n, err := p.Events.Sequence(t.Context()); err != nil || n == 0 {
+			t.Fatalf("%d events, %v", n, err)
+		}
+		for _, s := range append(hostileIDs(first.Items[0].ID), "x' OR '1'='1", "kind", "created_at DESC") {
+			for what, f := range map[string]events.Filter{
+				"kind": {Kind: events.Kind(s)}, "outcome": {Outcome: events.Outcome(s)}, "client": {Client: s},
+				"actor": {Actor: events.Actor(s)}, "actor's id": {ActorID: s}, "request": {RequestID: s},
+			} {
+				if some, err := p.Events.List(t.Context(), f, 0, 10); err != nil || len(some.Events) != 0 {
+					t.Errorf("%s %q: %d events, %v", what, s, len(some.Events), err)
+				}
+			}
+		}
 		for _, cursor := range []string{"a\x00", "\xff"} {
 			for what, list := range listsByName(t, p, storage.Page{After: cursor}) {
 				if _, err := list(); !errors.Is(err, storage.ErrCursor) {
@@ -187,6 +200,12 @@ func TestAttack86StringIsNoCondition(t *testing.T) {
 				if !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("%s %q: %v", what, id, err)
 				}
+			}
+			if some, err := p.Events.List(ctx, events.Filter{Person: storage.ID(id)}, 0, 10); !errors.Is(err, storage.ErrNotFound) || len(some.Events) != 0 {
+				t.Errorf("events of %q: %d, %v", id, len(some.Events), err)
+			}
+			if err := p.Events.Erase(ctx, storage.ID(id)); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("erasing %q: %v", id, err)
 			}
 			if rows, err := rowsOf(p.Grants.List(ctx, ada.ID, id, storage.Page{})); err != nil || rows != 0 {
 				t.Errorf("grants for the client %q: %d, %v", id, rows, err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -95,18 +96,31 @@ func TestAttack90SecretsAreToldToNobody(t *testing.T) {
 			t.Error("there are no metrics")
 		}
 		secrets.wantSilence(t, "a metric", metrics.Body.String())
+		silent := func(when string, tables map[string]string) {
+			t.Helper()
+			for table, rows := range tables {
+				secrets.wantSilence(t, "the table "+table+when, rows)
+			}
+			for _, table := range []string{"events", "decisions"} {
+				canaries{"127.0.0.1": "an address in the clear"}.wantSilence(t, "the table "+table+when, tables[table])
+			}
+		}
 		tables := providertest.ReadRows(t, database)
 		for _, table := range []string{"events", "decisions", "grants", "sessions", "interactions", "clients", "passwords"} {
 			if tables[table] == "" {
 				t.Errorf("the table %s is empty: this test shows nothing of it", table)
 			}
 		}
-		for table, rows := range tables {
-			secrets.wantSilence(t, "the table "+table, rows)
+		silent("", tables)
+		if n, err := p.Events.Sequence(t.Context()); err != nil || n == 0 {
+			t.Fatalf("%d events, %v", n, err)
 		}
-		for _, table := range []string{"events", "decisions"} {
-			canaries{"127.0.0.1": "an address in the clear"}.wantSilence(t, "the table "+table, tables[table])
+		silent(" of chained events", providertest.ReadRows(t, database))
+		told, err := p.Events.List(t.Context(), events.Filter{}, 0, events.MaxPage)
+		if err != nil || len(told.Events) == 0 || told.Events[0].Address() != "127.0.0.1" {
+			t.Fatalf("%+v, %v", told, err)
 		}
+		secrets.wantSilence(t, "the list of events", string(must(json.Marshal(told))))
 		canaries{"127.0.0.1": "an address", "Go-http-client": "a user agent", "ada@example.com": "an e-mail address"}.wantSilence(t, "the log", p.Logs())
 	})
 }

@@ -26,8 +26,14 @@ const (
 // EventsBefore returns up to limit chained events that f chooses, whose numbers come
 // before the given one (0: from the newest), the newest first, and where to go on: 0
 // when nothing is left. There may be more although it returns fewer than limit, or
-// none: it looks through a bounded part of the table.
+// none: it looks through a bounded part of the table. ErrNotFound: an id in another
+// form than ParseID takes, which names nobody.
 func (s *Store) EventsBefore(ctx context.Context, f EventFilter, before int64, limit int) (events []Event, next int64, err error) {
+	if f.PersonID != "" {
+		if _, err := ParseID(string(f.PersonID)); err != nil {
+			return nil, 0, err
+		}
+	}
 	low, high, err := s.eventBounds(ctx, f, before)
 	if err != nil || low >= high {
 		return nil, 0, err
