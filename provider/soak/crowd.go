@@ -257,6 +257,10 @@ func (p *person) walk() (string, error) {
 	}.Encode()
 	for range 10 {
 		res, page, err := p.get(at)
+		if err == nil && res.StatusCode == http.StatusGone {
+			// HTTP asked by itself once more, after an answer that was lost on its way.
+			err = errors.New("this was answered before")
+		}
 		if err != nil {
 			p.lost(err)
 			return "", &lostError{err}
