@@ -247,7 +247,7 @@ func proxied(t *testing.T, server string, notice time.Duration) {
 	if falls, _ := strconv.Atoi(check[2]); notice <= time.Duration(falls)*seconds(t, check[1]) {
 		t.Errorf("haproxy notices after %s times %s, and the notice is %s", check[2], check[1], notice)
 	}
-	for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP", "Forwarded"} {
+	for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP", "Forwarded", "X-Request-ID"} {
 		if !strings.Contains(cfg, "http-request del-header "+header+"\n") {
 			t.Errorf("haproxy passes on a stranger's %s", header)
 		}
