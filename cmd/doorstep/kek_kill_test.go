@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func TestKEKRotationSurvivesKills(t *testing.T) {
 		if !given {
 			old = b.beside(database)
 		}
-		sealEvents(t, store, old, 3000)
+		sealSecrets(t, store, old, 3000)
 		made := new(struct {
 			Secret string `json:"client_secret"`
 		})
@@ -61,26 +62,31 @@ func TestKEKRotationSurvivesKills(t *testing.T) {
 		stop, stopped := make(chan struct{}), sync.WaitGroup{}
 		written := 0
 		stopped.Go(func() {
-			for {
+			for writeEvent(t, issuer, made.Secret) {
+				written++
 				select {
 				case <-stop:
 					return
 				default:
-					writeEvent(t, issuer, made.Secret)
-					written++
 				}
 			}
 		})
+		end := sync.OnceFunc(func() { close(stop); stopped.Wait() })
+		defer end()
 
 		for kill := range kekKills {
 			rotation := b.command("key", "rotate-kek")
+			var says bytes.Buffer
+			rotation.Stderr = &says
 			if err := rotation.Start(); err != nil {
 				t.Fatal(err)
 			}
 			want := int64(3000 * (kill + 1) / (kekKills + 2))
 			for limit := time.Now().Add(time.Minute); othersThan(t, store, old) < want; time.Sleep(time.Millisecond) {
 				if time.Now().After(limit) {
-					t.Fatal("the rotation does not get on")
+					_ = rotation.Process.Kill()
+					_ = rotation.Wait()
+					t.Fatalf("the rotation does not get on: %s", &says)
 				}
 			}
 			if err := rotation.Process.Kill(); err != nil {
@@ -94,8 +100,7 @@ func TestKEKRotationSurvivesKills(t *testing.T) {
 		if !bytes.Contains(out, []byte("Nothing needs an older key any more")) {
 			t.Errorf("the last run says %s", out)
 		}
-		close(stop)
-		stopped.Wait()
+		end()
 		if !given {
 			next = b.beside(database)
 		}
@@ -113,10 +118,16 @@ func TestKEKRotationSurvivesKills(t *testing.T) {
 	})
 }
 
-// othersThan counts the events that are sealed with another key than that.
+// filler are the rows that make a rotation take long enough to be killed.
+func filler() storage.SealedColumn {
+	all := storage.SealedColumns()
+	return all[slices.IndexFunc(all, func(c storage.SealedColumn) bool { return c.Table == "secrets" })]
+}
+
+// othersThan counts the secrets that are sealed with another key than that.
 func othersThan(t *testing.T, store *storage.Store, kek []byte) (n int64) {
 	t.Helper()
-	counts, err := store.CountSealed(t.Context(), storage.SealedColumns()[0], 9)
+	counts, err := store.CountSealed(t.Context(), filler(), 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,23 +139,24 @@ func othersThan(t *testing.T, store *storage.Store, kek []byte) (n int64) {
 	return n
 }
 
-// sealEvents adds n events with sealed origins.
-func sealEvents(t *testing.T, store *storage.Store, kek []byte, n int) {
+// sealSecrets adds n secrets.
+func sealSecrets(t *testing.T, store *storage.Store, kek []byte, n int) {
 	t.Helper()
 	s, err := keys.New(t.Context(), keys.Config{KEK: kek}, store, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for done := 0; done < n; done += 100 {
+	for done := 0; done < n; {
 		ctx := storage.WithUnit(t.Context())
 		for range 100 {
-			e := storage.Event{ID: storage.NewID(), Kind: "k", Actor: "system", Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(time.Now())}
-			if e.Origin, err = s.Seal(storage.PurposeOrigin, string(e.ID), []byte("192.0.2.1")); err != nil {
+			row := storage.Secret{Name: fmt.Sprintf("filler-%05d", done), CreatedAt: storage.At(time.Now())}
+			if row.Sealed, err = s.Seal(storage.PurposeSecret, row.Name, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			if err := store.CreateEvent(ctx, &e); err != nil {
+			if err := store.CreateSecret(ctx, &row); err != nil {
 				t.Fatal(err)
 			}
+			done++
 		}
 		if err := store.Flush(ctx); err != nil {
 			t.Fatal(err)
@@ -153,7 +165,8 @@ func sealEvents(t *testing.T, store *storage.Store, kek []byte, n int) {
 }
 
 // writeEvent has the server read its keys and write: a token is signed, and revoked.
-func writeEvent(t *testing.T, issuer, secret string) {
+// It says whether that went well.
+func writeEvent(t *testing.T, issuer, secret string) bool {
 	post := func(path string, form url.Values) map[string]any {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer+path, strings.NewReader(form.Encode()))
 		if err != nil {
@@ -171,13 +184,14 @@ func writeEvent(t *testing.T, issuer, secret string) {
 		body, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s %v", path, res.StatusCode, body, err)
+			return nil
 		}
-		var out map[string]any
+		out := map[string]any{}
 		_ = json.Unmarshal(body, &out) // a revocation says nothing
 		return out
 	}
-	token, _ := post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}})["access_token"].(string)
-	post("/oauth2/revoke", url.Values{"token": {token}})
+	token := post("/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
+	return token != nil && post("/oauth2/revoke", url.Values{"token": {fmt.Sprint(token["access_token"])}}) != nil
 }
 
 // binary is the command as a process of its own.
