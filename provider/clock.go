@@ -56,6 +56,13 @@ func (c *clock) set(ctx context.Context, store *storage.Store) error {
 	return err
 }
 
+// Drift returns how far this machine's clock is ahead of the database's; the error
+// says that a server here would not be ready.
+func Drift(ctx context.Context, store *storage.Store, machine func() time.Time) (time.Duration, error) {
+	drift, _, err := (&clock{machine: machine}).drift(ctx, store)
+	return drift, err
+}
+
 // MeasuredClock returns the one clock for a process that is over soon, such as a
 // command: this machine's, moved by its distance from the database's, as those of
 // the replicas are. Of three questions it goes by the first that is exact, else by

@@ -82,14 +82,19 @@ func healthURL(cfg *config) (*url.URL, error) {
 			target.Scheme = "https"
 		}
 	}
+	target.Host = here(listen)
+	return target, nil
+}
+
+// here is where a listener of this machine is reached: whoever listens on all
+// addresses listens on loopback.
+func here(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return nil, err
+		return listen // the configuration has none of that
 	}
-	// Whoever listens on all addresses listens on loopback.
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	target.Host = net.JoinHostPort(host, port)
-	return target, nil
+	return net.JoinHostPort(host, port)
 }

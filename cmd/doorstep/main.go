@@ -119,7 +119,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.`,
 		a.serveCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(),
 		a.clientCommand(), a.resourceCommand(), a.userCommand(), a.groupCommand(), a.sessionCommand(), a.grantCommand(), a.consentCommand(),
 		a.eventsCommand(), a.keyCommand(),
-		a.configCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(),
+		a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {

@@ -41,6 +41,10 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.list(set), nil
+}
+
+func (s *Service) list(set *keyset) []Key {
 	out := make([]Key, len(set.keys))
 	for i := range set.keys {
 		k := &set.keys[i]
@@ -49,7 +53,7 @@ func (s *Service) List(ctx context.Context) ([]Key, error) {
 			out[i].RotatesAt = k.active.Add(s.cfg.RotateEvery)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (k *stored) describe(now time.Time) Key {

@@ -11,6 +11,29 @@ import (
 // IP address (a Unix socket). It is the one place that knows.
 func Address(ctx context.Context) netip.Addr { return stateOf(ctx).address }
 
+// How X-Forwarded-For was met, for the metric doorstep_forwarded_requests_total: what
+// `doorstep doctor` goes by.
+const (
+	forwardedBelieved = "believed" // a trusted proxy sent it
+	forwardedIgnored  = "ignored"  // somebody sent it who is not trusted
+	forwardedMissing  = "missing"  // a trusted proxy sent none
+)
+
+// forwarded says how a request's X-Forwarded-For is met; "" if it has none and needs
+// none.
+func forwarded(r *http.Request, trusted []netip.Prefix) string {
+	sent, believed := r.Header["X-Forwarded-For"] != nil, len(trusted) > 0 && isTrusted(parseAddress(r.RemoteAddr), trusted)
+	switch {
+	case sent && believed:
+		return forwardedBelieved
+	case sent:
+		return forwardedIgnored
+	case believed:
+		return forwardedMissing
+	}
+	return ""
+}
+
 // clientAddress believes X-Forwarded-For as far as it was written by trusted
 // proxies: the right-most entry that is none of them is the client. Forwarded,
 // X-Real-IP and their spellings with underscores are never looked at.

@@ -147,6 +147,9 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
 	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies)}
+	if how := forwarded(r, w.cfg.TrustedProxies); how != "" {
+		w.forwarded.WithLabelValues(how).Inc()
+	}
 	if w.tracer != nil {
 		w.beginSpan(s, route, r)
 	}

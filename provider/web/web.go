@@ -53,6 +53,7 @@ type Web struct {
 	secure                 bool // https
 	sameOrigin             *http.CrossOriginProtection
 	seconds                *prometheus.HistogramVec
+	forwarded              *prometheus.CounterVec
 	standing               []header
 	hides                  hides
 
@@ -64,8 +65,9 @@ const (
 	defaultTimeout = 5 * time.Second
 )
 
-// New checks the configuration and registers the request metric
-// doorstep_http_request_duration_seconds{route,method,code}.
+// New checks the configuration and registers the metrics
+// doorstep_http_request_duration_seconds{route,method,code} and
+// doorstep_forwarded_requests_total{header}.
 func New(cfg Config, deps Deps) (*Web, error) {
 	u := cfg.Issuer
 	if u == nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
@@ -92,6 +94,10 @@ func New(cfg Config, deps Deps) (*Web, error) {
 			Help:    "Time to answer, by route template, method and status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route", "method", "code"}),
+		forwarded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "doorstep_forwarded_requests_total",
+			Help: "Requests through proxies, by what became of X-Forwarded-For: believed, ignored (not from a trusted proxy) or missing (from one).",
+		}, []string{"header"}),
 		standing:  standing(u.Scheme == "https"),
 		formKey:   mac(deps.Key[:], "form token"),
 		deviceKey: mac(deps.Key[:], "device cookie"),
@@ -100,8 +106,10 @@ func New(cfg Config, deps Deps) (*Web, error) {
 	if err := w.sameOrigin.AddTrustedOrigin(w.origin); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	if err := deps.Registry.Register(w.seconds); err != nil {
-		return nil, fmt.Errorf("web: %w", err)
+	for _, metric := range []prometheus.Collector{w.seconds, w.forwarded} {
+		if err := deps.Registry.Register(metric); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
 	}
 	return w, nil
 }

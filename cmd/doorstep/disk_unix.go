@@ -1,0 +1,15 @@
+//go:build linux || darwin || freebsd
+
+package main
+
+import "syscall"
+
+// freeSpace is how many bytes may still be written to the file system of a path;
+// known is false where the system does not say.
+func freeSpace(path string) (free uint64, known bool) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(path, &fs); err != nil {
+		return 0, false
+	}
+	return uint64(max(0, int64(fs.Bavail))) * uint64(fs.Bsize), true //nolint:gosec,unconvert // their types differ from system to system
+}
