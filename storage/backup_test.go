@@ -232,17 +232,18 @@ func testDamagedBackup(t *testing.T, f fixture) {
 			f.must(to.CheckEmpty(f.ctx))
 		}
 	}
+	whole := unzip(t, file)
 	for at := 0; at < len(file); at += 1 + len(file)/300 {
 		refused(fmt.Sprintf("cut at %d of %d", at, len(file)), file[:at], at%10 == 0)
 		other := bytes.Clone(file)
-		if other[at] ^= 4; at < 4 || at > 9 { // gzip's time and system say nothing
+		other[at] ^= 4
+		if text, err := gunzip(other); err != nil || !bytes.Equal(text, whole) { // some bits of gzip say nothing
 			refused(fmt.Sprintf("another byte at %d of %d", at, len(file)), other, false)
 		}
 	}
 	refused("cut before the last byte", file[:len(file)-1], true)
 	refused("with something behind it", append(bytes.Clone(file), file...), true)
-	text := unzip(t, file)
-	lines := bytes.SplitAfter(text, []byte("\n"))
+	lines := bytes.SplitAfter(whole, []byte("\n"))
 	refused("without its last line", zip(t, bytes.Join(lines[:len(lines)-2], nil)), true)
 	refused("without a row", zip(t, bytes.Join(append(slices.Clone(lines[:5]), lines[6:]...), nil)), true)
 	refused("nothing", nil, true)
@@ -255,15 +256,19 @@ func testDamagedBackup(t *testing.T, f fixture) {
 
 func unzip(t *testing.T, file []byte) []byte {
 	t.Helper()
-	zip, err := gzip.NewReader(bytes.NewReader(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(zip)
+	text, err := gunzip(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func gunzip(file []byte) ([]byte, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(zip)
 }
 
 func zip(t testing.TB, text []byte) []byte {
