@@ -207,7 +207,7 @@ func registeredBySelf(t *testing.T, p *providertest.P, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Store.DeleteClient(t.Context(), id, storage.At(p.Clock.Now())); err != nil {
+	if err := p.Store.DeleteClient(t.Context(), c, storage.At(p.Clock.Now())); err != nil {
 		t.Fatal(err)
 	}
 	c.RegisteredBy = "dynamic"

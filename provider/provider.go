@@ -87,7 +87,11 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
 		Sessions: services.Sessions,
 	})
-	p.routes = slices.Concat(protocol.Routes(), people.Routes(), themselves.Routes(), []web.Route{w.Assets()})
+	programs, err := services.api(cfg.API, w, now, nil)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	p.routes = slices.Concat(protocol.Routes(), people.Routes(), themselves.Routes(), programs.Routes(), []web.Route{w.Assets()})
 	p.handler = join(w, p.routes)
 	return p, nil
 }

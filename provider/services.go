@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/doorstep-id/doorstep/policy/rules"
+	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
@@ -37,6 +38,7 @@ type Config struct {
 	Password proof.PasswordConfig
 	Flow     flow.Config
 	Outbound outbound.Config
+	API      api.Config
 	Server   ServerConfig
 	// Traces takes the spans of requests; nil for none.
 	Traces trace.TracerProvider
@@ -61,6 +63,8 @@ type Services struct {
 	Engine    *engine.Engine
 
 	observer *observer
+	issuer   string
+	now      func() time.Time
 }
 
 // tracerName is the instrumentation scope of our spans.
@@ -74,7 +78,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{Store: store, Keys: k, observer: &observer{metrics: newMetrics()}}
+	s := &Services{Store: store, Keys: k, observer: &observer{metrics: newMetrics()}, issuer: cfg.Issuer.String(), now: now}
 	if cfg.Traces != nil {
 		s.observer.tracer = cfg.Traces.Tracer(tracerName)
 	}

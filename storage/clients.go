@@ -128,11 +128,13 @@ func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
 	return err
 }
 
-// DeleteClient removes a client, what people agreed to for it and what it was
-// still to be told; ErrNotFound: there is none. Its grants stay, revoked, so that their reuse is still seen.
-func (s *Store) DeleteClient(ctx context.Context, id string, now Time) error {
+// DeleteClient removes a client that is still at c.Version, what people agreed to
+// for it and what it was still to be told; ErrStale: it changed since it was read,
+// or is gone. Its grants stay, revoked, so that their reuse is still seen.
+func (s *Store) DeleteClient(ctx context.Context, c *Client, now Time) error {
+	id := c.ID
 	return s.doAll(ctx,
-		write{text: "DELETE FROM clients WHERE id = ?", args: []any{id}, guard: ErrNotFound},
+		write{text: "DELETE FROM clients WHERE id = ? AND version = ?", args: []any{id, c.Version}, guard: ErrStale},
 		write{text: "DELETE FROM consents WHERE client_id = ?", args: []any{id}},
 		write{text: "DELETE FROM session_clients WHERE client_id = ?", args: []any{id}},
 		write{text: "DELETE FROM logout_notices WHERE client_id = ?", args: []any{id}},

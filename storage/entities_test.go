@@ -155,11 +155,12 @@ func testClients(t *testing.T, f fixture) {
 	other.ClientID = "full"
 	f.must(f.CreateGrant(f.ctx, other))
 	f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "full", CreatedAt: now, UpdatedAt: now}))
-	f.must(f.DeleteClient(f.ctx, "full", now))
+	f.want(storage.ErrStale, f.DeleteClient(f.ctx, &read, now)) // somebody changed it since
+	f.must(f.DeleteClient(f.ctx, full, now))
 	marked("after a deletion")
 	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "next", Version: full.Version, CreatedAt: after(time.Second), UpdatedAt: after(time.Second)}))
 	marked("after another took its place")
-	f.want(storage.ErrNotFound, f.DeleteClient(f.ctx, "full", now))
+	f.want(storage.ErrStale, f.DeleteClient(f.ctx, full, now))
 	_, err = f.Client(f.ctx, "full")
 	f.want(storage.ErrNotFound, err)
 	_, err = f.ConsentOf(f.ctx, p.ID, "full")
@@ -187,8 +188,25 @@ func testResources(t *testing.T, f fixture) {
 	list, err := f.Resources(f.ctx)
 	f.must(err)
 	same(t, []storage.Resource{*full, *empty}, list)
-	f.must(f.DeleteResource(f.ctx, full.Audience))
-	f.want(storage.ErrNotFound, f.DeleteResource(f.ctx, full.Audience))
+	page, err := f.PageResources(f.ctx, "", 1)
+	f.must(err)
+	same(t, []storage.Resource{*full}, page)
+	page, err = f.PageResources(f.ctx, full.Audience, 2)
+	f.must(err)
+	same(t, []storage.Resource{*empty}, page)
+	read := *full
+	full.Name, full.Scopes, full.Format, full.Lifetime = "New", storage.Strings{"cars.read"}, "opaque", 60
+	f.must(f.UpdateResource(f.ctx, full))
+	got, err := f.Resource(f.ctx, full.Audience)
+	f.must(err)
+	same(t, full, got)
+	if got.Version != 2 {
+		t.Errorf("after the update: version %d", got.Version)
+	}
+	f.want(storage.ErrStale, f.UpdateResource(f.ctx, &read)) // somebody else was first
+	f.want(storage.ErrStale, f.DeleteResource(f.ctx, &read))
+	f.must(f.DeleteResource(f.ctx, full))
+	f.want(storage.ErrStale, f.DeleteResource(f.ctx, full))
 	_, err = f.Resource(f.ctx, full.Audience)
 	f.want(storage.ErrNotFound, err)
 }

@@ -106,15 +106,16 @@ func testOwners(t *testing.T, f fixture) {
 	f.group("shop")
 	c := &storage.Client{ID: "web", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}
 	f.must(f.CreateClient(f.ctx, c))
-	f.must(f.CreateResource(f.ctx, &storage.Resource{Audience: "https://a.example", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}))
+	r := &storage.Resource{Audience: "https://a.example", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}
+	f.must(f.CreateResource(f.ctx, r))
 	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
 	clients, resources, err := f.Owned(f.ctx, "shop", 5)
 	f.must(err)
 	same(t, []string{"web"}, clients)
 	same(t, []string{"https://a.example"}, resources)
-	f.must(f.DeleteClient(f.ctx, "web", now))
+	f.must(f.DeleteClient(f.ctx, c, now))
 	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
-	f.must(f.DeleteResource(f.ctx, "https://a.example"))
+	f.must(f.DeleteResource(f.ctx, r))
 	f.must(f.DeleteGroup(f.ctx, "shop"))
 }
 

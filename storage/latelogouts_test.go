@@ -67,7 +67,9 @@ func testLateClient(t *testing.T, f fixture) {
 		if all, err := f.LogoutNotices(f.ctx, other.ID); err != nil || len(all) != 1 {
 			t.Errorf("%s: of another session: %v, %v", name, all, err)
 		}
-		f.must(f.DeleteClient(f.ctx, "web", now))
+		web, err := f.Client(f.ctx, "web")
+		f.must(err)
+		f.must(f.DeleteClient(f.ctx, web, now))
 		f.backchannel("web", "https://web.example/logout")
 	}
 }

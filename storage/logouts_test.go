@@ -89,7 +89,9 @@ func testLogoutNotices(t *testing.T, f fixture) {
 	if all := f.due(after(time.Hour)); len(all) != 2 {
 		t.Errorf("due of two sessions: %v", all)
 	}
-	f.must(f.DeleteClient(f.ctx, "web", now))
+	web, err := f.Client(f.ctx, "web")
+	f.must(err)
+	f.must(f.DeleteClient(f.ctx, web, now))
 	if all := f.due(after(time.Hour)); len(all) != 0 {
 		t.Errorf("of a client that was deleted: %v", all)
 	}

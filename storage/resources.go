@@ -30,6 +30,13 @@ func (s *Store) Resources(ctx context.Context) ([]Resource, error) {
 	return rs, translate(err)
 }
 
+// PageResources returns up to limit resources whose audience comes after the given one.
+func (s *Store) PageResources(ctx context.Context, after string, limit int) ([]Resource, error) {
+	var rs []Resource
+	err := s.db(ctx).Where("audience > ?", after).Order("audience").Limit(limit).Find(&rs).Error
+	return rs, translate(err)
+}
+
 // Resource returns the resource of this audience, or ErrNotFound.
 func (s *Store) Resource(ctx context.Context, audience string) (*Resource, error) {
 	var r Resource
@@ -44,7 +51,23 @@ func (s *Store) CreateResource(ctx context.Context, r *Resource) error {
 	return s.do(ctx, s.insert(ctx, r, ""))
 }
 
-// DeleteResource removes a resource; ErrNotFound: there is none.
-func (s *Store) DeleteResource(ctx context.Context, audience string) error {
-	return s.do(ctx, write{text: "DELETE FROM resources WHERE audience = ?", args: []any{audience}, guard: ErrNotFound})
+// UpdateResource replaces a resource that is still at r.Version, which it raises by
+// one; ErrStale: it changed since it was read, or is gone.
+func (s *Store) UpdateResource(ctx context.Context, r *Resource) error {
+	err := s.do(ctx, write{
+		text: "UPDATE resources SET version = version + 1, name = ?, owner = ?, scopes = ?, introspects = ?, format = ?, alg = ?," +
+			" lifetime = ?, updated_at = ? WHERE audience = ? AND version = ?",
+		args:  []any{r.Name, r.Owner, r.Scopes, r.Introspects, r.Format, r.Alg, r.Lifetime, r.UpdatedAt, r.Audience, r.Version},
+		guard: ErrStale,
+	})
+	if err == nil {
+		r.Version++
+	}
+	return err
+}
+
+// DeleteResource removes a resource that is still at r.Version; ErrStale: it
+// changed since it was read, or is gone.
+func (s *Store) DeleteResource(ctx context.Context, r *Resource) error {
+	return s.do(ctx, write{text: "DELETE FROM resources WHERE audience = ? AND version = ?", args: []any{r.Audience, r.Version}, guard: ErrStale})
 }

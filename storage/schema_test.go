@@ -32,7 +32,7 @@ var schemaTests = map[string]func(*testing.T, fixture){
 var entities = []any{
 	storage.Key{}, storage.Secret{}, storage.Client{}, storage.Resource{}, storage.Person{}, storage.Identifier{}, storage.Password{},
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
-	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.SessionClient{}, storage.LogoutNotice{},
+	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.IdempotencyKey{}, storage.SessionClient{}, storage.LogoutNotice{},
 	storage.Group{}, storage.Member{}, storage.SchemaFloor{}, storage.EventChain{}, storage.EventHead{}, storage.PersonSalt{},
 }
 

@@ -13,6 +13,7 @@ const (
 	PurposeSecret = "secret"
 	PurposeKey    = "signing-key"
 	PurposeOrigin = "event-origin"
+	PurposeAnswer = "idempotency-answer"
 )
 
 // SealedColumn is a column that holds what the keys room sealed for Purpose and the
@@ -25,6 +26,7 @@ type SealedColumn struct{ Table, Key, Column, Purpose string }
 func SealedColumns() []SealedColumn {
 	return []SealedColumn{
 		{"events", "id", "origin", PurposeOrigin},
+		{"idempotency_keys", "hash", "answer", PurposeAnswer},
 		{"keys", "kid", "sealed", PurposeKey},
 		{"secrets", "name", "sealed", PurposeSecret},
 	}

@@ -12,6 +12,7 @@ var swept = []struct{ table, key, but string }{
 	{"access_tokens", "hash", ""},
 	{"throttles", "key", ""},
 	{"spent_ids", "hash", ""},
+	{"idempotency_keys", "hash", ""},
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

@@ -18,23 +18,31 @@ type Throttle struct {
 // interval, and returns 0; or, taking nothing, how long to wait for the next.
 // One atomic statement: of parallel callers never more than burst succeed.
 func (s *Store) TakeThrottle(ctx context.Context, key []byte, interval time.Duration, burst int, now time.Time) (time.Duration, error) {
+	_, wait, err := s.CountThrottle(ctx, key, interval, burst, now)
+	return wait, err
+}
+
+// CountThrottle is TakeThrottle that also tells when the bucket will be full again:
+// the zero time if nothing was taken.
+func (s *Store) CountThrottle(ctx context.Context, key []byte, interval time.Duration, burst int, now time.Time) (full time.Time, wait time.Duration, err error) {
 	step, at := interval.Microseconds(), now.UnixMicro()
 	tolerance := step * int64(burst-1)
 	var due []int64
 	// The key is not the first value: gorm would take the bytes after "(" for a list.
-	err := s.db(ctx).Raw(
+	err = s.db(ctx).Raw(
 		"INSERT INTO throttles (due, key, expires_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"+
 			" due = CASE WHEN throttles.due > ? THEN throttles.due ELSE ? END + ?,"+
 			" expires_at = CASE WHEN throttles.due > ? THEN throttles.due ELSE ? END + ?"+
 			" WHERE throttles.due <= ? RETURNING due",
 		at+step, key, at+step, at, at, step, at, at, step, at+tolerance).Scan(&due).Error
 	if err != nil {
-		return 0, translate(err)
+		return time.Time{}, 0, translate(err)
 	}
 	if len(due) == 1 {
-		return 0, nil
+		return time.UnixMicro(due[0]).UTC(), 0, nil
 	}
-	return s.throttleWait(ctx, key, tolerance, at)
+	wait, err = s.throttleWait(ctx, key, tolerance, at)
+	return time.Time{}, wait, err
 }
 
 // throttleWait returns how long until the bucket gives its next token: at least

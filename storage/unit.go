@@ -20,11 +20,18 @@ type Unit struct {
 	writes []write
 }
 
-type unitKey struct{}
+type (
+	unitKey  struct{}
+	riderKey struct{} // of a write that goes with every unit, see [Store.DoOnce]
+)
 
 // WithUnit returns a ctx whose writes are gathered until [Store.Flush].
 func WithUnit(ctx context.Context) context.Context {
-	return context.WithValue(ctx, unitKey{}, &Unit{})
+	u := &Unit{}
+	if rider, ok := ctx.Value(riderKey{}).(write); ok {
+		u.writes = append(u.writes, rider)
+	}
+	return context.WithValue(ctx, unitKey{}, u)
 }
 
 // WithoutUnit returns a ctx whose writes are carried out at once, whatever unit ctx

@@ -194,12 +194,14 @@ func testWhole(t *testing.T, f fixture) {
 		t.Error("RevokeGrant: the grant is revoked, its tokens are not")
 	}
 
+	web, err := f.Client(f.ctx, "web")
+	f.must(err)
 	rename("grants", "hidden")
 	for name, change := range map[string]func() error{
 		"EndSession":        func() error { return f.EndSession(f.ctx, se.ID, now) },
 		"DisablePerson":     func() error { return f.DisablePerson(f.ctx, p.ID, now) },
 		"SignOutEverywhere": func() error { return f.SignOutEverywhere(f.ctx, p.ID, "why", now) },
-		"DeleteClient":      func() error { return f.DeleteClient(f.ctx, "web", now) },
+		"DeleteClient":      func() error { return f.DeleteClient(f.ctx, web, now) },
 	} {
 		if err := change(); err == nil {
 			t.Errorf("%s succeeded without a table of grants", name)

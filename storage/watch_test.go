@@ -97,9 +97,10 @@ func testChangesAreTold(t *testing.T, f fixture) {
 		}{
 			{"client registered", func() error { return s.CreateClient(s.ctx, client) }, storage.Changes{ClientsAdded: true}},
 			{"client changed", func() error { return s.UpdateClient(s.ctx, client) }, storage.Changes{Clients: true}},
-			{"client deleted", func() error { return s.DeleteClient(s.ctx, client.ID, now) }, storage.Changes{Clients: true}},
+			{"client deleted", func() error { return s.DeleteClient(s.ctx, client, now) }, storage.Changes{Clients: true}},
 			{"resource registered", func() error { return s.CreateResource(s.ctx, resource) }, storage.Changes{Resources: true}},
-			{"resource deleted", func() error { return s.DeleteResource(s.ctx, resource.Audience) }, storage.Changes{Resources: true}},
+			{"resource changed", func() error { return s.UpdateResource(s.ctx, resource) }, storage.Changes{Resources: true}},
+			{"resource deleted", func() error { return s.DeleteResource(s.ctx, resource) }, storage.Changes{Resources: true}},
 			{"key made", func() error { return s.CreateKey(s.ctx, key) }, storage.Changes{Keys: true}},
 			{"keys replanned", func() error { return s.ReplanKeys(s.ctx, []storage.Key{*key}, now, nil, *key) }, storage.Changes{Keys: true}},
 			{"key revoked", func() error { return s.Revoke(s.ctx, revoked) }, storage.Changes{Keys: true}},

@@ -100,6 +100,42 @@ func CheckObject(text []byte) error {
 // refuses what [CheckObject] refuses and members that the struct does not have.
 func DecodeObject(text []byte, into any) error { return decodeDocument(text, into) }
 
+// mergePatch decodes into the struct that into points to what base becomes by a
+// merge patch (RFC 7396). One level is all there is to merge: where a member is an
+// object (jwks), it is a list, and a list is replaced as a whole.
+func mergePatch(base any, patch []byte, into any) error {
+	if len(patch) > maxDocument {
+		return fault.TooLarge("", "the patch is too long")
+	}
+	names, err := memberNames(patch)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(base)
+	if err != nil {
+		return err
+	}
+	var target, changes map[string]json.RawMessage
+	if err := json.Unmarshal(text, &target); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(patch, &changes); err != nil {
+		return notJSON(err)
+	}
+	for _, name := range names {
+		if string(changes[name]) == "null" {
+			delete(target, name)
+		} else {
+			target[name] = changes[name]
+		}
+	}
+	merged, err := json.Marshal(target)
+	if err != nil {
+		return err
+	}
+	return decodeDocument(merged, into)
+}
+
 // memberNames returns the names of an object's own members, after a look at all
 // that is in it.
 func memberNames(text []byte) ([]string, error) {
@@ -125,6 +161,9 @@ func memberNames(text []byte) ([]string, error) {
 	return names, nil
 }
 
+// errNUL refuses text that no database keeps.
+var errNUL = fault.Invalid("", "the document has text with NUL in it")
+
 // walkObject reads an object whose brace was read.
 func walkObject(dec *json.Decoder, depth int) ([]string, error) {
 	var names []string
@@ -141,6 +180,9 @@ func walkObject(dec *json.Decoder, depth int) ([]string, error) {
 		if seen[name] {
 			return nil, fault.Invalid(name, "is there twice")
 		}
+		if strings.IndexByte(name, 0) >= 0 {
+			return nil, errNUL
+		}
 		seen[name] = true
 		names = append(names, name)
 		if err := walkValue(dec, depth); err != nil {
@@ -156,6 +198,9 @@ func walkValue(dec *json.Decoder, depth int) error {
 	}
 	if depth++; depth > maxDepth {
 		return fault.Invalid("", fmt.Sprintf("the document is nested deeper than %d levels", maxDepth))
+	}
+	if text, ok := token.(string); ok && strings.IndexByte(text, 0) >= 0 {
+		return errNUL
 	}
 	switch token {
 	case json.Delim('{'):

@@ -151,7 +151,7 @@ func FuzzDecodeRegistration(f *testing.F) {
 			return
 		}
 		c := &storage.Client{ID: r.ClientID, Name: r.Name, Owner: r.Owner, Metadata: storage.Document(metadata)}
-		back, err := patched(registrationOf(c), []byte(`{}`))
+		back, err := Patched(c, []byte(`{}`))
 		if err != nil {
 			t.Fatalf("%q: what was accepted does not decode: %v", text, err)
 		}

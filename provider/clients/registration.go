@@ -1,13 +1,11 @@
 package clients
 
 import (
-	"encoding/json"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 
-	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -96,41 +94,11 @@ func registrationOf(c *storage.Client) Registration {
 	return Registration{ClientID: c.ID, Name: c.Name, Owner: c.Owner, ClientMetadata: m, RequirePKCE: &m.RequirePKCE}
 }
 
-// patched returns r changed by a merge patch (RFC 7396). One level is all there is
-// to merge: the one member that is an object, jwks, is its list of keys, and a list
-// is replaced as a whole.
-func patched(r Registration, patch []byte) (*Registration, error) {
-	if len(patch) > maxDocument {
-		return nil, fault.TooLarge("", "the patch is too long")
-	}
-	names, err := memberNames(patch)
-	if err != nil {
-		return nil, err
-	}
-	base, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	var target, changes map[string]json.RawMessage
-	if err := json.Unmarshal(base, &target); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(patch, &changes); err != nil {
-		return nil, notJSON(err)
-	}
-	for _, name := range names {
-		if string(changes[name]) == "null" {
-			delete(target, name)
-		} else {
-			target[name] = changes[name]
-		}
-	}
-	merged, err := json.Marshal(target)
-	if err != nil {
-		return nil, err
-	}
+// Patched returns a client's registration changed by a merge patch (RFC 7396);
+// nothing is written. A faulty patch is a fault that names the member.
+func Patched(c *storage.Client, patch []byte) (*Registration, error) {
 	var out Registration
-	if err := decodeDocument(merged, &out); err != nil {
+	if err := mergePatch(registrationOf(c), patch, &out); err != nil {
 		return nil, err
 	}
 	return &out, nil

@@ -45,9 +45,9 @@ func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
 	read := s.begin(&s.eras.resources)
 	return shared(ctx, &s.reads, read.reading("resources"), func(ctx context.Context) (*resourceSet, error) {
 		set := &resourceSet{read: read, all: map[string]*storage.Resource{}, byScope: map[string]*storage.Resource{}}
-		rows, err := s.store.Resources(ctx)
+		rows, err := s.allResources(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("resources: %w", err)
+			return nil, err
 		}
 		for i := range rows {
 			r := &rows[i]
@@ -148,20 +148,19 @@ func DecodeResource(r io.Reader) (*storage.Resource, error) {
 	if err := decodeDocument(text, &in); err != nil {
 		return nil, err
 	}
-	return &storage.Resource{
-		Audience: in.Audience, Name: in.Name, Owner: in.Owner, Scopes: in.Scopes, Introspects: in.Introspects,
-		Format: in.Format, Alg: in.Algorithm, Lifetime: in.Lifetime,
-	}, nil
+	return in.Resource(), nil
 }
 
-// CreateResource registers a resource, with its event: of in everything counts
-// but the times and the version; format, algorithm, lifetime and name have
-// defaults. What is wrong is one fault that names every field; a taken audience
-// and a scope that another resource has are faults of kind Conflict.
-func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by events.Actor) (*storage.Resource, error) {
-	r := *in
-	r.Version, r.CreatedAt = 1, storage.At(s.now())
-	r.UpdatedAt = r.CreatedAt
+// Resource returns the resource that would be shown so.
+func (v ResourceView) Resource() *storage.Resource {
+	return &storage.Resource{
+		Audience: v.Audience, Name: v.Name, Owner: v.Owner, Scopes: v.Scopes, Introspects: v.Introspects,
+		Format: v.Format, Alg: v.Algorithm, Lifetime: v.Lifetime,
+	}
+}
+
+// setResourceDefaults fills in what was left out.
+func setResourceDefaults(r *storage.Resource) {
 	if r.Name == "" {
 		r.Name = r.Audience
 	}
@@ -174,7 +173,18 @@ func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by e
 	if r.Lifetime == 0 {
 		r.Lifetime = int64(defaultLifetime.Seconds())
 	}
-	if err := s.checkResource(ctx, &r); err != nil {
+}
+
+// CreateResource registers a resource, with its event: of in everything counts
+// but the times and the version; format, algorithm, lifetime and name have
+// defaults. What is wrong is one fault that names every field; a taken audience
+// and a scope that another resource has are faults of kind Conflict.
+func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by events.Actor) (*storage.Resource, error) {
+	r := *in
+	r.Version, r.CreatedAt = 1, storage.At(s.now())
+	r.UpdatedAt = r.CreatedAt
+	setResourceDefaults(&r)
+	if err := s.checkResource(ctx, &r, nil); err != nil {
 		return nil, err
 	}
 	unit := storage.WithUnit(ctx)
@@ -192,17 +202,69 @@ func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by e
 	return &r, nil
 }
 
-func (s *Service) checkResource(ctx context.Context, r *storage.Resource) error {
-	known, err := s.store.Resources(ctx)
+// UpdateResource changes a resource, as it was read, by a JSON merge patch (RFC
+// 7396), with its event: null gives a member its default again. The audience stays.
+// A scope that a client's registration names can only go when no client has it any
+// more: a fault of kind Conflict, which names the clients; so is, and it is
+// storage.ErrStale as well, a change by somebody else since r was read. Tokens that
+// were made before are as they are until they end.
+func (s *Service) UpdateResource(ctx context.Context, r *storage.Resource, patch []byte, by events.Actor) error {
+	var in ResourceView
+	if err := mergePatch(NewResourceView(r), patch, &in); err != nil {
+		return err
+	}
+	if in.Audience != r.Audience {
+		return fault.Invalid("audience", "cannot be changed: register another resource")
+	}
+	was := *r
+	r.Name, r.Owner, r.Scopes, r.Introspects, r.Format, r.Alg, r.Lifetime = in.Name, in.Owner, in.Scopes, in.Introspects, in.Format, in.Algorithm, in.Lifetime
+	r.UpdatedAt = storage.At(s.now())
+	setResourceDefaults(r)
+	if err := s.checkResource(ctx, r, &was); err != nil {
+		return err
+	}
+	if gone := slices.DeleteFunc(slices.Clone(was.Scopes), r.Scopes.Has); len(gone) > 0 {
+		if err := s.checkUnused(ctx, "scopes", gone); err != nil {
+			return err
+		}
+	}
+	unit := storage.WithUnit(ctx)
+	err := s.store.UpdateResource(unit, r)
+	if err == nil {
+		err = s.flush(unit, events.Event{Kind: events.ResourceUpdated, Actor: by, Data: NewResourceView(r)})
+	}
+	return s.settleResource(r, err)
+}
+
+// settleResource forgets the resources after a change and says what became of it.
+func (s *Service) settleResource(r *storage.Resource, err error) error {
+	if errors.Is(err, storage.ErrStale) {
+		return &fault.Error{
+			Kind: fault.KindConflict, Code: "conflict", Message: "the resource was changed by somebody else at the same time: read it again", Err: err,
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("resources: %w", err)
+		return fmt.Errorf("change resource %s: %w", r.Audience, err)
+	}
+	s.Forget(storage.Changes{Resources: true})
+	return nil
+}
+
+// checkResource says what is wrong with r, all of it; was is what it was before, nil
+// for a new one.
+func (s *Service) checkResource(ctx context.Context, r, was *storage.Resource) error {
+	known, err := s.allResources(ctx)
+	if err != nil {
+		return err
 	}
 	var f faults
 	if problem := s.audienceProblem(r.Audience); problem != "" {
 		f.add("audience", "%s", problem)
 	}
-	if r.Owner, err = s.owner(ctx, &f, r.Owner); err != nil {
-		return err
+	if was == nil || r.Owner != was.Owner {
+		if r.Owner, err = s.owner(ctx, &f, r.Owner); err != nil {
+			return err
+		}
 	}
 	if r.Name != r.Audience {
 		f.text("name", r.Name)
@@ -275,6 +337,8 @@ func (s *Service) audienceProblem(audience string) string {
 		return "is not an absolute URI"
 	case strings.TrimSuffix(audience, "/") == strings.TrimSuffix(s.cfg.Issuer, "/"):
 		return "is the issuer's own: tokens for it are for userinfo"
+	case audience == APIAudience(s.cfg.Issuer):
+		return "is the operators' API's own: its scopes are given to clients as those of any resource"
 	}
 	return ""
 }
@@ -297,34 +361,46 @@ func (s *Service) ListResources(ctx context.Context) ([]storage.Resource, error)
 	return all, nil
 }
 
-// DeleteResource removes a resource, with its event: no more tokens are made for
-// it, and those that live do so until they end. While a client's registration
-// names one of its scopes that is a fault of kind Conflict, which names the
-// clients: they would be left with a scope that no update of theirs may keep.
+// PageResources returns up to limit resources, by audience, from the first one after
+// the given one. The one that is built in is not among them.
+func (s *Service) PageResources(ctx context.Context, after string, limit int) ([]storage.Resource, error) {
+	some, err := s.store.PageResources(ctx, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("resources: %w", err)
+	}
+	return some, nil
+}
+
+// DeleteResource removes a resource by its audience; see [Service.RemoveResource].
 // storage.ErrNotFound: there is none.
 func (s *Service) DeleteResource(ctx context.Context, audience string, by events.Actor) error {
 	r, err := s.ShowResource(ctx, audience)
 	if err != nil {
 		return err
 	}
-	if err := s.checkUnused(ctx, r); err != nil {
+	return s.RemoveResource(ctx, r, by)
+}
+
+// RemoveResource removes a resource, as it was read, with its event: no more tokens
+// are made for it, and those that live do so until they end. While a client's
+// registration names one of its scopes that is a fault of kind Conflict, which names
+// the clients: they would be left with a scope that no update of theirs may keep.
+// So is, and it is storage.ErrStale, a change by somebody else since it was read.
+func (s *Service) RemoveResource(ctx context.Context, r *storage.Resource, by events.Actor) error {
+	if err := s.checkUnused(ctx, "audience", r.Scopes); err != nil {
 		return err
 	}
 	unit := storage.WithUnit(ctx)
-	err = s.store.DeleteResource(unit, audience)
+	err := s.store.DeleteResource(unit, r)
 	if err == nil {
-		err = s.flush(unit, events.Event{Kind: events.ResourceDeleted, Actor: by, Data: map[string]string{"audience": audience}})
+		err = s.flush(unit, events.Event{Kind: events.ResourceDeleted, Actor: by, Data: map[string]string{"audience": r.Audience}})
 	}
-	if err != nil {
-		return fmt.Errorf("delete resource %s: %w", audience, err)
-	}
-	s.Forget(storage.Changes{Resources: true})
-	return nil
+	return s.settleResource(r, err)
 }
 
-// checkUnused returns a fault that says which clients are given the resource, and
-// what to do about it.
-func (s *Service) checkUnused(ctx context.Context, r *storage.Resource) error {
+// checkUnused returns a fault of field that says which clients have one of scopes,
+// and what to do about it.
+func (s *Service) checkUnused(ctx context.Context, field string, scopes storage.Strings) error {
 	const shown = 5
 	all, err := s.List(ctx)
 	if err != nil {
@@ -332,7 +408,7 @@ func (s *Service) checkUnused(ctx context.Context, r *storage.Resource) error {
 	}
 	var users []string
 	for i := range all {
-		if slices.ContainsFunc(strings.Fields(all[i].Metadata.V.Scope), r.Scopes.Has) {
+		if slices.ContainsFunc(strings.Fields(all[i].Metadata.V.Scope), scopes.Has) {
 			users = append(users, all[i].ID)
 		}
 	}
@@ -343,6 +419,6 @@ func (s *Service) checkUnused(ctx context.Context, r *storage.Resource) error {
 	if more := len(users) - shown; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	return fault.Conflict("audience", fmt.Sprintf("is in use: clients are registered with its scopes (%s): %s. Update each with a scope "+
-		"that has none of them, then delete it", strings.Join(r.Scopes, " "), names))
+	return fault.Conflict(field, fmt.Sprintf("is in use: clients are registered with its scopes (%s): %s. Update each with a scope "+
+		"that has none of them, then delete it", strings.Join(scopes, " "), names))
 }

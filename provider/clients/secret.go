@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -64,38 +63,34 @@ func (s *Service) LivingSecrets(c *storage.Client) int {
 // MaxOverlap is how long a secret may live on beside its successor.
 const MaxOverlap = 90 * 24 * time.Hour
 
-// RotateSecret gives a client another secret, with its event, and returns it, which
-// is not kept. The one before lives on for overlap, so that the client can be told
-// in its time; any older one ends now: never more than two live. A client without
-// secrets is a fault; storage.ErrNotFound: there is none.
+// RotateSecret gives a client another secret by its id; see [Service.NewSecret].
+// storage.ErrNotFound: there is none.
 func (s *Service) RotateSecret(ctx context.Context, id string, overlap time.Duration, by events.Actor) (*storage.Client, string, error) {
-	if overlap < 0 || overlap > MaxOverlap {
-		return nil, "", fault.Invalid("overlap", fmt.Sprintf("must be between 0 and %.0f hours", MaxOverlap.Hours()))
-	}
 	c, err := s.Show(ctx, id)
 	if err != nil {
 		return nil, "", err
 	}
+	secret, err := s.NewSecret(ctx, c, overlap, by)
+	return c, secret, err
+}
+
+// NewSecret gives a client, as it was read, another secret, with its event, and
+// returns it, which is not kept. The one before lives on for overlap, so that the
+// client can be told in its time; any older one ends now: never more than two live.
+// A client without secrets is a fault; so is, of kind Conflict and storage.ErrStale,
+// a change by somebody else since it was read.
+func (s *Service) NewSecret(ctx context.Context, c *storage.Client, overlap time.Duration, by events.Actor) (string, error) {
+	if overlap < 0 || overlap > MaxOverlap {
+		return "", fault.Invalid("overlap", fmt.Sprintf("must be between 0 and %.0f hours", MaxOverlap.Hours()))
+	}
 	if method := c.Metadata.V.TokenEndpointAuthMethod; !hasSecret(method) {
-		return nil, "", fault.Invalid("token_endpoint_auth_method", "is "+method+": the client proves itself without a secret")
+		return "", fault.Invalid("token_endpoint_auth_method", "is "+method+": the client proves itself without a secret")
 	}
 	now := s.now()
 	secret, fresh := newSecret(storage.At(now))
 	c.Secrets = storage.Document(append([]storage.ClientSecret{fresh}, outgoing(c.Secrets.V, now, overlap)...))
-	c.UpdatedAt = storage.At(now)
-	unit := storage.WithUnit(ctx)
-	if err := s.store.UpdateClient(unit, c); err != nil {
-		return nil, "", fmt.Errorf("rotate the secret of client %s: %w", id, err)
-	}
-	err = s.flush(unit, events.Event{Kind: events.SecretRotated, Actor: by, Client: id, Data: map[string]int64{"overlap": int64(overlap.Seconds())}})
-	if errors.Is(err, storage.ErrStale) {
-		return nil, "", errChangedMeanwhile
-	}
-	if err != nil {
-		return nil, "", fmt.Errorf("rotate the secret of client %s: %w", id, err)
-	}
-	s.Forget(storage.Changes{Clients: true})
-	return c, secret, nil
+	e := events.Event{Kind: events.SecretRotated, Actor: by, Client: c.ID, Data: map[string]int64{"overlap": int64(overlap.Seconds())}}
+	return secret, s.change(ctx, c, e)
 }
 
 // outgoing returns the secret that lives on beside a new one: the newest that still

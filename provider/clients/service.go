@@ -154,14 +154,23 @@ func (s *Service) Show(ctx context.Context, id string) (*storage.Client, error) 
 	return c, nil
 }
 
+// Page returns up to limit clients, by id, from the first one after the given id.
+func (s *Service) Page(ctx context.Context, after string, limit int) ([]storage.Client, error) {
+	some, err := s.store.Clients(ctx, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("clients: %w", err)
+	}
+	return some, nil
+}
+
 // List returns every client, by id.
 func (s *Service) List(ctx context.Context) ([]storage.Client, error) {
 	const page = 500
 	var all []storage.Client
 	for after := ""; ; {
-		some, err := s.store.Clients(ctx, after, page)
+		some, err := s.Page(ctx, after, page)
 		if err != nil {
-			return nil, fmt.Errorf("clients: %w", err)
+			return nil, err
 		}
 		all = append(all, some...)
 		if len(some) < page {
@@ -210,76 +219,80 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	return c, secret, nil
 }
 
-var errChangedMeanwhile = fault.Conflict("", "the client was changed by somebody else at the same time: read it again")
+var errChangedMeanwhile = &fault.Error{
+	Kind: fault.KindConflict, Code: "conflict", Message: "the client was changed by somebody else at the same time: read it again",
+	Err: storage.ErrStale,
+}
 
 // Update changes a client's registration by a JSON merge patch (RFC 7396): null
-// gives a member its default again. The client_id stays, and a public client
-// stays public. One that moves from a secret to keys loses its secrets, so that none
-// comes back to life with its old method. What would change the subjects that the
-// client knows people by is a fault of kind Conflict, unless it is among meant.
+// gives a member its default again; see [Service.Replace].
 // storage.ErrNotFound: there is none.
 func (s *Service) Update(ctx context.Context, id string, patch []byte, by events.Actor, meant ...Knowingly) (*storage.Client, error) {
 	c, err := s.Show(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	r, err := patched(registrationOf(c), patch)
+	r, err := Patched(c, patch)
 	if err != nil {
 		return nil, err
 	}
+	return c, s.Replace(ctx, c, r, by, meant...)
+}
+
+// Replace gives a client, as it was read, another registration, with its event. The
+// client_id stays, and a public client stays public. One that moves from a secret to
+// keys loses its secrets, so that none comes back to life with its old method. What
+// would change the subjects that the client knows people by is a fault of kind
+// Conflict, unless it is among meant; so is a change by somebody else since c was
+// read, which is storage.ErrStale as well.
+func (s *Service) Replace(ctx context.Context, c *storage.Client, r *Registration, by events.Actor, meant ...Knowingly) error {
 	metadata, err := s.accept(ctx, r, c, by)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if r.ClientID != id {
-		return nil, fault.Invalid("client_id", "cannot be changed")
+	if r.ClientID != c.ID {
+		return fault.Invalid("client_id", "cannot be changed")
 	}
 	if (metadata.TokenEndpointAuthMethod == methodNone) != (c.Metadata.V.TokenEndpointAuthMethod == methodNone) {
-		return nil, fault.Invalid("token_endpoint_auth_method", "cannot change from or to none: register another client")
+		return fault.Invalid("token_endpoint_auth_method", "cannot change from or to none: register another client")
 	}
 	if !hasSecret(metadata.TokenEndpointAuthMethod) {
 		c.Secrets = storage.Document[[]storage.ClientSecret](nil)
 	}
 	if err := checkSubjects(&c.Metadata.V, &metadata); err != nil && !slices.Contains(meant, NewSubjects) {
-		return nil, err
+		return err
 	}
 	// Who writes a URL vouches for it, not who edits the rest.
 	operators := by == events.ActorOperator && (c.RegisteredBy == storage.RegisteredByOperator || metadata.SectorIdentifierURI != c.Metadata.V.SectorIdentifierURI)
 	if err := s.checkSector(ctx, &c.Metadata.V, &metadata, operators); err != nil {
-		return nil, err
+		return err
 	}
-	c.Name, c.Owner, c.Metadata, c.UpdatedAt = r.Name, r.Owner, storage.Document(metadata), storage.At(s.now())
-	unit := storage.WithUnit(ctx)
-	if err := s.store.UpdateClient(unit, c); err != nil {
-		return nil, fmt.Errorf("update client %s: %w", id, err)
-	}
-	err = s.flush(unit, registered(events.ClientUpdated, by, id, *r))
-	if errors.Is(err, storage.ErrStale) {
-		return nil, errChangedMeanwhile
-	}
-	if err != nil {
-		return nil, fmt.Errorf("update client %s: %w", id, err)
-	}
-	s.Forget(storage.Changes{Clients: true})
-	return c, nil
+	c.Name, c.Owner, c.Metadata = r.Name, r.Owner, storage.Document(metadata)
+	return s.change(ctx, c, registered(events.ClientUpdated, by, c.ID, *r))
 }
 
-// Delete removes a client, what people agreed to for it and its grants, and
-// revokes its access tokens. storage.ErrNotFound: there is none.
-func (s *Service) Delete(ctx context.Context, id string, by events.Actor) error {
-	now := s.now()
+// change writes a client that was changed since it was read, with its event.
+func (s *Service) change(ctx context.Context, c *storage.Client, e events.Event) error {
+	c.UpdatedAt = storage.At(s.now())
 	unit := storage.WithUnit(ctx)
-	err := s.store.DeleteClient(unit, id, storage.At(now))
-	if err == nil {
-		err = s.store.Revoke(unit, &storage.Revocation{
-			Kind: storage.RevokedClient, ID: id, NotBefore: storage.At(now), ExpiresAt: storage.At(now.Add(MaxLifetime)),
-		})
+	if err := s.store.UpdateClient(unit, c); err != nil {
+		return fmt.Errorf("update client %s: %w", c.ID, err)
 	}
-	if err == nil {
-		err = s.flush(unit, events.Event{Kind: events.ClientDeleted, Actor: by, Client: id})
+	if e.Kind == events.ClientDisabled {
+		if err := s.revokeTokens(unit, c); err != nil {
+			return err
+		}
+	}
+	return s.settle(c, s.flush(unit, e))
+}
+
+// settle forgets a client that was changed and says what became of it.
+func (s *Service) settle(c *storage.Client, err error) error {
+	if errors.Is(err, storage.ErrStale) {
+		return errChangedMeanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("delete client %s: %w", id, err)
+		return fmt.Errorf("change client %s: %w", c.ID, err)
 	}
 	s.Forget(storage.Changes{Clients: true})
 	return nil
@@ -294,6 +307,63 @@ func registered(kind events.Kind, by events.Actor, id string, r Registration) ev
 	}
 	e.Data = r
 	return e
+}
+
+// revokeTokens revokes, in the unit in ctx, every access token that the client has:
+// none comes back to life with a client that is enabled again, or made anew.
+func (s *Service) revokeTokens(unit context.Context, c *storage.Client) error {
+	now, longest := s.now(), MaxLifetime
+	if c.ID == CommandLine {
+		longest = MaxOperatorToken
+	}
+	err := s.store.Revoke(unit, &storage.Revocation{
+		Kind: storage.RevokedClient, ID: c.ID, NotBefore: storage.At(now), ExpiresAt: storage.At(now.Add(longest)),
+	})
+	if err != nil {
+		return fmt.Errorf("revoke the tokens of client %s: %w", c.ID, err)
+	}
+	return nil
+}
+
+// SetDisabled disables a client, as it was read, or enables it again, with its
+// event. A disabled one is unknown to every endpoint within 5 s, and its access
+// tokens are revoked for good; its grants wait. Nothing is done where it is so
+// already.
+func (s *Service) SetDisabled(ctx context.Context, c *storage.Client, disabled bool, by events.Actor) error {
+	if c.DisabledAt.IsZero() != disabled {
+		return nil
+	}
+	kind := events.ClientEnabled
+	c.DisabledAt = storage.Time{}
+	if disabled {
+		kind, c.DisabledAt = events.ClientDisabled, storage.At(s.now())
+	}
+	return s.change(ctx, c, events.Event{Kind: kind, Actor: by, Client: c.ID})
+}
+
+// Delete removes a client by its id; see [Service.Remove]. storage.ErrNotFound:
+// there is none.
+func (s *Service) Delete(ctx context.Context, id string, by events.Actor) error {
+	c, err := s.Show(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.Remove(ctx, c, by)
+}
+
+// Remove removes a client, as it was read, what people agreed to for it and its
+// grants, and revokes its access tokens. A fault of kind Conflict, which is
+// storage.ErrStale: somebody changed it since it was read.
+func (s *Service) Remove(ctx context.Context, c *storage.Client, by events.Actor) error {
+	unit := storage.WithUnit(ctx)
+	err := s.store.DeleteClient(unit, c, storage.At(s.now()))
+	if err == nil {
+		err = s.revokeTokens(unit, c)
+	}
+	if err == nil {
+		err = s.flush(unit, events.Event{Kind: events.ClientDeleted, Actor: by, Client: c.ID})
+	}
+	return s.settle(c, err)
 }
 
 // flush carries the unit out together with its event.

@@ -35,11 +35,14 @@ func (f *faults) add(field, format string, args ...any) {
 // returns the metadata to keep, or one fault that names everything that is wrong.
 func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Client, by events.Actor) (storage.ClientMetadata, error) {
 	r.setDefaults()
-	known, err := s.store.Resources(ctx)
+	known, err := s.allResources(ctx)
 	if err != nil {
-		return storage.ClientMetadata{}, fmt.Errorf("resources: %w", err)
+		return storage.ClientMetadata{}, err
 	}
 	var f faults
+	if r.ClientID == CommandLine {
+		f.add("client_id", "is the command line's own")
+	}
 	if !isClientID(r.ClientID) {
 		f.add("client_id", "must be 1 to 64 letters, digits or . _ - that begin with a letter or digit, and not with %s", ident.SubPrefix)
 	}

@@ -143,12 +143,12 @@ func TestAGroupThatOwnsSomethingStays(t *testing.T) {
 	wantFault(t, s.DeleteGroup(ctx, "shop", events.ActorOperator), fault.KindConflict, "name",
 		"clients (c0, c1, c2, c3, c4 and others) and of resources (https://a.example)")
 	for i := range 7 {
-		if err := store.DeleteClient(ctx, fmt.Sprintf("c%d", i), now); err != nil {
+		if err := store.DeleteClient(ctx, &storage.Client{ID: fmt.Sprintf("c%d", i), Version: 1}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantFault(t, s.DeleteGroup(ctx, "shop", events.ActorOperator), fault.KindConflict, "name", "is the owner of resources (https://a.example)")
-	if err := store.DeleteResource(ctx, "https://a.example"); err != nil {
+	if err := store.DeleteResource(ctx, &storage.Resource{Audience: "https://a.example"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteGroup(ctx, "SHOP", events.ActorOperator); err != nil {

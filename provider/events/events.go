@@ -29,12 +29,16 @@ const (
 	CodeSpent        Kind = "code.spent"
 	IDTokenGiven     Kind = "id_token.given" // alone, at the authorization endpoint: no grant comes of it
 	GrantRevoked     Kind = "grant.revoked"
+	TokenIssued      Kind = "token.issued" // by the command line, for the operators' API
 	TokenRevoked     Kind = "token.revoked"
 	ClientCreated    Kind = "client.created"
 	ClientUpdated    Kind = "client.updated"
 	ClientDeleted    Kind = "client.deleted"
+	ClientDisabled   Kind = "client.disabled"
+	ClientEnabled    Kind = "client.enabled"
 	SecretRotated    Kind = "secret.rotated" // a client's
 	ResourceCreated  Kind = "resource.created"
+	ResourceUpdated  Kind = "resource.updated"
 	ResourceDeleted  Kind = "resource.deleted"
 	PersonCreated    Kind = "person.created"
 	PersonUpdated    Kind = "person.updated"

@@ -109,16 +109,16 @@ func (s *Service) Revoke(ctx context.Context, g *storage.Grant, by events.Actor,
 // leeway is how far the clocks of two servers may be apart, with room to spare.
 const leeway = time.Minute
 
-// RevokeToken ends one access token that its client wants no more, in the unit in
-// ctx and with its event: person is whose grant it came of, "" for nobody's, and
-// expires when it would have ended, until when this is remembered.
-func (s *Service) RevokeToken(ctx context.Context, ids storage.TokenIDs, person storage.ID, expires time.Time, why string) error {
+// RevokeToken ends one access token that its client, or who else it is, wants no
+// more, in the unit in ctx and with its event: person is whose grant it came of, ""
+// for nobody's, and expires when it would have ended, until when this is remembered.
+func (s *Service) RevokeToken(ctx context.Context, ids storage.TokenIDs, person storage.ID, expires time.Time, by events.Actor, why string) error {
 	until := storage.At(expires.Add(leeway))
 	// An id has one token: whatever its time, by whoever's clock, it is dead.
 	if err := s.store.Revoke(ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: ids.JTI, NotBefore: until, ExpiresAt: until}); err != nil {
 		return fmt.Errorf("revoke token %s: %w", ids.JTI, err)
 	}
-	return s.recordRevoked(ctx, ids, person, why)
+	return s.recordRevoked(ctx, ids, person, by, why)
 }
 
 // RevokeOpaque is RevokeToken for an opaque access token, whose row goes;
@@ -127,15 +127,15 @@ func (s *Service) RevokeOpaque(ctx context.Context, hash []byte, ids storage.Tok
 	if err := s.store.DeleteAccessToken(ctx, hash); err != nil {
 		return fmt.Errorf("revoke token %s: %w", ids.JTI, err)
 	}
-	return s.recordRevoked(ctx, ids, person, why)
+	return s.recordRevoked(ctx, ids, person, events.ActorClient, why)
 }
 
-func (s *Service) recordRevoked(ctx context.Context, ids storage.TokenIDs, person storage.ID, why string) error {
+func (s *Service) recordRevoked(ctx context.Context, ids storage.TokenIDs, person storage.ID, by events.Actor, why string) error {
 	data := map[string]any{"jti": ids.JTI, "why": why}
 	if ids.GrantID != "" {
 		data["grant"] = ids.GrantID
 	}
 	return s.events.Record(ctx, events.Event{
-		Kind: events.TokenRevoked, Actor: events.ActorClient, Person: person, Client: ids.ClientID, Data: data,
+		Kind: events.TokenRevoked, Actor: by, Person: person, Client: ids.ClientID, Data: data,
 	})
 }

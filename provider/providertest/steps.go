@@ -43,7 +43,7 @@ func (rp *RP) Unvouched() *RP {
 	ctx, store := rp.t.Context(), rp.p.Store
 	c, err := store.Client(ctx, rp.ID)
 	if err == nil {
-		err = store.DeleteClient(ctx, rp.ID, storage.At(rp.p.Clock.Now()))
+		err = store.DeleteClient(ctx, c, storage.At(rp.p.Clock.Now()))
 	}
 	if err == nil {
 		c.RegisteredBy = "dynamic"

@@ -65,17 +65,23 @@ func (s *Service) bucket(l Limit, parts []string) []byte {
 // is carried out at once, also within a unit. If there is none it returns a
 // fault of kind TooMany that says how long to wait.
 func (s *Service) Take(ctx context.Context, limit Limit, parts ...string) error {
-	wait, err := s.store.TakeThrottle(ctx, s.bucket(limit, parts), limit.Every, limit.Burst, s.now())
+	_, err := s.Count(ctx, limit, parts...)
+	return err
+}
+
+// Count is Take that also tells when the bucket will be full again.
+func (s *Service) Count(ctx context.Context, limit Limit, parts ...string) (full time.Time, err error) {
+	full, wait, err := s.store.CountThrottle(ctx, s.bucket(limit, parts), limit.Every, limit.Burst, s.now())
 	switch {
 	case err != nil:
-		return fmt.Errorf("throttle %s: %w", limit.Name, err)
+		return time.Time{}, fmt.Errorf("throttle %s: %w", limit.Name, err)
 	case wait > 0:
 		if s.Refused != nil {
 			s.Refused(limit.Name)
 		}
-		return fault.TooMany(wait)
+		return time.Time{}, fault.TooMany(wait)
 	}
-	return nil
+	return full, nil
 }
 
 // Return puts one token back, as if it had not been taken; it joins the unit in ctx.

@@ -55,7 +55,7 @@ func Status(err error) (status int, retry time.Duration) {
 // fail records the error and writes it as the route wants it, unless the answer
 // has begun or nobody waits for it.
 func (w *Web) fail(route Route, rw http.ResponseWriter, r *http.Request, err error) {
-	Log(r.Context()).fail(err)
+	Log(r.Context()).Fail(err)
 	if out, ok := rw.(*response); ok {
 		if out.code == 0 && errors.Is(r.Context().Err(), context.Canceled) {
 			out.code = statusGone
@@ -103,7 +103,7 @@ func (w *Web) errorJSON(rw http.ResponseWriter, r *http.Request, err error) {
 		Message   string `json:"message"`
 		Field     string `json:"field,omitempty"`
 		RequestID string `json:"request_id"`
-	}{code(status), http.StatusText(status), "", RequestID(r.Context())}
+	}{Code(status), http.StatusText(status), "", RequestID(r.Context())}
 	var f *fault.Error
 	if errors.As(err, &f) {
 		body.Field = f.Field
@@ -148,8 +148,9 @@ func forbidden(code string, err error) error {
 	return &fault.Error{Kind: fault.KindForbidden, Code: code, Message: "the form did not come from a page of ours", Err: err}
 }
 
-// code is "not_found" for 404.
-func code(status int) string {
+// Code returns the code for machines of an answer that has none of its own:
+// "not_found" for 404.
+func Code(status int) string {
 	text := http.StatusText(status)
 	if text == "" {
 		return "error"

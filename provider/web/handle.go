@@ -65,6 +65,9 @@ func RequestID(ctx context.Context) string { return stateOf(ctx).id[0] }
 // happened; nothing outside of a request.
 func Origin(ctx context.Context) (requestID, address string) {
 	if s, ok := ctx.Value(stateKey{}).(*state); ok {
+		if !s.address.IsValid() { // a Unix socket, or no network at all
+			return s.id[0], ""
+		}
 		return s.id[0], s.address.String()
 	}
 	return "", ""

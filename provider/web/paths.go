@@ -26,6 +26,8 @@ const (
 
 	PathApps = "/account/apps"
 
+	PathAPI = "/api/v1" // above the operators' API
+
 	PathAssets = "/assets/"
 )
 

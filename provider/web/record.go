@@ -66,7 +66,12 @@ func (l *Record) Diagnose(d Diagnosis) {
 	l.diagnosis = &d
 }
 
-func (l *Record) fail(err error) {
+// Fail adds the error that the request ended with to its event, for a surface that
+// writes it by itself.
+func (l *Record) Fail(err error) {
+	if l == nil {
+		return
+	}
 	if d := diagnosisOf(err); d != nil {
 		l.Diagnose(*d)
 	}

@@ -101,6 +101,23 @@ func (e *Engine) opaque(ctx context.Context, hash []byte) (*Access, storage.ID, 
 	return a, row.Grant.PersonID, e.inTime(a)
 }
 
+// Admit returns what a living access token for audience says that a client got for
+// itself, a JWT; else ErrNoToken, or grants.ErrDead for one that is over. It is one
+// statement at most, and asked each time.
+func (e *Engine) Admit(ctx context.Context, token, audience string) (*Access, error) {
+	a, err := e.Verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if a.Audience != audience {
+		return nil, noToken(errors.New("another audience"))
+	}
+	if _, err := e.grants.Living(ctx, a.ids, time.Unix(a.IssuedAt, 0)); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
 func noToken(cause error) error { return fmt.Errorf("%w: %w", ErrNoToken, cause) }
 
 // Person returns the living grant that a verified token came of, with its

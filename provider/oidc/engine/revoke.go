@@ -73,7 +73,7 @@ func (e *Engine) revokeAccess(ctx context.Context, caller *storage.Client, a *Ac
 		return err
 	}
 	return e.store.Together(ctx, func(ctx context.Context) error {
-		return e.grants.RevokeToken(ctx, a.ids, state.Grant.PersonID, time.Unix(a.Expiry, 0), whyRevoked)
+		return e.grants.RevokeToken(ctx, a.ids, state.Grant.PersonID, time.Unix(a.Expiry, 0), events.ActorClient, whyRevoked)
 	})
 }
 
