@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	cfg.Flow.Paths = flow.Paths{
 		Password: prefix + web.PathSignIn, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
-		Pages: map[flow.Page]string{flow.PageApps: prefix + web.PathApps},
+		Pages: map[flow.Page]string{flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone},
 	}
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Throttle, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()

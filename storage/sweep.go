@@ -13,6 +13,7 @@ var swept = []struct{ table, key, but string }{
 	{"throttles", "key", ""},
 	{"spent_ids", "hash", ""},
 	{"idempotency_keys", "hash", ""},
+	{"setup_links", "name", ""},
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

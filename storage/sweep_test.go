@@ -16,7 +16,7 @@ var sweepTests = map[string]func(*testing.T, fixture){
 	"sweepers do not stand in each other's way": testSweepRace,
 }
 
-var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "devices", "sessions", "grants"}
+var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "devices", "sessions", "grants"}
 
 func testSweep(t *testing.T, f fixture) {
 	p := f.person("ada")
@@ -26,6 +26,8 @@ func testSweep(t *testing.T, f fixture) {
 		f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedJTI, ID: n, NotBefore: now, ExpiresAt: expires}))
 		f.must(f.SpendID(f.ctx, &storage.SpentID{Hash: hash(n), ExpiresAt: expires}))
 		f.must(f.ClaimIdempotencyKey(f.ctx, &storage.IdempotencyKey{Hash: hash(n), Request: hash(n), BegunAt: after(-time.Hour), ExpiresAt: expires}))
+		f.group("group " + n)
+		f.must(f.ReplaceSetupLink(f.ctx, &storage.SetupLink{Name: "group " + n, SecretHash: hash(n), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))
 		f.must(f.CreateSession(f.ctx, &storage.Session{ID: storage.NewID(), SecretHash: hash(n), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))

@@ -89,6 +89,14 @@ func everyPage(lang string) map[string]any {
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
 		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
+		"setup":                 Setup{Base: base, Form: form},
+		"setup-empty":           Setup{Base: base, Form: form, Problems: SetupProblem{"name", "email", "password_short"}},
+		"setup-taken":           Setup{Base: base, Form: form, Name: "Ada", Email: "ada@example.com", Problems: SetupProblem{Email: "taken", Password: "password_context"}},
+		"setup-long":            Setup{Base: base, Form: form, Name: "Ada", Email: "ada@example.com", Problems: SetupProblem{Password: "password_long"}},
+		"setup-encoding":        Setup{Base: base, Form: form, Name: "Ada", Email: "ada@example.com", Problems: SetupProblem{Password: "password_encoding"}},
+		"setup-used":            SetupClosed{Base: base, Used: true, SignInHref: "/account/apps"},
+		"setup-dead":            SetupClosed{Base: base},
+		"setup-done":            SetupDone{Base: base, Who: ada, Home: "/"},
 		"formpost":              FormPost{Action: "https://kerbside.example/cb", Fields: []Field{{"code", "c0de"}, {"state", `a"b`}}, Nonce: "bm9uY2U", Lang: lang, Paths: base.Paths},
 	}
 }

@@ -146,6 +146,35 @@ type Welcome struct {
 // App is a client that a person may open.
 type App struct{ Name, Href string }
 
+// Setup asks the first operator who they are: fields "name", "email" and "password".
+type Setup struct {
+	Base
+	Form        Form
+	Name, Email string       // kept after a problem
+	Problems    SetupProblem // zero: there is none
+}
+
+// SetupProblem is what is wrong with each field of Setup, "" for nothing.
+type SetupProblem struct {
+	Name     string // "name"
+	Email    string // "email" | "taken"
+	Password string // "password_short" | "password_long" | "password_context" | "password_encoding"
+}
+
+// SetupClosed says that a set-up link cannot be used: because it was, or because another one took its place or its time is over.
+type SetupClosed struct {
+	Base
+	Used       bool
+	SignInHref string // with Used
+}
+
+// SetupDone shows the first operator the commands to go on with. They are the same in every language.
+type SetupDone struct {
+	Base
+	Who  Account
+	Home string
+}
+
 // FormPost carries an authorization response to the client (OAuth 2.0 Form Post Response Mode): it submits itself by an
 // inline script with the nonce, or by its visible button. Action is the registered redirect; only http, https and private-use schemes
 // (RFC 8252 section 7.1) are rendered.
@@ -178,4 +207,7 @@ func (SignedOut) file() string     { return "signedout" }
 func (Error) file() string         { return "error" }
 func (Apps) file() string          { return "apps" }
 func (Welcome) file() string       { return "welcome" }
+func (Setup) file() string         { return "setup" }
+func (SetupClosed) file() string   { return "setupclosed" }
+func (SetupDone) file() string     { return "setupdone" }
 func (FormPost) file() string      { return "formpost" }

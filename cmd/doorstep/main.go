@@ -116,7 +116,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.`,
 	must(root.MarkPersistentFlagFilename("config", "yaml", "yml"))
 
 	root.AddCommand(
-		a.serveCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(),
+		a.serveCommand(), a.setupLinkCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(),
 		a.clientCommand(), a.resourceCommand(), a.userCommand(), a.groupCommand(), a.sessionCommand(), a.grantCommand(), a.consentCommand(),
 		a.eventsCommand(), a.keyCommand(), a.tokenCommand(),
 		a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(),

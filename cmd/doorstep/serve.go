@@ -21,7 +21,8 @@ func (a *app) serveCommand() *cobra.Command {
 second one ends it at once.
 
 Without any configuration it serves http://localhost:8080 from an SQLite database in
-./doorstep-data, and makes its keys there.`,
+./doorstep-data, and makes its keys there. While there is no operator it prints a link
+by which the first one comes in: 'doorstep setup-link' prints another one.`,
 		Example: `  doorstep serve
   doorstep serve --config /etc/doorstep.yaml
   doorstep serve --issuer https://login.example.com --database-url sqlite:///var/lib/doorstep/doorstep.db`,
@@ -54,6 +55,9 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		}
 		err = newServiceManager(cfg, log).run(ctx, func(ready func()) error {
 			return p.Run(ctx, func() {
+				if err := a.inviteOperator(ctx, cfg, p.Services); err != nil {
+					log.Warn(err.Error())
+				}
 				log.Info("ready", slog.String("issuer", cfg.Issuer), slog.String("listen", strings.Join(pc.Server.Listen, " ")),
 					slog.String("ops_listen", pc.Server.OpsListen), slog.String("version", provider.ReadBuild().Version))
 				ready()

@@ -58,6 +58,9 @@ const (
 	PersonSignedOut Kind = "person.signed_out" // every session of theirs ended
 	PersonEnabled   Kind = "person.enabled"
 	PersonDeleted   Kind = "person.deleted" // the end of all that was theirs
+
+	SetupOffered   Kind = "setup.offered"   // a link for the first operator was made
+	SetupCompleted Kind = "setup.completed" // it was used
 )
 
 // Actor is who did it.

@@ -14,6 +14,9 @@ type Page string
 // PageApps is that of what may use the account.
 const PageApps Page = "apps"
 
+// PageSetupDone is where the first operator's set-up ends.
+const PageSetupDone Page = "setup-done"
+
 // Visit answers whether whoever is at this browser may see a page of ours, as
 // [Service.Begin] does for a client: at StepDone they may, at a step that asks
 // they go to its Path and come back to the page from there.

@@ -53,6 +53,11 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 		web.Log(r.Context()).Set("signin", page.Problem)
 		return h.passwordPage(w, r, a, status, page)
 	}
+	return h.goOn(w, r, a, person, evidence)
+}
+
+// goOn signs the person in who gave a right proof, and sends them where flow points.
+func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, a flow.Answer, person *storage.Person, evidence policy.Evidence) error {
 	next, changed, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
 	if err == nil {
 		h.tried.WithLabelValues(triedSuccess).Inc()

@@ -30,5 +30,8 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathSignOut, h.showSignOut),
 		form(web.PathSignOut, h.takeSignOut),
 		page(web.PathSignedOut, h.signedOut),
+		page(web.PathSetup, h.showSetup),
+		form(web.PathSetup, h.takeSetup),
+		page(web.PathSetupDone, h.setupDone),
 	}
 }

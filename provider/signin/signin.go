@@ -6,6 +6,7 @@
 //	consent.go    may this client have that
 //	signout.go    really sign out?
 //	home.go       the issuer's front page
+//	setup.go      the first operator comes in, by the link that the server printed
 //
 // A step asks flow for the interaction named by ?i=, shows itself if it is the
 // one that is due, makes one call when its form comes back, and goes with a 303 to where

@@ -27,6 +27,10 @@ var (
 // stays far below it.
 var Interactions = Limit{Name: "interaction", Every: 10 * time.Millisecond, Burst: 2000}
 
+// Setup is for trying set-up links, by one block of addresses: theirs are not for
+// guessing, and nobody is to keep the database busy with them.
+var Setup = Limit{Name: "setup", Every: 10 * time.Second, Burst: 60}
+
 // Attempt is one try at somebody's proof. Every path to a password or a code
 // asks with the same three values, and so finds the same buckets.
 type Attempt struct {

@@ -18,6 +18,7 @@ const (
 	cookieSession = "session" // secrets of sessions, the current one first
 	cookieDevice  = "device"  // which browser this is, signed
 	cookieLang    = "lang"    // the language picked on a page
+	cookieSetup   = "setup"   // the secret of the link that set-up began with
 )
 
 const (
@@ -125,6 +126,25 @@ func (w *Web) Device(r *http.Request) storage.ID {
 // SetDevice remembers this browser as that device, for 400 days.
 func (w *Web) SetDevice(rw http.ResponseWriter, id storage.ID) {
 	w.setCookie(rw, cookieDevice, string(id)+"."+w.deviceMAC(id), longAge)
+}
+
+// Setup returns the secret of the set-up link that this browser came by, "" when it
+// came by none. It is not proven to be right.
+func (w *Web) Setup(r *http.Request) string {
+	if secret := w.cookie(r, cookieSetup); isSecret(secret) {
+		return secret
+	}
+	return ""
+}
+
+// SetSetup keeps the secret of a set-up link until the browser closes, so that it
+// leaves the address bar; "", or what cannot be one, removes it.
+func (w *Web) SetSetup(rw http.ResponseWriter, secret string) {
+	if !isSecret(secret) {
+		w.setCookie(rw, cookieSetup, "", -1)
+		return
+	}
+	w.setCookie(rw, cookieSetup, secret, 0)
 }
 
 func (w *Web) deviceMAC(id storage.ID) string {

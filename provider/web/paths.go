@@ -28,6 +28,9 @@ const (
 
 	PathAPI = "/api/v1" // above the operators' API
 
+	PathSetup     = "/setup"
+	PathSetupDone = "/setup/done"
+
 	PathAssets = "/assets/"
 )
 
@@ -56,6 +59,9 @@ func (w *Web) SignedOut(uiLocales string) string {
 // ParamUILocales has the languages that a client wants pages in (OpenID Connect
 // Core section 3.1.2.1, RP-Initiated Logout section 2).
 const ParamUILocales = "ui_locales"
+
+// ParamSetupKey has the secret of a set-up link.
+const ParamSetupKey = "key"
 
 // Issuer returns the issuer identifier, exactly as configured.
 func (w *Web) Issuer() string { return w.issuer }

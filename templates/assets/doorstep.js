@@ -1,4 +1,5 @@
-// Every page works without this. It moves the focus to a problem, shows a password on request and holds back a second send.
+// Every page works without this. It moves the focus to a problem, shows a password on request, copies a command and holds
+// back a second send.
 
 for (const button of document.querySelectorAll(".reveal")) {
   const input = document.getElementById(button.getAttribute("aria-controls"));
@@ -13,6 +14,14 @@ for (const button of document.querySelectorAll(".reveal")) {
   });
   // A password field must be one when it is sent, or the browser remembers it as plain text.
   input.form.addEventListener("submit", () => show(false));
+}
+
+for (const button of document.querySelectorAll(".copy")) {
+  button.hidden = !navigator.clipboard; // not on plain http elsewhere
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.getAttribute("aria-describedby")).textContent);
+    button.firstElementChild.textContent = button.dataset.done;
+  });
 }
 
 const release = () => {
