@@ -68,7 +68,7 @@ func testColumns(t *testing.T, f fixture) {
 
 // hashed are the columns of bytes that hold a hash, which no key has to do with.
 var hashed = []string{
-	"access_tokens.hash", "event_chains.hash", "events.hash", "grants.code_hash", "grants.refresh_hash", "interactions.browser_hash", "sessions.secret_hash", "setup_links.secret_hash", "spent_ids.hash", "throttles.key",
+	"access_tokens.hash", "event_chains.hash", "events.hash", "grants.code_hash", "grants.refresh_hash", "idempotency_keys.hash", "idempotency_keys.request", "interactions.browser_hash", "sessions.secret_hash", "setup_links.secret_hash", "spent_ids.hash", "throttles.key",
 }
 
 // rooted are the columns of bytes that are sealed, or have to do with sealing, under

@@ -1,17 +1,26 @@
-package main
+package main_test
 
 import (
-	"database/sql" //nolint:depguard // it plays somebody who goes around the house
 	"path/filepath"
+	"strings"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	command "github.com/doorstep-id/doorstep/cmd/doorstep"
+	"github.com/doorstep-id/doorstep/provider/providertest"
 )
 
-// meddle FILE STATEMENT runs a statement on a SQLite database behind doorstep's back.
-func meddle(ts *testscript.TestScript, _ bool, args []string) {
-	db, err := sql.Open("sqlite", filepath.ToSlash(ts.MkAbs(args[0]))+"?_pragma=foreign_keys(1)")
-	ts.Check(err)
-	defer func() { ts.Check(db.Close()) }()
-	_, err = db.Exec(args[1])
-	ts.Check(err)
+// TestScriptsOfMeddling runs testdata/meddled: somebody goes around the house, by
+//
+//	meddle FILE STATEMENT
+//
+// which runs a statement on a SQLite database behind doorstep's back.
+func TestScriptsOfMeddling(t *testing.T) {
+	params := command.ScriptParams("meddled")
+	params.Cmds["meddle"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		database := "sqlite:///" + strings.TrimPrefix(filepath.ToSlash(ts.MkAbs(args[0])), "/")
+		providertest.Meddle(t, database, args[1])
+	}
+	testscript.Run(t, params)
 }

@@ -45,7 +45,7 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
-			"certify": certify, "keep": keep, "agree": agree, "visit": visit, "meddle": meddle,
+			"certify": certify, "keep": keep, "agree": agree, "visit": visit,
 		},
 	}
 }
