@@ -9,6 +9,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // Key is what may be told of a signing key.
@@ -50,8 +51,13 @@ func newKey(k *keys.Key) Key {
 }
 
 type (
-	keyPath struct {
+	// KeyPath names a key.
+	KeyPath struct {
 		KID string `path:"kid" maxLength:"64" doc:"The key's id."`
+	}
+	keyRevocation struct {
+		KeyPath
+		DryRun bool `query:"dry_run" doc:"Nothing is done: the answer says what would be."`
 	}
 	keyRotation struct {
 		Body KeyRotation `required:"true"`
@@ -99,17 +105,24 @@ func (h *Handler) rotateKey(ctx context.Context, in *keyRotation) (*plain[Key], 
 	return &plain[Key]{newKey(&key)}, nil
 }
 
-func (h *Handler) revokeKey(ctx context.Context, in *keyPath) (*plain[RevokedKey], error) {
-	revoked, err := h.RevokeKey(ctx, in.KID, events.ActorOperator)
+func (h *Handler) revokeKey(ctx context.Context, in *keyRevocation) (*plain[RevokedKey], error) {
+	revoked, err := h.revoke(ctx, in)
 	if err != nil {
 		return nil, meanwhile(err)
 	}
-	out := &plain[RevokedKey]{RevokedKey{Key: newKey(&revoked.Key), Unknown: int64(revoked.Unknown.Seconds())}}
+	out := &plain[RevokedKey]{RevokedKey{Key: newKey(&revoked.Key), Unknown: int64((revoked.Unknown + time.Second - 1) / time.Second)}}
 	if revoked.Successor.KID != "" {
 		successor := newKey(&revoked.Successor)
 		out.Body.Successor = &successor
 	}
 	return out, nil
+}
+
+func (h *Handler) revoke(ctx context.Context, in *keyRevocation) (keys.Revoked, error) {
+	if in.DryRun {
+		return h.Keys.Revoke(storage.WithUnit(ctx), in.KID) // nobody flushes that unit
+	}
+	return h.RevokeKey(ctx, in.KID, events.ActorOperator)
 }
 
 // meanwhile says in words that the keys changed at the same moment.

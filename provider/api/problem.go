@@ -71,7 +71,7 @@ func newProblem(requestID string, err error) *Problem {
 	var shown []string
 	for _, f := range all {
 		shown = append(shown, f.Shown())
-		if f.Field != "" {
+		if f.Field != "" || len(all) > 1 {
 			p.Errors = append(p.Errors, FieldError{f.Field, f.Message})
 		}
 	}
