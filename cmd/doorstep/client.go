@@ -1,59 +1,84 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/clients"
-	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
+// clientAt is a client's path in the API.
+func clientAt(id string) string { return "/clients/" + url.PathEscape(id) }
+
 func (a *app) clientCommand() *cobra.Command {
-	list := &cobra.Command{
-		Use:     "list",
-		Short:   "List clients",
-		Example: "  doorstep client list -o json",
-		Args:    cobra.NoArgs,
-		RunE:    a.inHouse(a.listClients),
-	}
 	show := &cobra.Command{
 		Use:     "show ID",
 		Short:   "Show a client, without its secret",
 		Example: "  doorstep client show shop",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			c, err := s.Clients.Show(ctx, args[0])
-			if err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			var c api.Client
+			if err := o.get(ctx, clientAt(args[0]), &c); err != nil {
 				return notFound(err, "client", args[0])
 			}
-			return a.printClient(c, "")
+			return a.printClient(&c)
 		}),
+	}
+	disable := &cobra.Command{
+		Use:   "disable ID",
+		Short: "Disable a client, with its tokens, until it is enabled again",
+		Long: `Disable a client: within 5 s it is unknown to every endpoint. Its access tokens are
+revoked for good; its grants wait until it is enabled again.`,
+		Example: "  doorstep client disable shop",
+		Args:    cobra.ExactArgs(1),
+		RunE:    a.onAPI(a.changeClient("/disable")),
+	}
+	enable := &cobra.Command{
+		Use:     "enable ID",
+		Short:   "Enable a client that was disabled",
+		Example: "  doorstep client enable shop",
+		Args:    cobra.ExactArgs(1),
+		RunE:    a.onAPI(a.changeClient("/enable")),
 	}
 	remove := &cobra.Command{
 		Use:     "delete ID",
 		Short:   "Delete a client, its consents and its grants",
 		Example: "  doorstep client delete shop",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			return notFound(s.Clients.Delete(ctx, args[0], events.ActorOperator), "client", args[0])
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			return notFound(o.remove(ctx, clientAt(args[0])), "client", args[0])
 		}),
 	}
-	create := a.createClientCommand()
-	update := a.updateClientCommand()
-	all := []*cobra.Command{create, list, show, update, a.rotateSecretCommand(), remove}
+	update, rotate := a.updateClientCommand(), a.rotateSecretCommand()
+	for _, cmd := range []*cobra.Command{show, update, rotate, disable, enable, remove} {
+		a.completes(cmd, clientIDs)
+	}
+	all := []*cobra.Command{a.createClientCommand(), a.listClientsCommand(), show, update, rotate, disable, enable, remove}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
 	return a.group("client", "Register the applications that people sign in to", all...)
+}
+
+// changeClient does what the API has at this path below a client.
+func (a *app) changeClient(below string) func(context.Context, *operators, []string) error {
+	return func(ctx context.Context, o *operators, args []string) error {
+		var c api.Client
+		if err := o.post(ctx, clientAt(args[0])+below, nil, &c); err != nil {
+			return notFound(err, "client", args[0])
+		}
+		return a.printClient(&c)
+	}
 }
 
 // clientFlags are the short way to write a client's metadata.
@@ -81,16 +106,16 @@ browser), native (on a phone or a desktop), service (nobody signs in).`,
   doorstep client create --name "Night job" --type service --scope reports:write
   doorstep client create --file - < client.json`,
 		Args: cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
 			registration, err := a.registration(&in)
 			if err != nil {
 				return err
 			}
-			c, secret, err := s.Clients.Create(ctx, registration, events.ActorOperator)
-			if err != nil {
+			var c api.Client
+			if err := o.post(ctx, "/clients", registration, &c); err != nil {
 				return err
 			}
-			return a.printClient(c, secret)
+			return a.printClient(&c)
 		}),
 	}
 	flags := cmd.Flags()
@@ -107,35 +132,41 @@ browser), native (on a phone or a desktop), service (nobody signs in).`,
 	for _, short := range []string{"id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "backchannel-logout-uri", "scope", "first-party"} {
 		cmd.MarkFlagsMutuallyExclusive("file", short)
 	}
+	a.completesFlag(cmd, "owner", groupNames)
 	must(cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"web", "spa", "native", "service"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 
-// registration is what the flags say.
-func (a *app) registration(in *clientFlags) (clients.Registration, error) {
+// registration is what the flags say, as JSON.
+func (a *app) registration(in *clientFlags) ([]byte, error) {
 	if in.file != "" {
-		text, err := a.readInput(in.file)
-		if err != nil {
-			return clients.Registration{}, err
-		}
-		return clients.DecodeRegistration(bytes.NewReader(text))
+		return a.readInput(in.file)
 	}
-	r := clients.Registration{ClientID: in.id, Name: in.name, Owner: in.owner}
-	r.RedirectURIs, r.PostLogoutRedirectURIs, r.BackchannelLogoutURI = in.redirects, in.signedOut, in.backchannel
-	r.Scope, r.FirstParty = in.scope, in.firstParty
-	r.GrantTypes = []string{"authorization_code", "refresh_token"}
+	r := map[string]any{"first_party": in.firstParty, "grant_types": []string{"authorization_code", "refresh_token"}}
 	switch in.kind {
 	case "web":
 	case "spa":
-		r.TokenEndpointAuthMethod = "none"
+		r["token_endpoint_auth_method"] = "none"
 	case "native":
-		r.TokenEndpointAuthMethod, r.ApplicationType = "none", "native"
+		r["token_endpoint_auth_method"], r["application_type"] = "none", "native"
 	case "service":
-		r.GrantTypes = []string{"client_credentials"}
+		r["grant_types"] = []string{"client_credentials"}
 	default:
-		return r, &usageError{fmt.Sprintf("--type: %q is not one of web, spa, native, service", in.kind)}
+		return nil, &usageError{fmt.Sprintf("--type: %q is not one of web, spa, native, service", in.kind)}
 	}
-	return r, nil
+	for name, text := range map[string]string{
+		"client_id": in.id, "client_name": in.name, "owner": in.owner, "scope": in.scope, "backchannel_logout_uri": in.backchannel,
+	} {
+		if text != "" {
+			r[name] = text
+		}
+	}
+	for name, list := range map[string][]string{"redirect_uris": in.redirects, "post_logout_redirect_uris": in.signedOut} {
+		if len(list) > 0 {
+			r[name] = list
+		}
+	}
+	return json.Marshal(r)
 }
 
 func (a *app) updateClientCommand() *cobra.Command {
@@ -159,20 +190,20 @@ undoing the change brings the old subjects back.`,
 		Example: `  echo '{"redirect_uris": ["https://shop.example.com/callback"]}' | doorstep client update shop --file -
   echo '{"subject_type": "pairwise"}' | doorstep client update shop --file - --new-subjects`,
 		Args: cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
 			patch, err := a.readInput(file)
 			if err != nil {
 				return err
 			}
-			var meant []clients.Knowingly
+			path := clientAt(args[0])
 			if newSubjects {
-				meant = append(meant, clients.NewSubjects)
+				path += "?new_subjects=true"
 			}
-			c, err := s.Clients.Update(ctx, args[0], patch, events.ActorOperator, meant...)
-			if err != nil {
+			var c api.Client
+			if err := o.patch(ctx, path, patch, &c); err != nil {
 				return notFound(err, "client", args[0])
 			}
-			return a.printClient(c, "")
+			return a.printClient(&c)
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with the patch; - is stdin")
@@ -192,69 +223,83 @@ the client can be told in its time; with --overlap 0 it ends now. At most two li
 rotated again within the overlap, the oldest ends now.`,
 		Example: "  doorstep client rotate-secret shop\n  doorstep client rotate-secret shop --overlap 72h\n  doorstep client rotate-secret shop --overlap 0   # the old one has leaked",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			c, secret, err := s.Clients.RotateSecret(ctx, args[0], overlap, events.ActorOperator)
-			if err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			seconds := int64(wholeSeconds(overlap) / time.Second)
+			var c api.Client
+			if err := o.post(ctx, clientAt(args[0])+"/rotate-secret", api.SecretRotation{Overlap: &seconds}, &c); err != nil {
 				return notFound(err, "client", args[0])
 			}
-			return a.printClient(c, secret)
+			return a.printClient(&c)
 		}),
 	}
 	cmd.Flags().DurationVar(&overlap, "overlap", overlap, "how long the old one is taken beside the new one, at most 2160h")
 	return cmd
 }
 
-func (a *app) listClients(ctx context.Context, s *provider.Services, _ []string) error {
-	all, err := s.Clients.List(ctx)
-	if err != nil {
-		return err
+func (a *app) listClientsCommand() *cobra.Command {
+	var page pageFlags
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List clients, by their ids",
+		Example: "  doorstep client list -o json\n  doorstep client list --limit 200",
+		Args:    cobra.NoArgs,
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			some, next, err := readPage[api.Client](ctx, o, "/clients", nil, &page)
+			if err != nil {
+				return err
+			}
+			return a.printPage(some, next, func(w io.Writer) {
+				row(w, "ID", "NAME", "OWNER", "GRANTS", "SCOPE", "DISABLED")
+				for _, c := range some {
+					row(w, c.ClientID, c.Name, c.Owner, strings.Join(c.GrantTypes, ","), c.Scope, showSeconds(c.DisabledAt))
+				}
+			})
+		}),
 	}
-	views := make([]clients.View, 0, len(all))
-	for i := range all {
-		views = append(views, clients.NewView(&all[i], ""))
-	}
-	return a.print(views, func(w io.Writer) {
-		row(w, "ID", "NAME", "OWNER", "GRANTS", "SCOPE")
-		for _, v := range views {
-			row(w, v.ClientID, v.Name, v.Owner, strings.Join(v.GrantTypes, ","), v.Scope)
+	page.add(cmd)
+	return cmd
+}
+
+func (a *app) printClient(c *api.Client) error {
+	return a.print(c, func(w io.Writer) {
+		row(w, "client_id", c.ClientID)
+		if c.Secret != "" {
+			row(w, "client_secret", c.Secret+"  (shown this once)")
 		}
+		for _, kept := range c.Secrets {
+			row(w, "secret_created_at", lifeOf(kept))
+		}
+		row(w, "client_name", c.Name)
+		row(w, "owner", c.Owner)
+		row(w, "application_type", c.ApplicationType)
+		row(w, "token_endpoint_auth_method", c.TokenEndpointAuthMethod)
+		for _, key := range clients.KeysOf(&c.ClientMetadata) {
+			row(w, "jwks", key)
+		}
+		row(w, "grant_types", strings.Join(c.GrantTypes, " "))
+		row(w, "scope", c.Scope)
+		row(w, "subject_type", c.SubjectType)
+		row(w, "redirect_uris", strings.Join(c.RedirectURIs, " "))
+		row(w, "post_logout_redirect_uris", strings.Join(c.PostLogoutRedirectURIs, " "))
+		row(w, "first_party", strconv.FormatBool(c.FirstParty))
+		row(w, "require_pkce", strconv.FormatBool(c.RequirePKCE))
+		row(w, "created_at", showSeconds(c.IssuedAt))
+		row(w, "disabled_at", showSeconds(c.DisabledAt))
 	})
 }
 
-func (a *app) printClient(c *storage.Client, secret string) error {
-	view := clients.NewView(c, secret)
-	return a.print(view, func(w io.Writer) {
-		row(w, "client_id", view.ClientID)
-		if secret != "" {
-			row(w, "client_secret", secret+"  (shown this once)")
-		}
-		for _, kept := range view.Secrets {
-			row(w, "secret_created_at", lifeOf(kept))
-		}
-		row(w, "client_name", view.Name)
-		row(w, "owner", view.Owner)
-		row(w, "application_type", view.ApplicationType)
-		row(w, "token_endpoint_auth_method", view.TokenEndpointAuthMethod)
-		for _, key := range clients.KeysOf(c) {
-			row(w, "jwks", key)
-		}
-		row(w, "grant_types", strings.Join(view.GrantTypes, " "))
-		row(w, "scope", view.Scope)
-		row(w, "subject_type", view.SubjectType)
-		row(w, "redirect_uris", strings.Join(view.RedirectURIs, " "))
-		row(w, "post_logout_redirect_uris", strings.Join(view.PostLogoutRedirectURIs, " "))
-		row(w, "first_party", strconv.FormatBool(view.FirstParty))
-		row(w, "require_pkce", strconv.FormatBool(view.RequirePKCE))
-		row(w, "created_at", show(moment(c.CreatedAt)))
-		row(w, "disabled_at", show(moment(c.DisabledAt)))
-	})
+// showSeconds is a moment in Unix seconds as text, "" for 0: it never was.
+func showSeconds(unix int64) string {
+	if unix == 0 {
+		return ""
+	}
+	return show(moment(storage.At(time.Unix(unix, 0))))
 }
 
 // lifeOf says when a secret was made, and when it ends.
 func lifeOf(kept clients.SecretView) string {
-	at := func(seconds int64) string { return show(moment(storage.At(time.Unix(seconds, 0)))) }
 	if kept.ExpiresAt == 0 {
-		return at(kept.CreatedAt)
+		return showSeconds(kept.CreatedAt)
 	}
-	return at(kept.CreatedAt) + ", ends " + at(kept.ExpiresAt)
+	return showSeconds(kept.CreatedAt) + ", ends " + showSeconds(kept.ExpiresAt)
 }

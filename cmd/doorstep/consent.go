@@ -43,6 +43,7 @@ again. Who verifies access tokens without asking takes those that are out until 
 		}),
 	}
 	revoke.Flags().StringVar(&client, "client", "", "client_id")
+	a.completesFlag(revoke, "client", clientIDs)
 	must(revoke.MarkFlagRequired("client"))
 	all := []*cobra.Command{list, revoke}
 	for _, cmd := range all {

@@ -3,13 +3,24 @@ package main
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/doorstep-id/doorstep/storage"
 )
 
 // databaseSettings are what a command needs that works on the database.
 var databaseSettings = []string{"issuer", "database.url", "keys.kek", "keys.kek_accepted"}
+
+// sqlitePath is the database's file; "" with Postgres.
+func (c *config) sqlitePath() string {
+	u, err := url.Parse(c.Database)
+	if err != nil || isPostgres(c.Database) {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/./")
+}
 
 // open opens the database whatever its schema.
 func (c *config) open(ctx context.Context) (*storage.Store, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,7 +20,7 @@ import (
 // database looks at the database and what hangs on it.
 func (d *doctor) database(ctx context.Context) {
 	const check = "database"
-	if path := d.sqlitePath(); path != "" {
+	if path := d.cfg.sqlitePath(); path != "" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // to open it would make it
 			d.warning(check, "`doorstep serve` makes it", "there is no %s yet", path)
 			return
@@ -51,15 +50,6 @@ func (d *doctor) database(ctx context.Context) {
 	}
 	d.clock(ctx, store)
 	d.keys(ctx, store)
-}
-
-// sqlitePath is the database's file; "" with Postgres.
-func (d *doctor) sqlitePath() string {
-	u, err := url.Parse(d.cfg.Database)
-	if err != nil || isPostgres(d.cfg.Database) {
-		return ""
-	}
-	return strings.TrimPrefix(u.Path, "/./")
 }
 
 func largest(tables []storage.TableSize) string {
@@ -218,7 +208,7 @@ const (
 
 // disk looks at the space that an SQLite database has to grow.
 func (d *doctor) disk() {
-	path := d.sqlitePath()
+	path := d.cfg.sqlitePath()
 	if path == "" {
 		return
 	}

@@ -86,6 +86,7 @@ One that is not living has lapsed, or its session has, and goes by itself.`,
 	}
 	cmd.Flags().StringVar(&person, "person", "", "whose: their address, public subject or id")
 	cmd.Flags().StringVar(&client, "client", "", "client_id: only what this client was let do")
+	a.completesFlag(cmd, "client", clientIDs)
 	must(cmd.MarkFlagRequired("person"))
 	page.add(cmd)
 	return cmd

@@ -40,7 +40,11 @@ the scope groups are told of it with the next token.`,
 		Args:    cobra.ExactArgs(2),
 		RunE:    a.inHouse(a.changeMembers(func(s *provider.Services) changeMember { return s.Directory.RemoveMember })),
 	}
-	all := []*cobra.Command{a.createGroupCommand(), a.listGroupsCommand(), a.showGroupCommand(), a.updateGroupCommand(), remove, add, take}
+	show, update := a.showGroupCommand(), a.updateGroupCommand()
+	for _, cmd := range []*cobra.Command{show, update, remove, add, take} {
+		a.completes(cmd, groupNames)
+	}
+	all := []*cobra.Command{a.createGroupCommand(), a.listGroupsCommand(), show, update, remove, add, take}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
@@ -26,6 +28,11 @@ func (a *app) inHouse(f func(ctx context.Context, s *provider.Services, args []s
 
 // withServices runs f with the rooms on the open database.
 func (a *app) withServices(ctx context.Context, cfg *config, f func(*provider.Services) error) error {
+	return a.withRooms(ctx, cfg, func(s *provider.Services, _ provider.Config, _ func() time.Time) error { return f(s) })
+}
+
+// withRooms is withServices for who needs what they were made with, too.
+func (a *app) withRooms(ctx context.Context, cfg *config, f func(s *provider.Services, pc provider.Config, now func() time.Time) error) error {
 	return a.withStore(ctx, cfg, func(store *storage.Store, pc provider.Config) error {
 		now, err := provider.MeasuredClock(ctx, store, a.now)
 		if err != nil {
@@ -35,7 +42,7 @@ func (a *app) withServices(ctx context.Context, cfg *config, f func(*provider.Se
 		if err != nil {
 			return cfg.explain(err)
 		}
-		return f(s)
+		return f(s, pc, now)
 	})
 }
 
@@ -92,7 +99,8 @@ func (c *config) explain(err error) error {
 
 // notFound says in an operator's words that there is no such thing.
 func notFound(err error, what, id string) error {
-	if errors.Is(err, storage.ErrNotFound) {
+	var f *fault.Error
+	if errors.Is(err, storage.ErrNotFound) || errors.As(err, &f) && f.Kind == fault.KindNotFound {
 		return fmt.Errorf("there is no %s %q", what, id)
 	}
 	return err

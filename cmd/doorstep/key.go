@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/api"
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -26,8 +26,8 @@ or revoked. A server publishes the successor of one that signs at ROTATES, or so
 (keys.rotate_every).`,
 		Example: "  doorstep key list",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			all, err := s.Keys.List(ctx)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			all, err := listKeys(ctx, o)
 			if err != nil {
 				return err
 			}
@@ -44,8 +44,8 @@ own setting); its predecessor retires then. Nothing breaks, and no server needs 
 told.`,
 		Example: "  doorstep key rotate\n  doorstep key rotate --algorithm RS256",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			fresh, err := rotate(ctx, s, algorithm)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			fresh, err := rotate(ctx, o, algorithm)
 			if len(fresh) == 0 {
 				return err
 			}
@@ -66,28 +66,36 @@ told.`,
 	return a.group("key", "Look after the keys that sign tokens, and the one that seals them", list, rotate, revoke, rotateKEK)
 }
 
+// listKeys returns every signing key, oldest first.
+func listKeys(ctx context.Context, o *operators) ([]api.Key, error) {
+	var all api.Page[api.Key]
+	err := o.get(ctx, "/keys", &all)
+	return all.Items, err
+}
+
 // rotate gives a successor to the key of one algorithm, or of all if it is "".
 // With an error it returns those that were made before it.
-func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys.Key, error) {
+func rotate(ctx context.Context, o *operators, algorithm string) ([]api.Key, error) {
 	algorithms := []string{algorithm}
 	if algorithm == "" {
-		all, err := s.Keys.List(ctx)
+		all, err := listKeys(ctx, o)
 		if err != nil {
 			return nil, err
 		}
 		algorithms = nil
-		for _, k := range all {
-			if k.State == keys.StateSigning {
-				algorithms = append(algorithms, k.Alg)
+		for i := range all {
+			if all[i].State == string(keys.StateSigning) {
+				algorithms = append(algorithms, all[i].Algorithm)
 			}
 		}
 		slices.Sort(algorithms)
 		algorithms = slices.Compact(algorithms)
 	}
-	var fresh []keys.Key
+	var fresh []api.Key
 	for _, alg := range algorithms {
-		key, err := s.RotateKey(ctx, alg, events.ActorOperator)
-		if errors.Is(err, storage.ErrStale) {
+		var key api.Key
+		err := o.post(ctx, "/keys/rotate", api.KeyRotation{Algorithm: alg}, &key)
+		if isConflict(err) {
 			err = fmt.Errorf("somebody else is rotating the %s key at this moment", alg)
 		}
 		if err != nil {
@@ -96,6 +104,12 @@ func rotate(ctx context.Context, s *provider.Services, algorithm string) ([]keys
 		fresh = append(fresh, key)
 	}
 	return fresh, nil
+}
+
+// isConflict reports whether err says that somebody else was first.
+func isConflict(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f) && f.Kind == fault.KindConflict
 }
 
 type printedKey struct {
@@ -109,15 +123,20 @@ type printedKey struct {
 	RotatesAt *string `json:"rotates_at"`
 }
 
-func printed(k keys.Key) printedKey {
-	at := func(t time.Time) *string { return moment(storage.At(t)) }
-	return printedKey{k.KID, k.Alg, string(k.State), at(k.CreatedAt), at(k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt), at(k.RotatesAt)}
+func printed(k *api.Key) printedKey {
+	at := func(t *time.Time) *string {
+		if t == nil {
+			return nil
+		}
+		return moment(storage.At(*t))
+	}
+	return printedKey{k.KID, k.Algorithm, k.State, at(&k.CreatedAt), at(&k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt), at(k.RotatesAt)}
 }
 
-func (a *app) printKeys(all []keys.Key) error {
+func (a *app) printKeys(all []api.Key) error {
 	out := make([]printedKey, 0, len(all))
-	for _, k := range all {
-		out = append(out, printed(k))
+	for i := range all {
+		out = append(out, printed(&all[i]))
 	}
 	return a.print(out, func(w io.Writer) {
 		row(w, "KID", "ALG", "STATE", "SIGNS FROM", "TO", "PUBLISHED TO", "ROTATES")

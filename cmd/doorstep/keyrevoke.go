@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/storage"
 )
 
 func (a *app) revokeKeyCommand() *cobra.Command {
@@ -27,45 +25,42 @@ that signs, another signs at once. Tokens in use break, so it says which, and do
 nothing without --yes. To change keys without breaking anything, use 'doorstep key rotate'.`,
 		Example: "  doorstep key list\n  doorstep key revoke CkVbfOgu04ZTS2S_GNwz          # says what it would break\n  doorstep key revoke CkVbfOgu04ZTS2S_GNwz --yes",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			return a.revokeKey(ctx, s, args[0], yes)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			return a.revokeKey(ctx, o, args[0], yes)
 		}),
 	}
+	a.completes(cmd, keyIDs)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
 	return cmd
 }
 
 // revokeKey revokes a key, or says without yes what that would break.
-func (a *app) revokeKey(ctx context.Context, s *provider.Services, kid string, yes bool) error {
+func (a *app) revokeKey(ctx context.Context, o *operators, kid string, yes bool) error {
+	path := "/keys/" + url.PathEscape(kid) + "/revoke"
 	if !yes {
-		would, err := s.Keys.Revoke(storage.WithUnit(ctx), kid) // nobody flushes that unit
-		if err != nil {
-			return notFound(err, "key", kid)
-		}
-		if would.State == keys.StateRevoked {
-			return a.printRevoked(would, nil)
-		}
-		return &usageError{fmt.Sprintf("to revoke the key %s cannot be undone:\n  %s\nAdd --yes to do it.", kid, strings.Join(breaksOf(would), "\n  "))}
+		path += "?dry_run=true"
 	}
-	revoked, err := s.RevokeKey(ctx, kid, events.ActorOperator)
-	for try := 0; errors.Is(err, storage.ErrStale) && try < 3; try++ {
-		revoked, err = s.RevokeKey(ctx, kid, events.ActorOperator)
+	var revoked api.RevokedKey
+	err := o.post(ctx, path, nil, &revoked)
+	for try := 0; isConflict(err) && try < 3; try++ {
+		err = o.post(ctx, path, nil, &revoked)
 	}
-	if errors.Is(err, storage.ErrStale) {
+	switch {
+	case isConflict(err):
 		return fmt.Errorf("the key %s is not revoked: each time somebody else was changing keys of its algorithm at the same moment; say it again, once nobody rotates or revokes them", kid)
-	}
-	if err != nil {
+	case err != nil:
 		return notFound(err, "key", kid)
+	case revoked.Key.State == string(keys.StateRevoked):
+		return a.printRevoked(&revoked, nil)
+	case !yes:
+		return &usageError{fmt.Sprintf("to revoke the key %s cannot be undone:\n  %s\nAdd --yes to do it.", kid, strings.Join(breaksOf(&revoked), "\n  "))}
 	}
-	if revoked.State == keys.StateRevoked {
-		return a.printRevoked(revoked, nil)
-	}
-	return a.printRevoked(revoked, breaksOf(revoked))
+	return a.printRevoked(&revoked, breaksOf(&revoked))
 }
 
 // breaksOf says in words what ends with a key.
-func breaksOf(r keys.Revoked) []string {
-	switch r.State {
+func breaksOf(r *api.RevokedKey) []string {
+	switch keys.State(r.Key.State) {
 	case keys.StateNext:
 		return []string{"It has signed nothing: no token breaks, and its predecessor signs on."}
 	case keys.StateSigning, keys.StateRetired:
@@ -76,7 +71,7 @@ func breaksOf(r keys.Revoked) []string {
 		}
 		if r.Unknown > 0 {
 			breaks = append(breaks, fmt.Sprintf("Another key signs from now on, which clients and APIs that cached the published keys may not know: they refuse its tokens "+
-				"until they read the keys again, %s at most; those that do so when they meet an unknown key lose nothing.", short(wholeSeconds(r.Unknown))))
+				"until they read the keys again, %s at most; those that do so when they meet an unknown key lose nothing.", short(time.Duration(r.Unknown)*time.Second)))
 		}
 		return breaks
 	case keys.StateHint:
@@ -91,15 +86,15 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
 
-func (a *app) printRevoked(r keys.Revoked, breaks []string) error {
+func (a *app) printRevoked(r *api.RevokedKey, breaks []string) error {
 	out := struct {
 		KID       string      `json:"kid"`
 		Alg       string      `json:"alg"`
 		State     string      `json:"state"`
 		Successor *printedKey `json:"successor"`
 		Breaks    []string    `json:"breaks"`
-	}{r.KID, r.Alg, string(keys.StateRevoked), nil, breaks}
-	if r.Successor.KID != "" {
+	}{r.Key.KID, r.Key.Algorithm, string(keys.StateRevoked), nil, breaks}
+	if r.Successor != nil {
 		successor := printed(r.Successor)
 		out.Successor = &successor
 	}
@@ -107,7 +102,7 @@ func (a *app) printRevoked(r keys.Revoked, breaks []string) error {
 		out.Breaks = []string{"It was revoked before."}
 	}
 	return a.print(out, func(w io.Writer) {
-		fmt.Fprintf(w, "%s is revoked: every server drops it within five seconds.\n", r.KID)
+		fmt.Fprintf(w, "%s is revoked: every server drops it within five seconds.\n", r.Key.KID)
 		if out.Successor != nil {
 			fmt.Fprintf(w, "%s signs in its place.\n", r.Successor.KID)
 		}

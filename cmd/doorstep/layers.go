@@ -16,7 +16,8 @@ import (
 )
 
 // What is ours in the environment. DOORSTEP_TEST_* is for the tests of this
-// repository and DOORSTEP_CONFIG names the file: neither is a setting.
+// repository, DOORSTEP_CONFIG names the file and DOORSTEP_TOKEN is for --server: none
+// of them is a setting.
 const (
 	envPrefix     = "DOORSTEP_"
 	envTestPrefix = "DOORSTEP_TEST_"
@@ -108,7 +109,7 @@ func fromEnv(environ []string) layer {
 		Prefix:      envPrefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, text string) (string, any) {
-			if strings.HasPrefix(name, envTestPrefix) || name == envConfig {
+			if strings.HasPrefix(name, envTestPrefix) || name == envConfig || name == envToken {
 				return "", nil
 			}
 			return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, envPrefix), "__", ".")), text

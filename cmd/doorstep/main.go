@@ -47,6 +47,7 @@ type app struct {
 
 	output     format
 	configFile string
+	remote     remote
 	started    bool // a command was found and its arguments fit: no error from here on is wrong usage
 }
 
@@ -115,17 +116,29 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.`,
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(root.MarkPersistentFlagFilename("config", "yaml", "yml"))
 
+	root.AddCommand(a.lookedAfter()...)
 	root.AddCommand(
-		a.serveCommand(), a.setupLinkCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(),
-		a.clientCommand(), a.resourceCommand(), a.userCommand(), a.groupCommand(), a.sessionCommand(), a.grantCommand(), a.consentCommand(),
-		a.eventsCommand(), a.keyCommand(), a.tokenCommand(),
-		a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(),
+		a.serveCommand(), a.setupLinkCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(), a.tokenCommand(),
+		a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Example = "  doorstep help client create"
 	}
 	return root
+}
+
+// lookedAfter are the commands on what an operator looks after, at the database or
+// at a server.
+func (a *app) lookedAfter() []*cobra.Command {
+	all := []*cobra.Command{
+		a.clientCommand(), a.resourceCommand(), a.userCommand(), a.groupCommand(), a.sessionCommand(), a.grantCommand(), a.consentCommand(),
+		a.eventsCommand(), a.keyCommand(),
+	}
+	for _, cmd := range all {
+		a.remote.add(cmd)
+	}
+	return all
 }
 
 // group is a command that only has subcommands.
@@ -148,6 +161,9 @@ func (a *app) does(f func(ctx context.Context, cmd *cobra.Command, args []string
 // configured is does for a command that needs the settings.
 func (a *app) configured(f func(ctx context.Context, cfg *config, args []string) error) func(*cobra.Command, []string) error {
 	return a.does(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		if a.remote != (remote{}) {
+			return &usageError{fmt.Sprintf("--server: '%s' works on the database only: run it where that is, without --server and --token-file", cmd.CommandPath())}
+		}
 		cfg, err := a.load(cmd.Flags())
 		if err != nil {
 			return err

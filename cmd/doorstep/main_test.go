@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -45,7 +43,7 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
-			"certify": certify, "keep": keep, "agree": agree, "visit": visit,
+			"both": both, "certify": certify, "keep": keep, "agree": agree, "visit": visit,
 		},
 	}
 }
@@ -67,6 +65,21 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if code != args[0] {
 		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// both CODE ARG... runs doorstep on the database, and then at the server at $SERVER:
+// both have to exit with that code and to print and say the same.
+func both(ts *testscript.TestScript, neg bool, args []string) {
+	command := append([]string{args[0], "doorstep"}, args[1:]...)
+	exits(ts, neg, command)
+	printed, said := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	exits(ts, neg, append(command, "--server", ts.Getenv("SERVER")))
+	if there := ts.ReadFile("stdout"); there != printed {
+		ts.Fatalf("the database printed\n%s\nthe server\n%s", printed, there)
+	}
+	if there := ts.ReadFile("stderr"); there != said {
+		ts.Fatalf("the database said\n%s\nthe server\n%s", said, there)
 	}
 }
 
@@ -189,21 +202,6 @@ func freePort() (int, error) {
 		return 0, fmt.Errorf("listening on %v", l.Addr())
 	}
 	return addr.Port, l.Close()
-}
-
-// TestEveryCommandHasAnExample: nobody should have to guess how a command is written.
-func TestEveryCommandHasAnExample(t *testing.T) {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now}
-	var visit func(cmd *cobra.Command)
-	visit = func(cmd *cobra.Command) {
-		if cmd.Example == "" {
-			t.Errorf("%s has no example", cmd.CommandPath())
-		}
-		for _, sub := range cmd.Commands() {
-			visit(sub)
-		}
-	}
-	visit(a.root())
 }
 
 // FreePort is freePort for tests that see the command from outside.

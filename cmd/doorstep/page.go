@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -28,9 +31,29 @@ func (p *pageFlags) page() (storage.Page, error) {
 	return storage.Page{After: p.after, Limit: p.limit}, nil
 }
 
+// cursor is the parameter of the API that says where a page begins.
+const cursor = "cursor"
+
+// query is the page as the API is asked for it, of what filters choose.
+func (p *pageFlags) query(filters url.Values) (url.Values, error) {
+	page, err := p.page()
+	if err != nil {
+		return nil, err
+	}
+	out := url.Values{"limit": {strconv.Itoa(page.Limit)}}
+	if page.After != "" {
+		out.Set(cursor, page.After)
+	}
+	for name, values := range filters {
+		out[name] = values
+	}
+	return out, nil
+}
+
 // explain tells a page that cannot begin there from a thing that is not there.
 func (p *pageFlags) explain(err error) error {
-	if errors.Is(err, storage.ErrCursor) {
+	var f *fault.Error
+	if errors.Is(err, storage.ErrCursor) || errors.As(err, &f) && f.Field == cursor {
 		return &usageError{fmt.Sprintf("--after: %q is not where a page of this list begins", p.after)}
 	}
 	return err

@@ -107,14 +107,14 @@ func usableKeys(set []byte) (keySet, error) {
 func HasKeys(c *storage.Client) bool { return len(c.Metadata.V.JWKS) > 0 || c.Metadata.V.JWKSURI != "" }
 
 // KeysOf says for people which keys a client signs with.
-func KeysOf(c *storage.Client) []string {
-	if !HasKeys(c) {
+func KeysOf(m *storage.ClientMetadata) []string {
+	if len(m.JWKS) == 0 && m.JWKSURI == "" {
 		return nil
 	}
-	if uri := c.Metadata.V.JWKSURI; uri != "" {
+	if uri := m.JWKSURI; uri != "" {
 		return []string{"jwks_uri=" + uri}
 	}
-	set, err := usableKeys(c.Metadata.V.JWKS)
+	set, err := usableKeys(m.JWKS)
 	if err != nil {
 		return []string{"jwks=(damaged)"}
 	}

@@ -205,7 +205,7 @@ func (h *Handler) wrongAssertion(c *storage.Client, a *clients.Assertion, wrong 
 	m := &c.Metadata.V
 	d := web.Diagnosis{
 		Problem:    "The client_assertion was refused: its " + wrong.Part + " " + wrong.Problem + ".",
-		Registered: append([]string{"aud=" + h.issuer}, clients.KeysOf(c)...),
+		Registered: append([]string{"aud=" + h.issuer}, clients.KeysOf(&c.Metadata.V)...),
 		Command:    show(c),
 	}
 	for _, said := range a.Arrived() {
