@@ -60,10 +60,11 @@ revoked for good; its grants wait until it is enabled again.`,
 		}),
 	}
 	update, rotate := a.updateClientCommand(), a.rotateSecretCommand()
-	for _, cmd := range []*cobra.Command{show, update, rotate, disable, enable, remove} {
+	try := a.tryClientCommand()
+	for _, cmd := range []*cobra.Command{show, try, update, rotate, disable, enable, remove} {
 		a.completes(cmd, clientIDs)
 	}
-	all := []*cobra.Command{a.createClientCommand(), a.listClientsCommand(), show, update, rotate, disable, enable, remove}
+	all := []*cobra.Command{a.createClientCommand(), a.listClientsCommand(), show, try, update, rotate, disable, enable, remove}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
@@ -84,6 +85,7 @@ func (a *app) changeClient(below string) func(context.Context, *operators, []str
 // clientFlags are the short way to write a client's metadata.
 type clientFlags struct {
 	file, id, name, owner, kind, scope string
+	snippet                            string
 	redirects, signedOut               []string
 	backchannel                        string
 	firstParty                         bool
@@ -101,22 +103,17 @@ Registration, and first_party, require_pkce, owner and client_id. The other flag
 are a short way to write the commonest of it.
 
 Types: web (an application with a server of its own), spa (one that runs in the
-browser), native (on a phone or a desktop), service (nobody signs in).`,
-		Example: `  doorstep client create --id shop --name "Car shop" --redirect-uri https://shop.example.com/callback --scope "openid email"
+browser), native (on a phone or a desktop), service (nobody signs in).
+
+At a terminal it asks for the name and the redirect that no flag gave. --snippet prints
+a whole program in the place of the client: it runs as it is, with the secret in it.`,
+		Example: `  doorstep client create --type web
+  doorstep client create --type web --snippet node > app.mjs
+  doorstep client create --id shop --name "Car shop" --redirect-uri https://shop.example.com/callback --scope "openid email"
   doorstep client create --name "Night job" --type service --scope reports:write
   doorstep client create --file - < client.json`,
 		Args: cobra.NoArgs,
-		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
-			registration, err := a.registration(&in)
-			if err != nil {
-				return err
-			}
-			var c api.Client
-			if err := o.post(ctx, "/clients", registration, &c); err != nil {
-				return err
-			}
-			return a.printClient(&c)
-		}),
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error { return a.createClient(ctx, o, &in) }),
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&in.file, "file", "f", "", "JSON file with the client's metadata; - is stdin")
@@ -129,12 +126,50 @@ browser), native (on a phone or a desktop), service (nobody signs in).`,
 	flags.StringVar(&in.backchannel, "backchannel-logout-uri", "", "where its server is told that somebody signed out")
 	flags.StringVar(&in.scope, "scope", "", "scopes that it may ask for, separated by spaces")
 	flags.BoolVar(&in.firstParty, "first-party", false, "it is ours: do not ask people for consent")
-	for _, short := range []string{"id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "backchannel-logout-uri", "scope", "first-party"} {
+	flags.StringVar(&in.snippet, "snippet", "", "print a whole program in the place of the client: "+strings.Join(languages, ", "))
+	for _, short := range []string{"snippet", "id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "backchannel-logout-uri", "scope", "first-party"} {
 		cmd.MarkFlagsMutuallyExclusive("file", short)
 	}
 	a.completesFlag(cmd, "owner", groupNames)
+	must(cmd.RegisterFlagCompletionFunc("snippet", cobra.FixedCompletions(languages, cobra.ShellCompDirectiveNoFileComp)))
 	must(cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions([]string{"web", "spa", "native", "service"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
+}
+
+func (a *app) createClient(ctx context.Context, o *operators, in *clientFlags) error {
+	if err := in.checkSnippet(a.output); err != nil {
+		return err
+	}
+	if err := a.askFor(in); err != nil {
+		return err
+	}
+	registration, err := a.registration(in)
+	if err != nil {
+		return err
+	}
+	var c api.Client
+	if in.snippet == "" {
+		if err := o.post(ctx, "/clients", registration, &c); err != nil {
+			return err
+		}
+		return a.printClient(&c)
+	}
+	// A program that could not be written would leave a client behind.
+	var planned api.Client
+	if err := json.Unmarshal(registration, &planned); err != nil {
+		return err
+	}
+	if _, err := newSnippet(o.issuer(), &planned); err != nil {
+		return err
+	}
+	if err := o.post(ctx, "/clients", registration, &c); err != nil {
+		return err
+	}
+	program, err := newSnippet(o.issuer(), &c)
+	if err != nil {
+		return err
+	}
+	return program.write(a.stdout, in.snippet)
 }
 
 // registration is what the flags say, as JSON.

@@ -53,6 +53,9 @@ type operators struct {
 	token, from string // and what the operator calls the place where it was
 }
 
+// issuer returns that of the provider whose API it is.
+func (o *operators) issuer() string { return strings.TrimSuffix(o.base, web.PathAPI) }
+
 // onAPI is does for a command that is written against the operators' API.
 func (a *app) onAPI(f func(ctx context.Context, o *operators, args []string) error) func(*cobra.Command, []string) error {
 	return a.does(func(ctx context.Context, cmd *cobra.Command, args []string) error {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // oldestNode is the major version that openid-client still runs on.
@@ -65,16 +66,12 @@ func startNode() (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := repository()
+	modules, err := driverModules()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(root, filepath.FromSlash(driverDir))
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "openid-client", "package.json")); err != nil {
-		return nil, missing{"openid-client is not installed; .ci/run npm (or npm ci in " + driverDir + ")"}
-	}
 	cmd := exec.Command(path, "driver.mjs")
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Dir, cmd.Stderr = filepath.Dir(modules), os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -143,4 +140,30 @@ func (d *driver) redirect() (uri, path string) {
 	d.parties++
 	path = "/" + strconv.Itoa(d.parties)
 	return d.base + path, path
+}
+
+// OpenIDClientModules returns the directory of node_modules that has openid-client,
+// for a test that runs a program of its own with Node, which is there too.
+func OpenIDClientModules(t testing.TB) string {
+	t.Helper()
+	_, _, err := nodePath()
+	dir := ""
+	if err == nil {
+		dir, err = driverModules()
+	}
+	need(t, needNode, err)
+	return dir
+}
+
+// driverModules is where openid-client is installed.
+func driverModules() (string, error) {
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, filepath.FromSlash(driverDir), "node_modules")
+	if _, err := os.Stat(filepath.Join(dir, "openid-client", "package.json")); err != nil {
+		return "", missing{"openid-client is not installed; .ci/run npm (or npm ci in " + driverDir + ")"}
+	}
+	return dir, nil
 }
