@@ -2,7 +2,7 @@ package provider
 
 import (
 	"net/http"
-	"net/http/pprof" //nolint:gosec // what it adds to the default mux is served by nobody
+	"net/http/pprof"
 	"time"
 )
 

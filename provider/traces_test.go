@@ -33,7 +33,7 @@ func traced(change ...func(*provider.Config)) (*tracetest.InMemoryExporter, prov
 func attributesOf(span tracetest.SpanStub) map[string]string {
 	out := map[string]string{}
 	for _, a := range span.Attributes {
-		out[string(a.Key)] = a.Value.Emit()
+		out[string(a.Key)] = a.Value.String()
 	}
 	return out
 }

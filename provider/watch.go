@@ -68,10 +68,12 @@ func (w *watcher) run(ctx context.Context, store *storage.Store) {
 			wait = deafPause
 		}
 		pause = min(2*pause, longestPause)
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			again.Stop()
 			return
-		case <-time.After(wait):
+		case <-again.C:
 		}
 	}
 }

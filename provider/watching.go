@@ -51,14 +51,14 @@ func (o *observer) End(ctx context.Context, statement string, took time.Duration
 
 // goingOut watches a request to a client's address.
 func (o *observer) goingOut(ctx context.Context, method string) (context.Context, func(status int, err error)) {
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // how long it takes, not when it is
 	var span trace.Span
 	if o.within(ctx) {
 		ctx, span = o.tracer.Start(ctx, method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("http.request.method", method)))
 	}
 	return ctx, func(status int, err error) {
 		came := outbound.OutcomeOf(status, err)
-		o.outbound.WithLabelValues(string(came)).Observe(time.Since(began).Seconds())
+		o.outbound.WithLabelValues(string(came)).Observe(time.Since(began).Seconds()) //nolint:forbidigo // as above
 		if span != nil {
 			span.SetAttributes(attribute.String("doorstep.outcome", string(came)))
 			if status > 0 {

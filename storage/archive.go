@@ -27,7 +27,7 @@ import (
 // Tables come in the order in which their rows can be added. A file that ends before
 // the last line, or has another hash, is no backup.
 
-// ErrBackup: what was read is no backup, or not a whole one, or was changed.
+// ErrBackup says that what was read is no backup, or not a whole one, or was changed.
 var ErrBackup = errors.New("storage: not a whole backup")
 
 const (

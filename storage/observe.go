@@ -71,10 +71,10 @@ func observed[T any](c connections, ctx context.Context, statement string, send 
 	if told == nil {
 		return send(ctx)
 	}
-	began := time.Now()
+	began := time.Now() //nolint:forbidigo // how long it takes, not when it is
 	ctx = (*told).Begin(ctx, statement)
 	out, err := send(ctx)
-	(*told).End(ctx, statement, time.Since(began), err)
+	(*told).End(ctx, statement, time.Since(began), err) //nolint:forbidigo // as above
 	return out, err
 }
 

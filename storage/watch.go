@@ -38,7 +38,8 @@ func (c *Changes) add(kind string) {
 	}
 }
 
-// ErrDeaf: what Postgres notifies of does not arrive, so that nothing can be watched.
+// ErrDeaf says that what Postgres notifies of does not arrive, so that nothing can be
+// watched.
 var ErrDeaf = errors.New("storage: notifications of Postgres do not arrive: a connection pooler in transaction mode is in between, or the connection is dead")
 
 // watchTimes are the times of [Store.Watch].

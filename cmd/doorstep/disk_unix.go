@@ -11,5 +11,5 @@ func freeSpace(path string) (free uint64, known bool) {
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return 0, false
 	}
-	return uint64(max(0, int64(fs.Bavail))) * uint64(fs.Bsize), true //nolint:gosec,unconvert // their types differ from system to system
+	return uint64(max(0, int64(fs.Bavail))) * uint64(fs.Bsize), true //nolint:gosec // their types differ from system to system
 }

@@ -219,7 +219,7 @@ func (d *doctor) disk() {
 
 func (d *doctor) space(dir string, free uint64) {
 	const check, do = "disk", "make room, or move the database"
-	is := fmt.Sprintf("%s free in %s", size(int64(min(free, 1<<62))), dir) //nolint:gosec // it was bounded
+	is := fmt.Sprintf("%s free in %s", size(int64(min(free, 1<<62))), dir)
 	switch {
 	case free < tooFull:
 		d.fault(check, do, "only %s: writes fail when it is full", is)

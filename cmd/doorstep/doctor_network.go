@@ -72,7 +72,7 @@ func (d *doctor) get(ctx context.Context, target string) (*http.Response, []byte
 	if err != nil {
 		return nil, nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	return res, body, err
 }
@@ -82,7 +82,7 @@ func (d *doctor) issuer(ctx context.Context) {
 	const check = "issuer"
 	before, counted := d.forwarded(ctx)
 	target := d.cfg.Issuer + web.PathOpenIDConfiguration
-	res, body, err := d.get(ctx, target)
+	res, body, err := d.get(ctx, target) //nolint:bodyclose // get has read and closed it
 	if err != nil {
 		d.fault(check, "start the server, or see to the name, the proxy and the firewall in front of it", "%s cannot be read from here: %v", target, err)
 		return
@@ -116,7 +116,7 @@ func (d *doctor) forwarded(ctx context.Context) (counts map[string]int, ok bool)
 	if !d.cfg.behindProxy() || d.cfg.OpsListen == "" {
 		return nil, false
 	}
-	res, body, err := d.get(ctx, "http://"+here(d.cfg.OpsListen)+"/metrics")
+	res, body, err := d.get(ctx, "http://"+here(d.cfg.OpsListen)+"/metrics") //nolint:bodyclose // get has read and closed it
 	if err != nil || res.StatusCode != http.StatusOK {
 		return nil, false // that it does not answer is said elsewhere
 	}
@@ -154,7 +154,7 @@ func (d *doctor) server(ctx context.Context) {
 		return
 	}
 	target := "http://" + here(d.cfg.OpsListen) + "/readyz"
-	res, body, err := d.get(ctx, target)
+	res, body, err := d.get(ctx, target) //nolint:bodyclose // get has read and closed it
 	if err != nil {
 		d.fault(check, "start it, or correct ops_listen", "no server answers on this machine: %v", err)
 		return

@@ -180,7 +180,7 @@ func writeEvent(t *testing.T, issuer, secret string) bool {
 			t.Error(err)
 			return nil
 		}
-		defer res.Body.Close() //nolint:errcheck // it was read
+		defer res.Body.Close()
 		body, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s %v", path, res.StatusCode, body, err)
@@ -252,7 +252,7 @@ func (b *binary) serve(args ...string) string {
 		}
 	})
 	for limit := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		res, err := http.Get(issuer + "/.well-known/openid-configuration") //nolint:noctx // the loop bounds it
+		res, err := http.Get(issuer + "/.well-known/openid-configuration")
 		if err == nil {
 			_ = res.Body.Close()
 			return issuer

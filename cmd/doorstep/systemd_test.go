@@ -67,7 +67,7 @@ func TestServeTellsTheServiceManager(t *testing.T) {
 	if got := m.next(); got != "READY=1" {
 		t.Fatalf("told %q first", got)
 	}
-	res, err := http.Get(issuer + "/.well-known/openid-configuration") //nolint:noctx // the test's end is its end
+	res, err := http.Get(issuer + "/.well-known/openid-configuration")
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("ready, and it answers %v, %v", res, err)
 	}

@@ -51,7 +51,6 @@ type person struct {
 	http  *http.Client
 
 	session int
-	signed  bool
 	tokens  tokens
 }
 
@@ -256,7 +255,7 @@ func (p *person) walk() (string, error) {
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 	}.Encode()
 	for range 10 {
-		res, page, err := p.get(at)
+		res, page, err := p.get(at) //nolint:bodyclose // answered has read and closed it
 		if err == nil && res.StatusCode == http.StatusGone {
 			// HTTP asked by itself once more, after an answer that was lost on its way.
 			err = errors.New("this was answered before")
@@ -319,7 +318,7 @@ func (p *person) signIn(at string, page []byte) (string, error) {
 	r.Header.Set("Origin", here.Scheme+"://"+here.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	e := Entry{Began: time.Now(), Person: p.n, Op: SignIn}
-	res, body, err := p.answered(r)
+	res, body, err := p.answered(r) //nolint:bodyclose // answered has read and closed it
 	e.Ended = time.Now()
 	switch {
 	case err != nil:
@@ -339,6 +338,7 @@ func (p *person) signIn(at string, page []byte) (string, error) {
 		return "", &lostError{err}
 	case Refused:
 		return "", fmt.Errorf("the password was refused: %d %s", e.Status, tail(string(body), 300))
+	case Done:
 	}
 	return res.Header.Get("Location"), nil
 }
@@ -351,7 +351,7 @@ func (p *person) ask(path string, form url.Values, e *Entry) ([]byte, error) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(url.QueryEscape(p.crowd.client.ID), url.QueryEscape(p.crowd.client.Secret))
-	res, body, err := p.answered(r)
+	res, body, err := p.answered(r) //nolint:bodyclose // answered has read and closed it
 	if err != nil {
 		return nil, err
 	}
@@ -485,7 +485,7 @@ func (p *person) signOut() error {
 		"id_token_hint": {p.tokens.id}, "post_logout_redirect_uri": {"https://web.example/bye"},
 	}.Encode()
 	_, err := p.again(Entry{Op: SignOut, SID: p.tokens.sid}, func(e *Entry) error {
-		res, body, err := p.get(to)
+		res, body, err := p.get(to) //nolint:bodyclose // answered has read and closed it
 		if err != nil {
 			return err
 		}

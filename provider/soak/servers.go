@@ -20,9 +20,6 @@ import (
 	"github.com/doorstep-id/doorstep/provider/providertest"
 )
 
-// rejoin is how long a server may take from its start to being ready.
-const rejoin = 5 * time.Second
-
 // binary builds the program once a test process.
 var binary = sync.OnceValues(func() (string, error) { return build("") })
 

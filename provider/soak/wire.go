@@ -98,12 +98,12 @@ func (w *Wire) hold(c net.Conn, held bool) {
 }
 
 func (w *Wire) carry(client net.Conn) {
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // the other end may have done it
 	server, err := (&net.Dialer{}).Dial("unix", w.to)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer server.Close() //nolint:errcheck // as above
 	w.hold(client, true)
 	defer w.hold(client, false)
 	go func() {
