@@ -17,6 +17,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // apiOperation is one of the operators' API as its document has it.
@@ -127,13 +128,27 @@ var generous = providertest.Configure(func(c *provider.Config) {
 // apiHouse makes one of each thing that a path of the API names.
 func apiHouse(t *testing.T, p *providertest.P) map[string]string {
 	t.Helper()
-	p.Client("victim")
+	rp, ctx := p.Client("victim"), t.Context()
 	registerResource(t, p, "https://victim.example/api", "victim:read")
-	all, err := p.Keys.List(t.Context())
+	all, err := p.Keys.List(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"client_id": "victim", "audience": "https://victim.example/api", "kid": all[0].KID}
+	join(t, p, "victim", "wronged")
+	rp.Exchange(p.Browser().SignIn("victim").Authorize(rp, "openid")).OK()
+	who := p.Person("victim").ID
+	living, err := p.Sessions.List(ctx, who, storage.Page{})
+	if err != nil || len(living.Items) != 1 {
+		t.Fatalf("sessions %v, error %v", living, err)
+	}
+	granted, err := p.Grants.List(ctx, who, "", storage.Page{})
+	if err != nil || len(granted.Items) != 1 {
+		t.Fatalf("grants %v, error %v", granted, err)
+	}
+	return map[string]string{
+		"client_id": "victim", "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
+		"session_id": string(living.Items[0].ID), "grant_id": string(granted.Items[0].Grant.ID),
+	}
 }
 
 // whole is what there is to lose by the API.
@@ -151,11 +166,71 @@ func whole(t *testing.T, p *providertest.P) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal([]any{c, r, k})
+	out, err := json.Marshal([]any{c, r, k, wholePeople(t, p)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// wholePeople is everybody with all that is theirs.
+func wholePeople(t *testing.T, p *providertest.P) (all []any) {
+	t.Helper()
+	page, ctx := storage.Page{Limit: storage.MaxPage}, t.Context()
+	keep := func(rows any, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rows)
+	}
+	people, err := p.Directory.List(ctx, "", page)
+	keep(people, err)
+	for _, who := range people.Items {
+		sessions, err := p.Sessions.List(ctx, who.ID, page)
+		keep(sessions, err)
+		granted, err := p.Grants.List(ctx, who.ID, "", page)
+		keep(granted, err)
+		agreed, err := p.Grants.AccessTo(ctx, who.ID)
+		keep(agreed, err)
+		in, err := p.Directory.GroupsOf(ctx, string(who.ID), page)
+		keep(in, err)
+	}
+	groups, err := p.Directory.Groups(ctx, page)
+	keep(groups, err)
+	return all
+}
+
+// What an operation is of, and whether it changes anything, its scope says too: the
+// one that ends sessions needs sessions:write, below whatever path.
+func TestAttack83ScopesFitTheirOperations(t *testing.T) {
+	t.Parallel()
+	nouns := map[string]bool{}
+	for _, scope := range clients.APIScopes() {
+		noun, _, _ := strings.Cut(scope, ":")
+		nouns[noun] = true
+	}
+	p, seen := providertest.Start(t), map[string]bool{}
+	for _, o := range apiOperations(t, p) {
+		var want string
+		for _, element := range strings.Split(o.Path, "/") {
+			if nouns[element] {
+				want = element
+			}
+		}
+		want += ":write"
+		if o.Method == http.MethodGet {
+			want = strings.TrimSuffix(want, "write") + "read"
+		}
+		if got := o.scope(t); got != want {
+			t.Errorf("%s %s needs %s, want %s", o.Method, o.Path, got, want)
+		}
+		seen[want] = true
+	}
+	for _, scope := range clients.APIScopes() {
+		if !seen[scope] && scope != clients.ScopeOperatorsWrite { // which goes with others
+			t.Errorf("%s opens nothing", scope)
+		}
+	}
 }
 
 // OWASP ASVS 5.0 8.2.1; ZITADEL CVE-2025-27507, CVE-2025-64431: every operation of the
@@ -425,25 +500,27 @@ func TestAttack05HostileURLsCannotBeRegisteredByTheAPI(t *testing.T) {
 func TestAttack85ListsOfTheAPITakeNoOrders(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		names := apiHouse(t, p)
 		op := p.API("ops", clients.APIScopes()...)
 		tried := 0
 		for _, o := range apiOperations(t, p) {
-			if o.Method != http.MethodGet || strings.Contains(o.Path, "{") {
+			if o.Method != http.MethodGet || !strings.HasPrefix(o.ID, "list") {
 				continue
 			}
 			tried++
+			at := o.at(t, names)
 			for _, q := range []string{
 				"sort=(CASE%20WHEN%201=1%20THEN%20name%20END)", "order=name", "order_by=id;--", "fields=secrets", "select=secrets", "filter=1=1", "offset=1", "page=2",
 				"limit=1;DROP%20TABLE%20clients", "limit=-1", "limit=1e3", "limit=99999999999999999999",
 				"cursor=' OR 1=1 --", "cursor=eyJhZnRlciI6IiJ9", "cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "cursor=%00",
 			} {
 				q = strings.ReplaceAll(q, " ", "%20")
-				if a := op.Do(http.MethodGet, o.Path+"?"+q, nil); a.Status != http.StatusBadRequest {
+				if a := op.Do(http.MethodGet, at+"?"+q, nil); a.Status != http.StatusBadRequest {
 					t.Errorf("%s?%s: %s", o.Path, q, a)
 				}
 			}
 		}
-		if tried < 3 {
+		if tried < 12 {
 			t.Errorf("%d lists were tried", tried)
 		}
 	})
@@ -453,7 +530,7 @@ func TestAttack85ListsOfTheAPITakeNoOrders(t *testing.T) {
 func TestAttack86IdsOfTheAPIAreNoConditions(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		apiHouse(t, p)
+		names := apiHouse(t, p)
 		op := p.API("ops", clients.APIScopes()...)
 		before := whole(t, p)
 		for _, o := range apiOperations(t, p) {
@@ -461,10 +538,16 @@ func TestAttack86IdsOfTheAPIAreNoConditions(t *testing.T) {
 				continue
 			}
 			for _, id := range append(hostileIDs("0198c0de-0000-7000-8000-000000000000"), "victim' --", "victim ", " victim", "VICTIM", "victim%00", "%2e%2e", "*", "victim,ops") {
-				hostile := map[string]string{"client_id": id, "audience": id, "kid": id}
-				a := p.Send(o.request(t, p, hostile, op.Token))
-				if a.Status != http.StatusNotFound && a.Status != http.StatusBadRequest {
-					t.Errorf("%s of %q: %s", o.ID, id, a)
+				for name := range names {
+					if !strings.Contains(o.Path, "{"+name+"}") {
+						continue
+					}
+					hostile := maps.Clone(names) // what else the path names is there
+					hostile[name] = id
+					a := p.Send(o.request(t, p, hostile, op.Token))
+					if a.Status != http.StatusNotFound && a.Status != http.StatusBadRequest {
+						t.Errorf("%s of %s %q: %s", o.ID, name, id, a)
+					}
 				}
 			}
 		}

@@ -36,9 +36,6 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 			t.Fatalf("the second page: %v, %v", rest, err)
 		}
 		for _, cursor := range []string{"zzz') OR ('1'='1", "zzz' OR '1'='1", "zzz\" OR 1=1 --", "zzz; DROP TABLE clients"} {
-			if some, err := p.Store.Clients(t.Context(), cursor, 10); err != nil || len(some) != 0 {
-				t.Errorf("after %q: %d clients, %v", cursor, len(some), err)
-			}
 			for what, list := range listsByName(t, p, storage.Page{After: cursor}) {
 				if rows, err := list(); err != nil || rows != 0 {
 					t.Errorf("after %q: %d %s, %v", cursor, rows, what, err)
@@ -83,6 +80,8 @@ func TestAttack85ListsTakeNoOrdersFromOutside(t *testing.T) {
 func listsByName(t *testing.T, p *providertest.P, page storage.Page) map[string]func() (int, error) {
 	ctx, ada := t.Context(), p.Person("ada")
 	return map[string]func() (int, error){
+		"clients":            func() (int, error) { return rowsOf(p.Store.Clients(ctx, page)) },
+		"resources":          func() (int, error) { return rowsOf(p.Clients.PageResources(ctx, page)) },
 		"groups":             func() (int, error) { return rowsOf(p.Directory.Groups(ctx, page)) },
 		"groups of a person": func() (int, error) { return rowsOf(p.Directory.GroupsOf(ctx, ada.Sub, page)) },
 		"people by address":  func() (int, error) { return rowsOf(p.Directory.List(ctx, "a", page)) },

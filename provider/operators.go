@@ -24,7 +24,8 @@ import (
 // api returns the operators' API; as is api.Deps.As.
 func (s *Services) api(cfg api.Config, w *web.Web, now func() time.Time, as *api.Caller) (*api.Handler, error) {
 	return api.New(cfg, api.Deps{
-		Web: w, Store: s.Store, Keys: s.Keys, Clients: s.Clients, Throttle: s.Throttle, Now: now,
+		Web: w, Store: s.Store, Keys: s.Keys, Clients: s.Clients, Directory: s.Directory, Sessions: s.Sessions, Grants: s.Grants, Events: s.Events,
+		Throttle: s.Throttle, Now: now, CreatePerson: s.CreatePerson,
 		Verify: s.verifyCaller, RotateKey: s.RotateKey, RevokeKey: s.RevokeKey, As: as,
 	})
 }

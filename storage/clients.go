@@ -69,11 +69,15 @@ func (s *Store) Client(ctx context.Context, id string) (*Client, error) {
 	return &c, nil
 }
 
-// Clients returns up to limit clients whose id comes after the given one.
-func (s *Store) Clients(ctx context.Context, after string, limit int) ([]Client, error) {
+// Clients returns a page of all clients, by id.
+func (s *Store) Clients(ctx context.Context, p Page) (List[Client], error) {
+	after, err := p.afterText()
+	if err != nil {
+		return List[Client]{}, err
+	}
 	var cs []Client
-	err := s.db(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&cs).Error
-	return cs, translate(err)
+	err = s.db(ctx).Where("id > ?", after).Order("id").Limit(p.more()).Find(&cs).Error
+	return page(cs, p, func(c *Client) string { return c.ID }), translate(err)
 }
 
 // ClientRedirects is where an enabled client may send a browser.

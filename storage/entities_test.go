@@ -105,12 +105,15 @@ func testClients(t *testing.T, f fixture) {
 		same(t, c, got)
 		f.want(storage.ErrConflict, f.CreateClient(f.ctx, c))
 	}
-	list, err := f.Clients(f.ctx, "", 10)
+	list, err := f.Clients(f.ctx, storage.Page{Limit: 10})
 	f.must(err)
-	same(t, []storage.Client{*empty, *full}, list)
-	list, err = f.Clients(f.ctx, "empty", 1)
+	same(t, storage.List[storage.Client]{Items: []storage.Client{*empty, *full}}, list)
+	list, err = f.Clients(f.ctx, storage.Page{Limit: 1})
 	f.must(err)
-	same(t, []storage.Client{*full}, list)
+	same(t, storage.List[storage.Client]{Items: []storage.Client{*empty}, Next: "empty"}, list)
+	list, err = f.Clients(f.ctx, storage.Page{After: "empty", Limit: 1})
+	f.must(err)
+	same(t, storage.List[storage.Client]{Items: []storage.Client{*full}}, list)
 
 	redirects := func(after string, limit int) []storage.ClientRedirects {
 		t.Helper()
@@ -188,12 +191,12 @@ func testResources(t *testing.T, f fixture) {
 	list, err := f.Resources(f.ctx)
 	f.must(err)
 	same(t, []storage.Resource{*full, *empty}, list)
-	page, err := f.PageResources(f.ctx, "", 1)
+	page, err := f.PageResources(f.ctx, storage.Page{Limit: 1})
 	f.must(err)
-	same(t, []storage.Resource{*full}, page)
-	page, err = f.PageResources(f.ctx, full.Audience, 2)
+	same(t, storage.List[storage.Resource]{Items: []storage.Resource{*full}, Next: full.Audience}, page)
+	page, err = f.PageResources(f.ctx, storage.Page{After: full.Audience, Limit: 2})
 	f.must(err)
-	same(t, []storage.Resource{*empty}, page)
+	same(t, storage.List[storage.Resource]{Items: []storage.Resource{*empty}}, page)
 	read := *full
 	full.Name, full.Scopes, full.Format, full.Lifetime = "New", storage.Strings{"cars.read"}, "opaque", 60
 	f.must(f.UpdateResource(f.ctx, full))

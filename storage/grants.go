@@ -92,6 +92,8 @@ var (
 	queryGrantByCode = grantRow + joinFirstEmail("g.person_id") + " WHERE g.code_hash = $1"
 	queryGrantsOf    = grantRow + joinFirstEmail("g.person_id") +
 		" WHERE g.person_id = $1 AND g.id > $2 AND g.revoked_at IS NULL AND ($3 = '' OR g.client_id = $3) ORDER BY g.id LIMIT $4"
+	queryGrantsFor = grantRow + joinFirstEmail("g.person_id") +
+		" WHERE g.client_id = $1 AND g.id > $2 AND g.revoked_at IS NULL ORDER BY g.id LIMIT $3"
 	queryGrantByID = grantRow + joinFirstEmail("g.person_id") + " WHERE g.id = $1"
 )
 
@@ -124,7 +126,21 @@ func (s *Store) GrantsOf(ctx context.Context, person ID, client string, p Page) 
 	if err != nil {
 		return List[GrantState]{}, err
 	}
-	rows, err := s.gorm.ConnPool.QueryContext(ctx, queryGrantsOf, person, after, client, p.more())
+	return s.grants(ctx, p, queryGrantsOf, person, after, client, p.more())
+}
+
+// GrantsFor returns a page of a client's grants that were not revoked, whosever they
+// are, by id: the oldest first.
+func (s *Store) GrantsFor(ctx context.Context, client string, p Page) (List[GrantState], error) {
+	after, err := p.afterID()
+	if err != nil {
+		return List[GrantState]{}, err
+	}
+	return s.grants(ctx, p, queryGrantsFor, client, after, p.more())
+}
+
+func (s *Store) grants(ctx context.Context, p Page, query string, args ...any) (List[GrantState], error) {
+	rows, err := s.gorm.ConnPool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return List[GrantState]{}, translate(err)
 	}

@@ -128,13 +128,13 @@ func (s *Store) UpdateGroup(ctx context.Context, g *Group) error {
 	return err
 }
 
-// DeleteGroup removes a group that owns nothing, with its memberships; ErrStale: it
-// owns something, or is gone.
-func (s *Store) DeleteGroup(ctx context.Context, name string) error {
+// DeleteGroup removes a group that is still at g.Version and owns nothing, with its
+// memberships; ErrStale: it changed since it was read, owns something, or is gone.
+func (s *Store) DeleteGroup(ctx context.Context, g *Group) error {
 	return s.do(ctx, write{
-		text: "DELETE FROM groups WHERE name = ? AND NOT EXISTS (SELECT 1 FROM clients WHERE owner = ?)" +
+		text: "DELETE FROM groups WHERE name = ? AND version = ? AND NOT EXISTS (SELECT 1 FROM clients WHERE owner = ?)" +
 			" AND NOT EXISTS (SELECT 1 FROM resources WHERE owner = ?)",
-		args: []any{name, name, name}, guard: ErrStale,
+		args: []any{g.Name, g.Version, g.Name, g.Name}, guard: ErrStale,
 	})
 }
 
@@ -156,6 +156,13 @@ func (s *Store) AddMember(ctx context.Context, m *Member) error {
 			" WHERE (SELECT count(*) FROM members WHERE person_id = ?) < ?",
 		args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale,
 	})
+}
+
+// IsMember reports whether a person is in a group.
+func (s *Store) IsMember(ctx context.Context, group string, person ID) (bool, error) {
+	var n int64
+	err := s.db(ctx).Model(&Member{}).Where("group_name = ? AND person_id = ?", group, person).Count(&n).Error
+	return n > 0, translate(err)
 }
 
 // RemoveMember takes a person out of a group; ErrNotFound: they are not in it.

@@ -55,15 +55,16 @@ func testGroups(t *testing.T, f fixture) {
 	same(t, g, got)
 	same(t, int64(2), got.Version)
 
-	f.must(f.DeleteGroup(f.ctx, "shop"))
-	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, &stale))
+	f.must(f.DeleteGroup(f.ctx, g))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, g))
 	f.want(storage.ErrStale, f.UpdateGroup(f.ctx, g))
 }
 
 func testMembers(t *testing.T, f fixture) {
 	ada, bob := f.person("ada"), f.person("bob")
 	f.email(ada, "Ada@example.com", now)
-	f.group("shop")
+	shop := f.group("shop")
 	f.group("bank")
 	f.member("shop", bob)
 	f.member("shop", ada)
@@ -84,9 +85,19 @@ func testMembers(t *testing.T, f fixture) {
 		t.Errorf("groups %+v", of.Items)
 	}
 
+	for _, tc := range []struct {
+		group  string
+		person *storage.Person
+		in     bool
+	}{{"shop", bob, true}, {"bank", bob, false}, {"bank", ada, true}, {"none", ada, false}} {
+		in, err := f.IsMember(f.ctx, tc.group, tc.person.ID)
+		f.must(err)
+		same(t, tc.in, in)
+	}
+
 	f.must(f.RemoveMember(f.ctx, "shop", bob.ID))
 	f.want(storage.ErrNotFound, f.RemoveMember(f.ctx, "shop", bob.ID))
-	f.must(f.DeleteGroup(f.ctx, "shop")) // and who was in it is not
+	f.must(f.DeleteGroup(f.ctx, shop)) // and who was in it is not
 	of, err = f.GroupsOf(f.ctx, ada.ID, storage.Page{})
 	f.must(err)
 	if len(of.Items) != 1 {
@@ -103,20 +114,20 @@ func testMembers(t *testing.T, f fixture) {
 }
 
 func testOwners(t *testing.T, f fixture) {
-	f.group("shop")
+	shop := f.group("shop")
 	c := &storage.Client{ID: "web", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}
 	f.must(f.CreateClient(f.ctx, c))
 	r := &storage.Resource{Audience: "https://a.example", Version: 1, Owner: "shop", CreatedAt: now, UpdatedAt: now}
 	f.must(f.CreateResource(f.ctx, r))
-	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, shop))
 	clients, resources, err := f.Owned(f.ctx, "shop", 5)
 	f.must(err)
 	same(t, []string{"web"}, clients)
 	same(t, []string{"https://a.example"}, resources)
 	f.must(f.DeleteClient(f.ctx, c, now))
-	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, "shop"))
+	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, shop))
 	f.must(f.DeleteResource(f.ctx, r))
-	f.must(f.DeleteGroup(f.ctx, "shop"))
+	f.must(f.DeleteGroup(f.ctx, shop))
 }
 
 // By code, by grant, by token and by session: in the read that there was.
@@ -229,6 +240,10 @@ func testPages(t *testing.T, f fixture) {
 		}},
 		"grants of a person": {storage.MaxPage + 1, func(p storage.Page) ([]string, string, error) {
 			return keysOf(func() (storage.List[storage.GrantState], error) { return f.GrantsOf(f.ctx, ada.ID, "", p) },
+				func(g storage.GrantState) string { return string(g.Grant.ID) })
+		}},
+		"grants of a client": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {
+			return keysOf(func() (storage.List[storage.GrantState], error) { return f.GrantsFor(f.ctx, "web", p) },
 				func(g storage.GrantState) string { return string(g.Grant.ID) })
 		}},
 		"grants of a person for a client": {storage.MaxPage, func(p storage.Page) ([]string, string, error) {

@@ -5,8 +5,8 @@ import "context"
 // IdempotencyKey is a request that its sender may send again and that is carried
 // out once.
 type IdempotencyKey struct {
-	Hash      []byte `gorm:"primaryKey"` // SHA-256 of who sent it and of their key
-	Request   []byte // SHA-256 of what was asked
+	Hash      []byte `gorm:"primaryKey"` // HMAC of who sent it and of their key
+	Request   []byte // HMAC of what was asked
 	Answer    []byte // what was answered, sealed; nil until it is known
 	BegunAt   Time
 	DoneAt    Time // set in the unit of the change itself; zero: nothing was changed yet

@@ -30,11 +30,15 @@ func (s *Store) Resources(ctx context.Context) ([]Resource, error) {
 	return rs, translate(err)
 }
 
-// PageResources returns up to limit resources whose audience comes after the given one.
-func (s *Store) PageResources(ctx context.Context, after string, limit int) ([]Resource, error) {
+// PageResources returns a page of all resources, by audience.
+func (s *Store) PageResources(ctx context.Context, p Page) (List[Resource], error) {
+	after, err := p.afterText()
+	if err != nil {
+		return List[Resource]{}, err
+	}
 	var rs []Resource
-	err := s.db(ctx).Where("audience > ?", after).Order("audience").Limit(limit).Find(&rs).Error
-	return rs, translate(err)
+	err = s.db(ctx).Where("audience > ?", after).Order("audience").Limit(p.more()).Find(&rs).Error
+	return page(rs, p, func(r *Resource) string { return r.Audience }), translate(err)
 }
 
 // Resource returns the resource of this audience, or ErrNotFound.

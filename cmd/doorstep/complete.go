@@ -70,8 +70,7 @@ func (a *app) complete(cmd *cobra.Command, list lister, begun string) (out []str
 }
 
 func clientIDs(ctx context.Context, store *storage.Store) ([]string, error) {
-	some, err := store.Clients(ctx, "", completionMost)
-	return each(some, func(c *storage.Client) string { return c.ID }), err
+	return paged(func(p storage.Page) (storage.List[storage.Client], error) { return store.Clients(ctx, p) }, func(c *storage.Client) string { return c.ID })
 }
 
 func audiences(ctx context.Context, store *storage.Store) ([]string, error) {
@@ -80,14 +79,19 @@ func audiences(ctx context.Context, store *storage.Store) ([]string, error) {
 }
 
 func groupNames(ctx context.Context, store *storage.Store) ([]string, error) {
+	return paged(func(p storage.Page) (storage.List[storage.Group], error) { return store.Groups(ctx, p) }, func(g *storage.Group) string { return g.Name })
+}
+
+// paged returns the ids of completionMost rows, or a few more, page by page.
+func paged[T any](list func(storage.Page) (storage.List[T], error), id func(*T) string) ([]string, error) {
 	var out []string
 	for page := (storage.Page{Limit: storage.MaxPage}); len(out) < completionMost; {
-		list, err := store.Groups(ctx, page)
+		some, err := list(page)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, each(list.Items, func(g *storage.Group) string { return g.Name })...)
-		if page.After = list.Next; page.After == "" {
+		out = append(out, each(some.Items, id)...)
+		if page.After = some.Next; page.After == "" {
 			break
 		}
 	}

@@ -37,10 +37,10 @@ func (d *demo) furnish(ctx context.Context, s *provider.Services, issuer string)
 	}
 	_, err := s.Directory.ByEmail(ctx, demoEmail)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = createPerson(ctx, s, directory.NewPerson{
+		_, err = s.CreatePerson(ctx, directory.NewPerson{
 			Email: demoEmail, Name: "Ada Lovelace", Verified: true,
 			Claims: directory.Claims{GivenName: "Ada", FamilyName: "Lovelace"},
-		}, demoPassword)
+		}, demoPassword, events.ActorOperator)
 	}
 	if err != nil {
 		return cfg, fmt.Errorf("demo person: %w", err)

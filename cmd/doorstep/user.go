@@ -99,7 +99,7 @@ to write the commonest of it.`,
 				}
 			}
 			person.Verified = true
-			if err := createPerson(ctx, s, person, password); err != nil {
+			if _, err := s.CreatePerson(ctx, person, password, events.ActorOperator); err != nil {
 				return err
 			}
 			return a.printUser(ctx, s, person.Email)
@@ -142,24 +142,6 @@ create --file'; their address cannot be changed.`,
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with the patch; - is stdin")
 	must(cmd.MarkFlagRequired("file"))
 	return cmd
-}
-
-// createPerson adds a person with a password, or without one if it is "": both or
-// neither.
-func createPerson(ctx context.Context, s *provider.Services, in directory.NewPerson, password string) error {
-	if password != "" {
-		// Before there is a person: Set finds their address only once it is written.
-		if err := s.Passwords.Check(password, in.Email); err != nil {
-			return err
-		}
-	}
-	return s.Store.Together(ctx, func(ctx context.Context) error {
-		person, err := s.Directory.Create(ctx, in, events.ActorOperator)
-		if err != nil || password == "" {
-			return err
-		}
-		return s.Passwords.Set(ctx, person, password, events.ActorOperator)
-	})
 }
 
 func (a *app) deleteUserCommand() *cobra.Command {

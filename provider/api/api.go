@@ -14,9 +14,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -31,18 +34,24 @@ type Config struct {
 
 // Deps is what the API works with.
 type Deps struct {
-	Web      *web.Web
-	Store    *storage.Store
-	Keys     *keys.Service
-	Clients  *clients.Service
-	Throttle *throttle.Service
-	Now      func() time.Time
+	Web       *web.Web
+	Store     *storage.Store
+	Keys      *keys.Service
+	Clients   *clients.Service
+	Directory *directory.Service
+	Sessions  *session.Service
+	Grants    *grants.Service
+	Events    *events.Service
+	Throttle  *throttle.Service
+	Now       func() time.Time
 
 	// Verify returns whose a token is: an *Refusal, or a fault of the store.
 	Verify func(ctx context.Context, token string) (*Caller, error)
 	// RotateKey and RevokeKey change the signing keys, with their events.
 	RotateKey func(ctx context.Context, alg string, actor events.Actor) (keys.Key, error)
 	RevokeKey func(ctx context.Context, kid string, actor events.Actor) (keys.Revoked, error)
+	// CreatePerson adds a person, with a password or with "" for none.
+	CreatePerson func(ctx context.Context, in directory.NewPerson, password string, actor events.Actor) (*storage.Person, error)
 
 	// As, if set, makes every request this caller's, and none needs a token: for the
 	// command line, which works on the database itself. What is reached over a network
@@ -56,6 +65,7 @@ type Handler struct {
 	cfg       Config
 	issuer    string
 	cursorKey [32]byte
+	onceKey   [32]byte
 	huma      huma.API
 	routes    []web.Route
 	document  document
@@ -66,11 +76,17 @@ func New(cfg Config, d Deps) (*Handler, error) {
 	if cfg.Rate == (throttle.Limit{}) {
 		cfg.Rate = throttle.Limit{Name: "api", Every: 50 * time.Millisecond, Burst: 300}
 	}
-	h := &Handler{Deps: d, cfg: cfg, issuer: d.Web.Issuer(), cursorKey: d.Keys.Derive("api-cursor")}
+	h := &Handler{Deps: d, cfg: cfg, issuer: d.Web.Issuer(), cursorKey: d.Keys.Derive("api-cursor"), onceKey: d.Keys.Derive("api-once")}
 	h.huma = huma.NewAPI(h.describe(), h)
 	h.registerClients()
 	h.registerResources()
+	h.registerUsers()
+	h.registerGroups()
+	h.registerSessions()
+	h.registerGrants()
+	h.registerConsents()
 	h.registerKeys()
+	h.registerEvents()
 	return h, h.publish()
 }
 

@@ -179,11 +179,16 @@ func mayManage(ctx context.Context, scope string) error {
 	held, words := callerOf(ctx).Scopes, storage.Strings(strings.Fields(scope))
 	for _, s := range clients.APIScopes() {
 		if words.Has(s) && !slices.Contains(held, s) {
-			return &fault.Error{
-				Kind: fault.KindForbidden, Code: "scope_not_held", Field: "scope",
-				Message: fmt.Sprintf("%s is a scope of this API that your token does not have: who gives it to a client, or changes a client that has it, must hold it", s),
-			}
+			return notHeld(s, "scope", "who gives it to a client, or changes a client that has it, must hold it")
 		}
 	}
 	return nil
+}
+
+// notHeld refuses what needs a scope that the caller's token does not have.
+func notHeld(scope, field, why string) error {
+	return &fault.Error{
+		Kind: fault.KindForbidden, Code: "scope_not_held", Field: field,
+		Message: fmt.Sprintf("%s is a scope of this API that your token does not have: %s", scope, why),
+	}
 }

@@ -96,10 +96,10 @@ func (h *Handler) registerClients() {
 }
 
 func (h *Handler) listClients(ctx context.Context, in *PageInput) (*pageOf[Client], error) {
-	return paged(h, "/clients", nil, in,
-		func(after string, limit int) ([]storage.Client, error) { return h.Clients.Page(ctx, after, limit) },
-		func(c *storage.Client) string { return c.ID },
-		func(c *storage.Client) Client { return Client(clients.NewView(c, "")) })
+	return paged(h, "/clients", nil, in, func(p storage.Page) (storage.List[Client], error) {
+		list, err := h.Clients.Page(ctx, p)
+		return shown(list, func(c *storage.Client) Client { return Client(clients.NewView(c, "")) }), err
+	})
 }
 
 func (h *Handler) createClient(ctx context.Context, in *newClient) (*created[Client], error) {

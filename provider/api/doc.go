@@ -9,7 +9,8 @@
 //	version.go     ETag and If-Match: who changes something has seen it
 //	once.go        Idempotency-Key: what is sent twice is done once
 //	document.go    the OpenAPI document
-//	clients.go, resources.go, keys.go: the resources
+//	clients.go, resources.go, keys.go, users.go, groups.go, sessions.go, grants.go,
+//	consents.go, events.go: the resources
 //
 // A resource's file has the shapes of its requests and answers, which are exported
 // for whoever speaks to this API in Go, its operations, and one handler for each:
@@ -22,10 +23,12 @@
 //
 // It must never answer without a token but for the document, read a cookie, answer a
 // page of another origin, take a token from a URL, let a caller give a client scopes
-// of this API that it does not hold, or log what a request or an answer has in it.
+// of this API that it does not hold, or say who is an operator without that scope, or log what a request or an answer has in it.
 //
 // Notes
 //
+//   - 2026-11-27: people are named by id or sub, never by an address: paths end in
+//     logs. Their ETag is when they were changed, which every change moves on.
 //   - 2026-11-27: a scope that writes does not read as well. Who is to do both is
 //     given both; what a write answers is the one thing that was written.
 //   - 2026-11-27: what is wrong with a request is 400 in every case, also where huma

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -43,8 +44,8 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, keys []string, bo
 	}
 	ctx, now := r.Context(), storage.At(h.Now())
 	claim := &storage.IdempotencyKey{
-		Hash:      digest(callerOf(ctx).ClientID, keys[0]),
-		Request:   digest(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get(headerIfMatch), string(body)),
+		Hash:      h.digest(callerOf(ctx).ClientID, keys[0]),
+		Request:   h.digest(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get(headerIfMatch), string(body)),
 		BegunAt:   now,
 		ExpiresAt: storage.At(now.Add(keepAnswer)),
 	}
@@ -163,9 +164,10 @@ func isIdempotencyKey(key string) bool {
 	return key != "" && len(key) <= maxIdempotencyKey
 }
 
-// digest is SHA-256 over parts, each with its length.
-func digest(parts ...string) []byte {
-	sum := sha256.New()
+// digest is HMAC-SHA-256 over parts, each with its length: a request may have a
+// password in it, which a hash that anybody can make would let be guessed.
+func (h *Handler) digest(parts ...string) []byte {
+	sum := hmac.New(sha256.New, h.onceKey[:])
 	for _, part := range parts {
 		sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		sum.Write([]byte(part))

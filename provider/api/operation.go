@@ -46,7 +46,7 @@ func register[I, O any](h *Handler, declared operation, handle func(context.Cont
 	op := huma.Operation{
 		OperationID: declared.id, Method: declared.method, Path: declared.path, Summary: declared.summary,
 		Description:   strings.TrimSpace(declared.text + "\n\nNeeds the scope `" + declared.scope + "`."),
-		Tags:          []string{strings.Split(declared.path, "/")[1]},
+		Tags:          tags(declared.scope),
 		Security:      []map[string][]string{{securityScheme: {declared.scope}}},
 		DefaultStatus: declared.status,
 		Metadata:      map[string]any{declarationKey: &declared},
@@ -70,6 +70,12 @@ func register[I, O any](h *Handler, declared operation, handle func(context.Cont
 		return out, stale(ctx, err)
 	})
 	h.complete(&declared)
+}
+
+// tags are what the document sorts an operation by: what its scope is of.
+func tags(scope string) []string {
+	of, _, _ := strings.Cut(scope, ":")
+	return []string{of}
 }
 
 // complete adds to the document what huma cannot know.
@@ -122,6 +128,8 @@ func operationAt(doc *huma.OpenAPI, method, path string) *huma.Operation {
 		return item.Get
 	case http.MethodPost:
 		return item.Post
+	case http.MethodPut:
+		return item.Put
 	case http.MethodPatch:
 		return item.Patch
 	case http.MethodDelete:

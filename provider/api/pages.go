@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // PageInput is what every list takes.
@@ -26,33 +27,49 @@ type Page[T any] struct {
 // pageOf is the answer with one page.
 type pageOf[T any] struct{ Body Page[T] }
 
-// paged answers with one page of a list: read returns up to limit entries after the
-// one whose key is after ("" for the first page), in the order of their keys; show is
-// what an entry looks like. filters are the parameters that chose the entries.
-func paged[E, T any](h *Handler, path string, filters url.Values, in *PageInput, read func(after string, limit int) ([]E, error), key func(*E) string, show func(*E) T) (*pageOf[T], error) {
+// paged answers with one page of a list, which read returns as it looks. filters are
+// the parameters that chose the entries.
+func paged[T any](h *Handler, path string, filters url.Values, in *PageInput, read func(storage.Page) (storage.List[T], error)) (*pageOf[T], error) {
 	list := path + "?" + filters.Encode()
 	after, err := h.after(list, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := read(after, in.Limit+1)
+	rows, err := read(storage.Page{After: after, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
-	out := &pageOf[T]{Page[T]{Items: make([]T, 0, min(len(rows), in.Limit))}}
-	for i := range rows[:min(len(rows), in.Limit)] {
-		out.Body.Items = append(out.Body.Items, show(&rows[i]))
-	}
-	if len(rows) > in.Limit {
+	out := &pageOf[T]{Page[T]{Items: rows.Items}}
+	if rows.Next != "" {
 		query := url.Values{}
 		for name, values := range filters {
 			query[name] = values
 		}
 		query.Set("limit", strconv.Itoa(in.Limit))
-		query.Set("cursor", h.cursor(list, key(&rows[in.Limit-1])))
+		query.Set("cursor", h.cursor(list, rows.Next))
 		out.Body.Next = h.Web.URL(web.PathAPI+path) + "?" + query.Encode()
 	}
 	return out, nil
+}
+
+// shown is a page of entries as show has each of them look.
+func shown[E, T any](list storage.List[E], show func(*E) T) storage.List[T] {
+	out := storage.List[T]{Items: make([]T, 0, len(list.Items)), Next: list.Next}
+	for i := range list.Items {
+		out.Items = append(out.Items, show(&list.Items[i]))
+	}
+	return out
+}
+
+// filters are parameters by name and value, without those that are "".
+func filters(pairs ...string) url.Values {
+	out := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			out.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return out
 }
 
 // cursorMAC is how much of a cursor is its MAC, in bytes.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -133,7 +134,7 @@ func invalid(status int, msg string, errs []error) error {
 		if !errors.As(err, &detail) {
 			return err
 		}
-		faults = append(faults, fault.Invalid(fieldAt(detail.Location), detail.Message)) // never its value: it may be a secret
+		faults = append(faults, faultOf(detail))
 	}
 	if len(faults) > 0 {
 		return fault.Join(faults...)
@@ -146,6 +147,18 @@ func invalid(status int, msg string, errs []error) error {
 		return errors.New(msg)
 	}
 	return &fault.Error{Kind: kind, Code: "invalid", Message: msg}
+}
+
+// faultOf says what huma found, and never the value: it may be a secret. Of a member
+// that is missing huma names what it is missing in.
+func faultOf(d *huma.ErrorDetail) *fault.Error {
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	name, begins := strings.CutPrefix(d.Message, before)
+	name, ends := strings.CutSuffix(name, after)
+	if !begins || !ends {
+		return fault.Invalid(fieldAt(d.Location), d.Message)
+	}
+	return fault.Invalid(strings.TrimPrefix(fieldAt(d.Location)+"."+name, "."), "is missing")
 }
 
 // fieldAt is a place of huma's in the caller's words: "body.redirect_uris[0]" is

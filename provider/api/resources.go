@@ -61,12 +61,10 @@ func (h *Handler) registerResources() {
 }
 
 func (h *Handler) listResources(ctx context.Context, in *PageInput) (*pageOf[Resource], error) {
-	return paged(h, "/resources", nil, in,
-		func(after string, limit int) ([]storage.Resource, error) {
-			return h.Clients.PageResources(ctx, after, limit)
-		},
-		func(r *storage.Resource) string { return r.Audience },
-		func(r *storage.Resource) Resource { return Resource(clients.NewResourceView(r)) })
+	return paged(h, "/resources", nil, in, func(p storage.Page) (storage.List[Resource], error) {
+		list, err := h.Clients.PageResources(ctx, p)
+		return shown(list, func(r *storage.Resource) Resource { return Resource(clients.NewResourceView(r)) }), err
+	})
 }
 
 func (h *Handler) createResource(ctx context.Context, in *newResource) (*created[Resource], error) {

@@ -23,6 +23,7 @@ const (
 	ScopeUsersWrite     = "users:write"
 	ScopeGroupsRead     = "groups:read"
 	ScopeGroupsWrite    = "groups:write"
+	ScopeOperatorsWrite = "operators:write" // with groups:write or users:write: who is in the group operators, and those who are
 	ScopeSessionsRead   = "sessions:read"
 	ScopeSessionsWrite  = "sessions:write"
 	ScopeGrantsRead     = "grants:read"
@@ -38,7 +39,7 @@ const (
 func APIScopes() []string {
 	return []string{
 		ScopeClientsRead, ScopeClientsWrite, ScopeResourcesRead, ScopeResourcesWrite, ScopeUsersRead, ScopeUsersWrite,
-		ScopeGroupsRead, ScopeGroupsWrite, ScopeSessionsRead, ScopeSessionsWrite, ScopeGrantsRead, ScopeGrantsWrite,
+		ScopeGroupsRead, ScopeGroupsWrite, ScopeOperatorsWrite, ScopeSessionsRead, ScopeSessionsWrite, ScopeGrantsRead, ScopeGrantsWrite,
 		ScopeConsentsRead, ScopeConsentsWrite, ScopeKeysRead, ScopeKeysWrite, ScopeEventsRead,
 	}
 }

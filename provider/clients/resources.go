@@ -361,12 +361,12 @@ func (s *Service) ListResources(ctx context.Context) ([]storage.Resource, error)
 	return all, nil
 }
 
-// PageResources returns up to limit resources, by audience, from the first one after
-// the given one. The one that is built in is not among them.
-func (s *Service) PageResources(ctx context.Context, after string, limit int) ([]storage.Resource, error) {
-	some, err := s.store.PageResources(ctx, after, limit)
+// PageResources returns a page of all resources, by audience. The one that is built in
+// is not among them.
+func (s *Service) PageResources(ctx context.Context, p storage.Page) (storage.List[storage.Resource], error) {
+	some, err := s.store.PageResources(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("resources: %w", err)
+		return some, fmt.Errorf("resources: %w", err)
 	}
 	return some, nil
 }

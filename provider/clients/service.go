@@ -154,29 +154,28 @@ func (s *Service) Show(ctx context.Context, id string) (*storage.Client, error) 
 	return c, nil
 }
 
-// Page returns up to limit clients, by id, from the first one after the given id.
-func (s *Service) Page(ctx context.Context, after string, limit int) ([]storage.Client, error) {
-	some, err := s.store.Clients(ctx, after, limit)
+// Page returns a page of all clients, by id.
+func (s *Service) Page(ctx context.Context, p storage.Page) (storage.List[storage.Client], error) {
+	some, err := s.store.Clients(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("clients: %w", err)
+		return some, fmt.Errorf("clients: %w", err)
 	}
 	return some, nil
 }
 
 // List returns every client, by id.
 func (s *Service) List(ctx context.Context) ([]storage.Client, error) {
-	const page = 500
 	var all []storage.Client
-	for after := ""; ; {
-		some, err := s.Page(ctx, after, page)
+	for page := (storage.Page{Limit: storage.MaxPage}); ; {
+		some, err := s.Page(ctx, page)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, some...)
-		if len(some) < page {
+		all = append(all, some.Items...)
+		if some.Next == "" {
 			return all, nil
 		}
-		after = some[len(some)-1].ID
+		page.After = some.Next
 	}
 }
 

@@ -136,14 +136,16 @@ type Entry struct {
 // Show returns the person whom key names: an address, their public subject or the
 // id of their row; storage.ErrNotFound.
 func (s *Service) Show(ctx context.Context, key string) (*Entry, error) {
-	p, err := s.named(ctx, key)
+	p, err := s.Person(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	return s.entry(ctx, *p)
 }
 
-func (s *Service) named(ctx context.Context, key string) (*storage.Person, error) {
+// Person returns the person whom key names, as [Service.Show] reads it, without their
+// addresses; storage.ErrNotFound.
+func (s *Service) Person(ctx context.Context, key string) (*storage.Person, error) {
 	if strings.Contains(key, "@") {
 		return s.ByEmail(ctx, key)
 	}
@@ -215,11 +217,11 @@ func (s *Service) search(ctx context.Context, text string, p storage.Page) (peop
 // sessions end and its grants are revoked, with the event, in one unit.
 // storage.ErrNotFound: there is no such person, or they are disabled already.
 func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*storage.Person, error) {
-	p, err := s.named(ctx, key)
+	p, err := s.Person(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	now := storage.At(s.now())
+	now := s.after(p.UpdatedAt)
 	err = s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.DisablePerson(ctx, p.ID, now); err != nil {
 			return err
@@ -237,11 +239,11 @@ func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*st
 // the event, in one unit. They sign in anew: what ended when it was closed stays
 // ended. storage.ErrNotFound: there is no such person, or they are not disabled.
 func (s *Service) Enable(ctx context.Context, key string, by events.Actor) (*storage.Person, error) {
-	p, err := s.named(ctx, key)
+	p, err := s.Person(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	now := storage.At(s.now())
+	now := s.after(p.UpdatedAt)
 	err = s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.EnablePerson(ctx, p.ID, now); err != nil {
 			return err
@@ -261,7 +263,7 @@ func (s *Service) Enable(ctx context.Context, key string, by events.Actor) (*sto
 // somebody else, with another subject. If it fails between the two the account is
 // closed, and it can be tried again. storage.ErrNotFound: there is no such person.
 func (s *Service) Delete(ctx context.Context, key string, by events.Actor) error {
-	p, err := s.named(ctx, key)
+	p, err := s.Person(ctx, key)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/text/language"
 
@@ -56,20 +58,29 @@ func decode(text []byte, into any) error {
 // reads it, by a JSON merge patch (RFC 7396): null takes a claim away. Their address
 // stays. storage.ErrNotFound: there is no such person.
 func (s *Service) Update(ctx context.Context, key string, patch []byte, by events.Actor) (*storage.Person, error) {
-	p, err := s.named(ctx, key)
+	p, err := s.Person(ctx, key)
+	if err == nil {
+		err = s.Patch(ctx, p, patch, by)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return p, nil
+}
+
+// Patch is [Service.Update] of a person as they were read. A fault of kind Conflict
+// over storage.ErrStale: they were changed since.
+func (s *Service) Patch(ctx context.Context, p *storage.Person, patch []byte, by events.Actor) error {
 	changed, names, err := patched(p, patch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	claims, err := changed.encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	was := p.UpdatedAt
-	p.Name, p.Locale, p.Claims, p.UpdatedAt = changed.Name, changed.Locale, storage.Document(claims), storage.At(s.now())
+	p.Name, p.Locale, p.Claims, p.UpdatedAt = changed.Name, changed.Locale, storage.Document(claims), s.after(was)
 	err = s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.UpdatePerson(ctx, p, was); err != nil {
 			return err
@@ -78,52 +89,72 @@ func (s *Service) Update(ctx context.Context, key string, patch []byte, by event
 			Kind: events.PersonUpdated, Actor: by, Person: p.ID, Data: map[string]any{"changed": names},
 		})
 	})
-	if errors.Is(err, storage.ErrStale) {
-		return nil, fault.Conflict("", "the person was changed by somebody else at the same time: try again")
-	}
 	if err != nil {
-		return nil, fmt.Errorf("directory: update: %w", err)
+		return fmt.Errorf("directory: update: %w", meanwhile("person", err))
 	}
-	return p, nil
+	return nil
+}
+
+// after is now, and later than was: when a person was changed tells one state of
+// theirs from the next, on whatever clock.
+func (s *Service) after(was storage.Time) storage.Time {
+	now := storage.At(s.now())
+	if now.After(was.Time) {
+		return now
+	}
+	return storage.At(was.Add(time.Microsecond))
+}
+
+// ClaimsOf returns the claims that are kept of a person, but for those that have a
+// home of their own.
+func ClaimsOf(p *storage.Person) (Claims, error) {
+	var c Claims
+	if len(p.Claims.V) > 0 {
+		if err := json.Unmarshal(p.Claims.V, &c); err != nil {
+			return c, fmt.Errorf("directory: claims of %s: %w", p.ID, err)
+		}
+	}
+	return c, nil
 }
 
 // patched returns the person's profile with a patch on it, and the names of the
 // members that the patch has.
 func patched(p *storage.Person, patch []byte) (*profile, []string, error) {
-	now := profile{Name: p.Name, Locale: p.Locale}
-	if len(p.Claims.V) > 0 {
-		if err := json.Unmarshal(p.Claims.V, &now.Claims); err != nil {
-			return nil, nil, fmt.Errorf("directory: claims of %s: %w", p.ID, err)
-		}
-	}
-	if err := clients.CheckObject(patch); err != nil {
+	claims, err := ClaimsOf(p)
+	if err != nil {
 		return nil, nil, err
+	}
+	var out profile
+	names, err := mergeInto(&out, profile{p.Name, p.Locale, claims}, patch)
+	if err == nil {
+		err = fault.Join(out.check()...)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return &out, names, nil
+}
+
+// mergeInto writes to into what now is with a patch on it, and returns the names of
+// the members that the patch has, sorted. Faults name the member.
+func mergeInto(into, now any, patch []byte) ([]string, error) {
+	if err := clients.CheckObject(patch); err != nil {
+		return nil, err
 	}
 	base, err := json.Marshal(now)
 	if err != nil {
-		return nil, nil, fmt.Errorf("directory: profile: %w", err)
+		return nil, fmt.Errorf("directory: before the patch: %w", err)
 	}
 	var target, changes map[string]any
 	if err := errors.Join(json.Unmarshal(base, &target), json.Unmarshal(patch, &changes)); err != nil {
-		return nil, nil, fmt.Errorf("directory: patch: %w", err)
+		return nil, fmt.Errorf("directory: patch: %w", err)
 	}
+	names := slices.Sorted(maps.Keys(changes))
 	merged, err := json.Marshal(merge(target, changes))
 	if err != nil {
-		return nil, nil, fmt.Errorf("directory: patch: %w", err)
+		return nil, fmt.Errorf("directory: patch: %w", err)
 	}
-	var out profile
-	if err := decode(merged, &out); err != nil {
-		return nil, nil, err
-	}
-	if err := fault.Join(out.check()...); err != nil {
-		return nil, nil, err
-	}
-	names := make([]string, 0, len(changes))
-	for name := range changes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return &out, names, nil
+	return names, decode(merged, into)
 }
 
 // merge is MergePatch of RFC 7396 section 2, on objects.

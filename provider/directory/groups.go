@@ -84,7 +84,7 @@ func (s *Service) Groups(ctx context.Context, p storage.Page) (storage.List[stor
 // GroupsOf returns a page of the groups of the person whom key names, as
 // [Service.Show] reads it, by name; storage.ErrNotFound: there is no such person.
 func (s *Service) GroupsOf(ctx context.Context, key string, p storage.Page) (storage.List[storage.Group], error) {
-	person, err := s.named(ctx, key)
+	person, err := s.Person(ctx, key)
 	if err != nil {
 		return storage.List[storage.Group]{}, err
 	}
@@ -113,26 +113,60 @@ func (s *Service) Members(ctx context.Context, group string, p storage.Page) (st
 // storage.ErrNotFound: there is no such group.
 func (s *Service) UpdateGroup(ctx context.Context, name, description string, by events.Actor) (*storage.Group, error) {
 	g, err := s.Group(ctx, name)
+	if err == nil {
+		err = s.describe(ctx, g, description, by)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return g, nil
+}
+
+// groupDocument is what can be changed of a group.
+type groupDocument struct {
+	Description string `json:"description"`
+}
+
+// PatchGroup changes a group, as it was read, by a JSON merge patch (RFC 7396), with
+// the event, in one unit. A fault of kind Conflict over storage.ErrStale: it was
+// changed since.
+func (s *Service) PatchGroup(ctx context.Context, g *storage.Group, patch []byte, by events.Actor) error {
+	var changed groupDocument
+	if _, err := mergeInto(&changed, groupDocument{g.Description}, patch); err != nil {
+		return err
+	}
+	return s.describe(ctx, g, changed.Description, by)
+}
+
+func (s *Service) describe(ctx context.Context, g *storage.Group, description string, by events.Actor) error {
 	if err := fault.Join(checkDescription(description)...); err != nil {
-		return nil, err
+		return err
 	}
 	g.Description, g.UpdatedAt = description, storage.At(s.now())
-	err = s.store.Together(ctx, func(ctx context.Context) error {
+	err := s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.UpdateGroup(ctx, g); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.GroupUpdated, Actor: by, Data: groupEvent{g.Name, g.Description}})
 	})
-	switch {
-	case errors.Is(err, storage.ErrStale):
-		return nil, fault.Conflict("", "the group was changed by somebody else at the same time: try again")
-	case err != nil:
-		return nil, fmt.Errorf("directory: update group: %w", err)
+	if err != nil {
+		return fmt.Errorf("directory: update group: %w", meanwhile("group", err))
 	}
-	return g, nil
+	return nil
+}
+
+// meanwhile says of a conflict with what was read that somebody else was first.
+func meanwhile(what string, err error) error {
+	if !errors.Is(err, storage.ErrStale) {
+		return err
+	}
+	return because(fault.Conflict("", "the "+what+" was changed by somebody else at the same time: try again"), err)
+}
+
+// because returns the fault with its cause.
+func because(f *fault.Error, err error) error {
+	f.Err = err
+	return f
 }
 
 // DeleteGroup removes a group, with the event, in one unit: nobody is in it any
@@ -143,23 +177,26 @@ func (s *Service) DeleteGroup(ctx context.Context, name string, by events.Actor)
 	if err != nil {
 		return err
 	}
+	return s.RemoveGroup(ctx, g, by)
+}
+
+// RemoveGroup is [Service.DeleteGroup] of a group as it was read. A fault of kind
+// Conflict over storage.ErrStale: it was changed since, or owns something since.
+func (s *Service) RemoveGroup(ctx context.Context, g *storage.Group, by events.Actor) error {
 	if g.Name == Operators {
 		return fault.Conflict("name", "is that of the group of those who run this house, which stays")
 	}
 	if err := s.checkOwnsNothing(ctx, g.Name); err != nil {
 		return err
 	}
-	err = s.store.Together(ctx, func(ctx context.Context) error {
-		if err := s.store.DeleteGroup(ctx, g.Name); err != nil {
+	err := s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.DeleteGroup(ctx, g); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.GroupDeleted, Actor: by, Data: groupEvent{Group: g.Name}})
 	})
-	switch {
-	case errors.Is(err, storage.ErrStale):
-		return fault.Conflict("", "the group was changed by somebody else at the same time: try again")
-	case err != nil:
-		return fmt.Errorf("directory: delete group: %w", err)
+	if err != nil {
+		return fmt.Errorf("directory: delete group: %w", meanwhile("group", err))
 	}
 	return nil
 }
@@ -195,7 +232,7 @@ func (s *Service) checkOwnsNothing(ctx context.Context, group string) error {
 // AddMember puts the person whom key names, as [Service.Show] reads it, into a
 // group, with the event, in one unit. Clients that may see a person's groups see it
 // at the next token and the next userinfo. A fault of kind Conflict: they are in it,
-// or in [storage.MaxGroups] others. storage.ErrNotFound: there is no such group, or
+// which is over storage.ErrConflict, or in [storage.MaxGroups] others. storage.ErrNotFound: there is no such group, or
 // no such person, which [Service.Group] tells apart.
 func (s *Service) AddMember(ctx context.Context, group, key string, by events.Actor) error {
 	g, person, err := s.pair(ctx, group, key)
@@ -210,7 +247,7 @@ func (s *Service) AddMember(ctx context.Context, group, key string, by events.Ac
 	})
 	switch {
 	case errors.Is(err, storage.ErrConflict):
-		return fault.Conflict("person", "is in the group already")
+		return because(fault.Conflict("person", "is in the group already"), err)
 	case errors.Is(err, storage.ErrStale):
 		return fault.Conflict("person", fmt.Sprintf("is in %d groups, the most that there can be", storage.MaxGroups))
 	case err != nil:
@@ -221,7 +258,7 @@ func (s *Service) AddMember(ctx context.Context, group, key string, by events.Ac
 
 // RemoveMember takes the person whom key names out of a group, with the event, in
 // one unit. storage.ErrNotFound: there is no such group or person; a person who is
-// not in it is a fault of kind Conflict.
+// not in it is a fault of kind Conflict over storage.ErrNotFound.
 func (s *Service) RemoveMember(ctx context.Context, group, key string, by events.Actor) error {
 	g, person, err := s.pair(ctx, group, key)
 	if err != nil {
@@ -235,11 +272,20 @@ func (s *Service) RemoveMember(ctx context.Context, group, key string, by events
 	})
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return fault.Conflict("person", "is not in the group")
+		return because(fault.Conflict("person", "is not in the group"), err)
 	case err != nil:
 		return fmt.Errorf("directory: remove from group: %w", err)
 	}
 	return nil
+}
+
+// IsMember reports whether a person is in the group of this canonical name.
+func (s *Service) IsMember(ctx context.Context, group string, person storage.ID) (bool, error) {
+	in, err := s.store.IsMember(ctx, group, person)
+	if err != nil {
+		return false, fmt.Errorf("directory: member of %s: %w", group, err)
+	}
+	return in, nil
 }
 
 func (s *Service) pair(ctx context.Context, group, key string) (*storage.Group, *storage.Person, error) {
@@ -247,6 +293,6 @@ func (s *Service) pair(ctx context.Context, group, key string) (*storage.Group, 
 	if err != nil {
 		return nil, nil, err
 	}
-	person, err := s.named(ctx, key)
+	person, err := s.Person(ctx, key)
 	return g, person, err
 }

@@ -19,6 +19,17 @@ type Listed struct {
 // whose session did, is there until it is swept.
 func (s *Service) List(ctx context.Context, person storage.ID, client string, p storage.Page) (storage.List[Listed], error) {
 	rows, err := s.store.GrantsOf(ctx, person, client, p)
+	return s.listed(rows, err)
+}
+
+// ListFor returns a page of a client's grants that were not revoked, whosever they are,
+// as [Service.List] does. It is one statement.
+func (s *Service) ListFor(ctx context.Context, client string, p storage.Page) (storage.List[Listed], error) {
+	rows, err := s.store.GrantsFor(ctx, client, p)
+	return s.listed(rows, err)
+}
+
+func (s *Service) listed(rows storage.List[storage.GrantState], err error) (storage.List[Listed], error) {
 	if err != nil {
 		return storage.List[Listed]{}, fmt.Errorf("grants: %w", err)
 	}
