@@ -166,7 +166,7 @@ func TestAPIChangesAreTheirClients(t *testing.T) {
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		op := p.API("ops", clients.APIScopes()...)
 		names := apiHouse(t, p)
-		names["user_id"] = string(p.Person("ada").ID) // who is in no group yet
+		names["user_id"] = string(p.Person("bob").ID) // who is in no group yet
 		for _, o := range apiOperations(t, p) {
 			if o.Method == http.MethodGet || o.Method == http.MethodDelete {
 				continue

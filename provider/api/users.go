@@ -108,10 +108,13 @@ func (h *Handler) registerUsers() {
 
 const operatorsText = "Of who is in the group operators it needs the scope `" + clients.ScopeOperatorsWrite + "` besides."
 
-// personOf returns the person whom a path names. An address does not: paths end in
-// logs.
+// isAddress reports whether an id from a path would be taken for an address, which
+// names nobody here: paths end in logs.
+func isAddress(id string) bool { return strings.Contains(id, "@") }
+
+// personOf returns the person whom a path names.
 func (h *Handler) personOf(ctx context.Context, id string) (*storage.Person, error) {
-	if strings.Contains(id, "@") {
+	if isAddress(id) {
 		return nil, storage.ErrNotFound
 	}
 	return h.Directory.Person(ctx, id)
@@ -164,7 +167,7 @@ func (h *Handler) createUser(ctx context.Context, in *newUser) (*created[User], 
 	if err != nil {
 		return nil, err
 	}
-	made, err := h.foundUser(ctx, person.ID)
+	made, err := h.foundUser(ctx, string(person.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -172,15 +175,15 @@ func (h *Handler) createUser(ctx context.Context, in *newUser) (*created[User], 
 }
 
 func (h *Handler) getUser(ctx context.Context, in *UserPath) (*found[User], error) {
-	p, err := h.personOf(ctx, in.UserID)
-	if err != nil {
-		return nil, err
-	}
-	return h.foundUser(ctx, p.ID)
+	return h.foundUser(ctx, in.UserID)
 }
 
-func (h *Handler) foundUser(ctx context.Context, id storage.ID) (*found[User], error) {
-	entry, err := h.Directory.Show(ctx, string(id))
+// foundUser is three statements.
+func (h *Handler) foundUser(ctx context.Context, id string) (*found[User], error) {
+	if isAddress(id) {
+		return nil, storage.ErrNotFound
+	}
+	entry, err := h.Directory.Show(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +232,7 @@ func (h *Handler) updateUser(ctx context.Context, in *userChange) (*found[User],
 	if err != nil {
 		return nil, err
 	}
-	return h.foundUser(ctx, p.ID)
+	return h.foundUser(ctx, string(p.ID))
 }
 
 func (h *Handler) deleteUser(ctx context.Context, in *UserPath) (*nothing, error) {
@@ -256,7 +259,7 @@ func (h *Handler) setUserDisabled(disabled bool) func(context.Context, *UserPath
 				return nil, err
 			}
 		}
-		return h.foundUser(ctx, p.ID)
+		return h.foundUser(ctx, string(p.ID))
 	}
 }
 
