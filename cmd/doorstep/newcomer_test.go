@@ -165,8 +165,9 @@ func (n *newcomer) startTo(out io.Writer, says *regexp.Regexp, dir, program stri
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait(); _ = w.Close() }()
+	var failed error
+	ended := make(chan struct{})
+	go func() { defer close(ended); failed = cmd.Wait(); _ = w.Close() }()
 	n.t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
 		select {
@@ -181,7 +182,7 @@ func (n *newcomer) startTo(out io.Writer, says *regexp.Regexp, dir, program stri
 		said.WriteString(lines.Text() + "\n")
 		if found := says.FindString(lines.Text()); found != "" {
 			go func() { _, _ = io.Copy(io.Discard, r) }()
-			return &started{found, func() error { err := <-ended; ended <- err; return err }}
+			return &started{found, func() error { <-ended; return failed }}
 		}
 	}
 	n.t.Fatalf("%s %s ended and said\n%s", program, strings.Join(args, " "), said)
