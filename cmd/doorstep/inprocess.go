@@ -69,7 +69,7 @@ type failure struct{ cause string }
 func (f *failure) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
 
 // Handle implements slog.Handler.
-func (f *failure) Handle(_ context.Context, r slog.Record) error { //nolint:gocritic // slog's own signature
+func (f *failure) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(attr slog.Attr) bool {
 		if attr.Key == "error" {
 			f.cause = attr.Value.String()

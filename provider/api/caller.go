@@ -148,7 +148,10 @@ func (h *Handler) count(w http.ResponseWriter, r *http.Request, caller *Caller) 
 	full, err := h.Throttle.Count(r.Context(), limit, caller.ClientID)
 	seconds := func(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 	window := limit.Every * time.Duration(limit.Burst)
-	left, reset := limit.Burst, time.Duration(0)
+	var (
+		left  int
+		reset time.Duration
+	)
 	switch wait := retryOf(err); {
 	case wait > 0:
 		left, reset = 0, wait

@@ -7,7 +7,7 @@ import (
 
 // clientTexts says what each member of a client is: RFC 7591 section 2, OpenID
 // Connect Registration section 2, Back-Channel Logout section 2.2, and our own.
-var clientTexts = map[string]string{
+var clientTexts = map[string]string{ //nolint:gosec // of secrets it has the names alone
 	"client_id":                           "1 to 64 letters, digits and . _ -; random if it is left out. It cannot be changed.",
 	"client_secret":                       "Only in the answer to the request that made it: it is not kept.",
 	"client_id_issued_at":                 "Unix seconds.",
