@@ -211,7 +211,7 @@ func (h *Handler) removeMember(ctx context.Context, in *memberPath) (*nothing, e
 		return nil, err
 	}
 	err = h.Directory.RemoveMember(ctx, g.Name, string(person.ID), events.ActorOperator)
-	if errors.Is(err, storage.ErrNotFound) { // the path names nothing
+	if errors.Is(err, directory.ErrNotMember) { // the path names nothing
 		return nil, storage.ErrNotFound
 	}
 	return nil, err

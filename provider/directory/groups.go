@@ -16,6 +16,9 @@ import (
 // migration on, and stays.
 const Operators = "operators"
 
+// ErrNotMember says that a person is not in the group that they were to leave.
+var ErrNotMember = errors.New("directory: not a member")
+
 // groupEvent is what an event tells of a group.
 type groupEvent struct {
 	Group       string `json:"group"`
@@ -258,7 +261,7 @@ func (s *Service) AddMember(ctx context.Context, group, key string, by events.Ac
 
 // RemoveMember takes the person whom key names out of a group, with the event, in
 // one unit. storage.ErrNotFound: there is no such group or person; a person who is
-// not in it is a fault of kind Conflict over storage.ErrNotFound.
+// not in it is a fault of kind Conflict over [ErrNotMember].
 func (s *Service) RemoveMember(ctx context.Context, group, key string, by events.Actor) error {
 	g, person, err := s.pair(ctx, group, key)
 	if err != nil {
@@ -272,7 +275,7 @@ func (s *Service) RemoveMember(ctx context.Context, group, key string, by events
 	})
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return because(fault.Conflict("person", "is not in the group"), err)
+		return because(fault.Conflict("person", "is not in the group"), ErrNotMember)
 	case err != nil:
 		return fmt.Errorf("directory: remove from group: %w", err)
 	}
