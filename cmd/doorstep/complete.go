@@ -70,7 +70,7 @@ func (a *app) complete(cmd *cobra.Command, list lister, begun string) (out []str
 }
 
 func clientIDs(ctx context.Context, store *storage.Store) ([]string, error) {
-	return paged(func(p storage.Page) (storage.List[storage.Client], error) { return store.Clients(ctx, p) }, func(c *storage.Client) string { return c.ID })
+	return paged(ctx, store.Clients, func(c *storage.Client) string { return c.ID })
 }
 
 func audiences(ctx context.Context, store *storage.Store) ([]string, error) {
@@ -79,28 +79,29 @@ func audiences(ctx context.Context, store *storage.Store) ([]string, error) {
 }
 
 func groupNames(ctx context.Context, store *storage.Store) ([]string, error) {
-	return paged(func(p storage.Page) (storage.List[storage.Group], error) { return store.Groups(ctx, p) }, func(g *storage.Group) string { return g.Name })
-}
-
-// paged returns the ids of completionMost rows, or a few more, page by page.
-func paged[T any](list func(storage.Page) (storage.List[T], error), id func(*T) string) ([]string, error) {
-	var out []string
-	for page := (storage.Page{Limit: storage.MaxPage}); len(out) < completionMost; {
-		some, err := list(page)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, each(some.Items, id)...)
-		if page.After = some.Next; page.After == "" {
-			break
-		}
-	}
-	return out, nil
+	return paged(ctx, store.Groups, func(g *storage.Group) string { return g.Name })
 }
 
 func keyIDs(ctx context.Context, store *storage.Store) ([]string, error) {
 	all, err := store.Keys(ctx)
 	return each(all, func(k *storage.Key) string { return k.KID }), err
+}
+
+// paged returns the ids of a list that comes in pages.
+func paged[T any](ctx context.Context, read func(context.Context, storage.Page) (storage.List[T], error), id func(*T) string) ([]string, error) {
+	var out []string
+	page := storage.Page{Limit: storage.MaxPage}
+	for len(out) < completionMost {
+		list, err := read(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, each(list.Items, id)...)
+		if page.After = list.Next; page.After == "" {
+			break
+		}
+	}
+	return out, nil
 }
 
 // each returns the ids of the first completionMost.

@@ -3,17 +3,20 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/api"
 )
 
 func (a *app) consentCommand() *cobra.Command {
-	var user, client string
+	var (
+		user, client string
+		page         pageFlags
+	)
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List which clients may do what for a person",
@@ -22,10 +25,11 @@ that live, which a client of first_party has without a consent.`,
 		Example: `  doorstep consent list --user ada@example.com
   doorstep consent list --user p_dG9vLWxvbmctdG8tcXVvdGU -o json`,
 		Args: cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			return a.listConsents(ctx, s, user)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			return a.listConsents(ctx, o, user, &page)
 		}),
 	}
+	page.add(list)
 	revoke := &cobra.Command{
 		Use:   "revoke",
 		Short: "Take a client's access to a person away, with its tokens",
@@ -34,12 +38,12 @@ offline_access too. The person stays signed in, and is asked when the client com
 again. Who verifies access tokens without asking takes those that are out until they end.`,
 		Example: "  doorstep consent revoke --user ada@example.com --client shop",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			person, err := s.Directory.Show(ctx, user)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			who, err := o.userAt(ctx, user)
 			if err != nil {
-				return notFound(err, "person", user)
+				return err
 			}
-			return notFound(s.Grants.Withdraw(ctx, person.ID, client, events.ActorOperator), "access of the client", client)
+			return notFound(o.remove(ctx, who+"/consents/"+url.PathEscape(client)), "access of the client", client)
 		}),
 	}
 	revoke.Flags().StringVar(&client, "client", "", "client_id")
@@ -63,20 +67,20 @@ type printedConsent struct {
 	Since     *string  `json:"since"`
 }
 
-func (a *app) listConsents(ctx context.Context, s *provider.Services, user string) error {
-	person, err := s.Directory.Show(ctx, user)
-	if err != nil {
-		return notFound(err, "person", user)
-	}
-	access, err := s.Grants.AccessTo(ctx, person.ID)
+func (a *app) listConsents(ctx context.Context, o *operators, user string, page *pageFlags) error {
+	who, err := o.userAt(ctx, user)
 	if err != nil {
 		return err
 	}
-	out := []printedConsent{}
-	for _, c := range access {
-		out = append(out, printedConsent{c.ClientID, append([]string{}, c.Scopes...), append([]string{}, c.Resources...), append([]string{}, c.Claims...), c.Agreed, moment(c.Since)})
+	some, next, err := readPage[api.Consent](ctx, o, who+"/consents", nil, page)
+	if err != nil {
+		return notFound(err, "person", user)
 	}
-	return a.print(out, func(w io.Writer) {
+	out := []printedConsent{}
+	for _, c := range some {
+		out = append(out, printedConsent{c.ClientID, c.Scopes, c.Resources, c.Claims, c.Agreed, momentOf(&c.Since)})
+	}
+	return a.printPage(out, next, func(w io.Writer) {
 		row(w, "CLIENT", "SCOPES", "RESOURCES", "CLAIMS", "AGREED", "SINCE")
 		for _, c := range out {
 			row(w, c.Client, strings.Join(c.Scopes, " "), strings.Join(c.Resources, " "), strings.Join(c.Claims, " "), strconv.FormatBool(c.Agreed), show(c.Since))

@@ -3,15 +3,17 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
-	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/api"
 )
+
+// grantAt is a grant's path in the API.
+func grantAt(id string) string { return "/grants/" + url.PathEscape(id) }
 
 func (a *app) grantCommand() *cobra.Command {
 	show := &cobra.Command{
@@ -19,12 +21,12 @@ func (a *app) grantCommand() *cobra.Command {
 		Short:   "Show a grant, revoked or not",
 		Example: "  doorstep grant show 01a202a9-03b5-7130-aa5f-c18ae97db609",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			g, err := s.Grants.Show(ctx, args[0])
-			if err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			var g api.Grant
+			if err := o.get(ctx, grantAt(args[0]), &g); err != nil {
 				return notFound(err, "grant", args[0])
 			}
-			return a.printGrant(g)
+			return a.printGrant(&g)
 		}),
 	}
 	revoke := &cobra.Command{
@@ -33,11 +35,11 @@ func (a *app) grantCommand() *cobra.Command {
 		Long: `End a grant: its refresh token and its code at once, its access tokens for everybody
 who asks about them. Who verifies access tokens without asking takes those that are out
 until they end. The person stays signed in, and the client may ask again without their
-consent ('doorstep consent revoke' takes that too).`,
+consent ('doorstep consent revoke' takes that too). One that was revoked stays so.`,
 		Example: "  doorstep grant revoke 01a202a9-03b5-7130-aa5f-c18ae97db609",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			return notFound(s.Grants.RevokeByID(ctx, args[0], events.ActorOperator, whyOperator), "grant that was not revoked", args[0])
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			return notFound(o.post(ctx, grantAt(args[0])+"/revoke", nil, nil), "grant", args[0])
 		}),
 	}
 	all := []*cobra.Command{a.listGrantsCommand(), show, revoke}
@@ -59,24 +61,24 @@ func (a *app) listGrantsCommand() *cobra.Command {
 One that is not living has lapsed, or its session has, and goes by itself.`,
 		Example: "  doorstep grant list --person ada@example.com\n  doorstep grant list --person ada@example.com --client shop -o json",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			p, err := page.page()
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			who, err := o.userAt(ctx, person)
 			if err != nil {
 				return err
 			}
-			who, err := s.Directory.Show(ctx, person)
+			filters := url.Values{}
+			if client != "" {
+				filters.Set("client_id", client)
+			}
+			some, next, err := readPage[api.Grant](ctx, o, who+"/grants", filters, &page)
 			if err != nil {
 				return notFound(err, "person", person)
 			}
-			list, err := s.Grants.List(ctx, who.ID, client, p)
-			if err != nil {
-				return page.explain(err)
-			}
 			out := []printedGrant{}
-			for i := range list.Items {
-				out = append(out, newPrintedGrant(&list.Items[i]))
+			for i := range some {
+				out = append(out, newPrintedGrant(&some[i]))
 			}
-			return a.printPage(out, list.Next, func(w io.Writer) {
+			return a.printPage(out, next, func(w io.Writer) {
 				row(w, "ID", "CLIENT", "SCOPES", "OFFLINE", "LIVING", "CREATED", "EXPIRES")
 				for _, g := range out {
 					row(w, g.ID, g.Client, strings.Join(g.Scopes, " "), strconv.FormatBool(g.Offline), strconv.FormatBool(g.Living), show(g.Created), show(g.Expires))
@@ -109,16 +111,15 @@ type printedGrant struct {
 	RevokedWhy string   `json:"revoked_why,omitempty"`
 }
 
-func newPrintedGrant(l *grants.Listed) printedGrant {
-	g := &l.Grant
+func newPrintedGrant(g *api.Grant) printedGrant {
 	return printedGrant{
-		ID: string(g.ID), Client: g.ClientID, Person: string(g.PersonID), Session: string(g.SessionID),
-		Scopes: append([]string{}, g.Scopes...), Resources: append([]string{}, g.Resources...), ACR: g.ACR, Offline: g.Offline, Living: l.Living,
-		Refreshed: moment(g.RotatedAt), Created: moment(g.CreatedAt), Expires: moment(g.ExpiresAt), Revoked: moment(g.RevokedAt), RevokedWhy: g.RevokedWhy,
+		ID: g.ID, Client: g.ClientID, Person: g.UserID, Session: g.SessionID, Scopes: g.Scopes, Resources: g.Resources,
+		ACR: g.ACR, Offline: g.Offline, Living: g.Living, Refreshed: momentOf(g.RefreshedAt), Created: momentOf(&g.CreatedAt),
+		Expires: momentOf(g.ExpiresAt), Revoked: momentOf(g.RevokedAt), RevokedWhy: g.RevokedWhy,
 	}
 }
 
-func (a *app) printGrant(l *grants.Listed) error {
+func (a *app) printGrant(l *api.Grant) error {
 	g := newPrintedGrant(l)
 	return a.print(g, func(w io.Writer) {
 		row(w, "id", g.ID)

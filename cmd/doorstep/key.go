@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/storage"
 )
 
 func (a *app) keyCommand() *cobra.Command {
@@ -124,13 +122,9 @@ type printedKey struct {
 }
 
 func printed(k *api.Key) printedKey {
-	at := func(t *time.Time) *string {
-		if t == nil {
-			return nil
-		}
-		return moment(storage.At(*t))
+	return printedKey{
+		k.KID, k.Algorithm, k.State, momentOf(&k.CreatedAt), momentOf(&k.ActiveAt), momentOf(k.RetiredAt), momentOf(k.ExpiresAt), momentOf(k.RotatesAt),
 	}
-	return printedKey{k.KID, k.Algorithm, k.State, at(&k.CreatedAt), at(&k.ActiveAt), at(k.RetiredAt), at(k.ExpiresAt), at(k.RotatesAt)}
 }
 
 func (a *app) printKeys(all []api.Key) error {

@@ -244,6 +244,23 @@ func (o *operators) remove(ctx context.Context, path string) error {
 	return o.send(ctx, http.MethodDelete, path, nil, nil)
 }
 
+// userAt is the path of the person whom key names: an id or a public subject as it is.
+// An address has no place in a path, which ends in logs: it is looked up, which takes
+// the scope users:read.
+func (o *operators) userAt(ctx context.Context, key string) (string, error) {
+	if strings.Contains(key, "@") {
+		var found api.Page[api.User]
+		if err := o.get(ctx, "/users?"+url.Values{"search": {key}, "limit": {"1"}}.Encode(), &found); err != nil {
+			return "", err
+		}
+		if len(found.Items) == 0 || !strings.EqualFold(found.Items[0].Email, key) {
+			return "", fmt.Errorf("there is no person %q", key)
+		}
+		key = found.Items[0].ID
+	}
+	return "/users/" + url.PathEscape(key), nil
+}
+
 // readPage reads a page of a list, of what filters choose, and returns where the next
 // one begins: "" after the last.
 func readPage[T any](ctx context.Context, o *operators, path string, filters url.Values, page *pageFlags) (items []T, next string, err error) {

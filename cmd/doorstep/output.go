@@ -76,6 +76,14 @@ func moment(t storage.Time) *string {
 	return &s
 }
 
+// momentOf is moment of a time that may not be there.
+func momentOf(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	return moment(storage.At(*t))
+}
+
 func show(s *string) string {
 	if s == nil {
 		return ""

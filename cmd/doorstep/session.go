@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/api"
 )
-
-// whyOperator is what the record says of an end that an operator made.
-const whyOperator = "operator"
 
 func (a *app) sessionCommand() *cobra.Command {
 	all := []*cobra.Command{a.listSessionsCommand(), a.endSessionCommand()}
@@ -44,26 +41,20 @@ end by themselves, what was proven in them (acr), and which clients were given s
 in them, and are told of their end.`,
 		Example: "  doorstep session list --person ada@example.com",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			p, err := page.page()
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			who, err := o.userAt(ctx, person)
 			if err != nil {
 				return err
 			}
-			who, err := s.Directory.Show(ctx, person)
+			some, next, err := readPage[api.Session](ctx, o, who+"/sessions", nil, &page)
 			if err != nil {
 				return notFound(err, "person", person)
 			}
-			list, err := s.Sessions.List(ctx, who.ID, p)
-			if err != nil {
-				return page.explain(err)
-			}
 			out := []printedSession{}
-			for _, se := range list.Items {
-				out = append(out, printedSession{
-					string(se.ID), moment(se.CreatedAt), moment(se.SeenAt), moment(se.ExpiresAt), se.ACR, append([]string{}, se.Clients...),
-				})
+			for _, se := range some {
+				out = append(out, printedSession{se.ID, momentOf(&se.CreatedAt), momentOf(&se.SeenAt), momentOf(&se.ExpiresAt), se.ACR, se.ClientIDs})
 			}
-			return a.printPage(out, list.Next, func(w io.Writer) {
+			return a.printPage(out, next, func(w io.Writer) {
 				row(w, "ID", "SINCE", "SEEN", "EXPIRES", "ACR", "CLIENTS")
 				for _, se := range out {
 					row(w, se.ID, show(se.Since), show(se.Seen), show(se.Expires), se.ACR, strings.Join(se.Clients, " "))
@@ -88,24 +79,24 @@ func (a *app) endSessionCommand() *cobra.Command {
 		Long: `End a session, or with --person and --all every one of a person's. Its grants without
 offline_access end with it; those with it live on ('doorstep grant revoke'). Its clients
 are told by the running servers within two seconds. The person may sign in again
-('doorstep user disable' keeps them out).`,
+('doorstep user disable' keeps them out). Who is signed in nowhere stays so.`,
 		Example: "  doorstep session end 01a202a9-03b5-7130-aa5f-c18ae97db609\n  doorstep session end --person ada@example.com --all",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
 			if len(args) == 1 {
 				if person != "" || every {
 					return &usageError{"give the id of a session, or --person and --all"}
 				}
-				return notFound(s.Sessions.EndByID(ctx, args[0], whyOperator, events.ActorOperator), "living session", args[0])
+				return notFound(o.remove(ctx, "/sessions/"+url.PathEscape(args[0])), "living session", args[0])
 			}
 			if person == "" || !every {
 				return &usageError{"give the id of a session, or --person and --all"}
 			}
-			who, err := s.Directory.Show(ctx, person)
+			who, err := o.userAt(ctx, person)
 			if err != nil {
-				return notFound(err, "person", person)
+				return err
 			}
-			return notFound(s.Sessions.EndAll(ctx, who.ID, whyOperator, events.ActorOperator), "living session of", person)
+			return notFound(o.remove(ctx, who+"/sessions"), "person", person)
 		}),
 	}
 	cmd.Flags().StringVar(&person, "person", "", "whose: their address, public subject or id")
