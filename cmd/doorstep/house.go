@@ -100,7 +100,9 @@ func (c *config) explain(err error) error {
 // notFound says in an operator's words that there is no such thing.
 func notFound(err error, what, id string) error {
 	var f *fault.Error
-	if errors.Is(err, storage.ErrNotFound) || errors.As(err, &f) && f.Kind == fault.KindNotFound {
+	switch said := errors.As(err, &f); {
+	case said && f.Field != "": // it says what is not there
+	case said && f.Kind == fault.KindNotFound, errors.Is(err, storage.ErrNotFound):
 		return fmt.Errorf("there is no %s %q", what, id)
 	}
 	return err
