@@ -130,13 +130,14 @@ func (s *Store) AnchorEvents(ctx context.Context, was *EventChain, first int64, 
 	})
 }
 
-// TrimEvents deletes up to batch of the events, and of the signed heads, that were
-// given up, oldest first, and returns how many went.
-func (s *Store) TrimEvents(ctx context.Context, batch int) (int64, error) {
+// TrimEvents deletes up to batch of the events, and of the signed heads, before
+// first, oldest first, and returns how many went. Who calls it knows that these were
+// given up.
+func (s *Store) TrimEvents(ctx context.Context, first int64, batch int) (int64, error) {
 	var total int64
 	for _, table := range []string{"events", "event_heads"} {
-		res := s.db(ctx).Exec(fmt.Sprintf("DELETE FROM %[1]s WHERE number IN (SELECT number FROM %[1]s WHERE number <"+
-			" (SELECT first FROM event_chains WHERE name = ?) ORDER BY number LIMIT %[2]d)", table, batch), chainName)
+		res := s.db(ctx).Exec(fmt.Sprintf("DELETE FROM %[1]s WHERE number IN (SELECT number FROM %[1]s WHERE number < ? ORDER BY number LIMIT %[2]d)",
+			table, batch), first)
 		if res.Error != nil {
 			return total, fmt.Errorf("trim %s: %w", table, translate(res.Error))
 		}

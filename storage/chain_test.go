@@ -190,7 +190,7 @@ func testTrim(t *testing.T, f fixture) {
 	f.must(f.chainWaiting(10)) // two wait
 	f.must(f.CreateEventHead(f.ctx, &storage.EventHead{Number: 5, Token: "t", CreatedAt: now}))
 	f.must(f.CreateEventHead(f.ctx, &storage.EventHead{Number: 8, Token: "t", CreatedAt: now}))
-	n, err := f.TrimEvents(f.ctx, 100)
+	n, err := f.TrimEvents(f.ctx, 1, 100)
 	f.must(err)
 	if n != 0 {
 		t.Errorf("%d went, and none was given up", n)
@@ -200,7 +200,7 @@ func testTrim(t *testing.T, f fixture) {
 	f.must(f.AnchorEvents(f.ctx, was, 8, "anchor"))
 	f.want(storage.ErrStale, f.AnchorEvents(f.ctx, was, 9, "another"))
 	for _, want := range []int64{4 + 1, 3, 0} { // events and a head
-		n, err := f.TrimEvents(f.ctx, 4)
+		n, err := f.TrimEvents(f.ctx, 8, 4)
 		f.must(err)
 		if n != want {
 			t.Errorf("%d went, want %d", n, want)

@@ -235,7 +235,7 @@ was kept elsewhere: see 'doorstep events head'. So do hashes that were all made 
 Heads hold for good, whatever became of the key that signed them.`,
 		Example: "  doorstep events verify\n  doorstep events verify --head /mnt/worm/events-2026-11-27.jws",
 		Args:    cobra.NoArgs,
-		RunE:    a.chained(func(ctx context.Context, s *provider.Services) error { return a.verifyEvents(ctx, s, file) }),
+		RunE:    a.configured(func(ctx context.Context, cfg *config, _ []string) error { return a.verifyEvents(ctx, cfg, file) }),
 	}
 	cmd.Flags().StringVar(&file, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
 	return cmd
@@ -259,7 +259,7 @@ type printedReport struct {
 	Head    *printedHead  `json:"head,omitempty"` // the newest one that is kept here
 }
 
-func (a *app) verifyEvents(ctx context.Context, s *provider.Services, file string) error {
+func (a *app) verifyEvents(ctx context.Context, cfg *config, file string) error {
 	var elsewhere string
 	if file != "" {
 		text, err := a.readInput(file)
@@ -270,7 +270,14 @@ func (a *app) verifyEvents(ctx context.Context, s *provider.Services, file strin
 			return errors.New("--head: the file is empty")
 		}
 	}
-	report, err := s.Events.Verify(ctx, elsewhere)
+	var report events.Report
+	err := a.withServices(ctx, cfg, func(s *provider.Services) (err error) {
+		if _, err := s.Events.Sequence(ctx); err != nil {
+			return err
+		}
+		report, err = s.Events.Verify(ctx, elsewhere, cfg.KeepEvents)
+		return err
+	})
 	if errors.Is(err, keys.ErrToken) {
 		return fmt.Errorf("a signed head is none of this provider's: %w", err)
 	}

@@ -11,8 +11,14 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// TypHead is the type of signed heads: JWS (RFC 7515) that are no tokens.
-const TypHead = "events-head+jws"
+// The types of what is signed here: JWS (RFC 7515) that are no tokens. A head says
+// what the chain was, whatever its rows were by then; an anchor says that all up to
+// its event was given up, and Trim alone signs one. Neither stands for the other: who
+// can write rows gets heads signed that say what they like.
+const (
+	TypHead   = "events-head+jws"
+	typAnchor = "events-anchor+jws"
+)
 
 // checkpointEvery is how old the newest signed head may grow while events are
 // chained.
@@ -21,7 +27,7 @@ const checkpointEvery = 10 * time.Minute
 // headAlgorithms is what a head may be signed with: whatever we ever sign with.
 var headAlgorithms = []string{keys.ES256, keys.EdDSA, keys.RS256, keys.PS256}
 
-// Head is what the chain was at a moment, and who says so.
+// Head is what the chain was at a moment, and who says so. An anchor is one too.
 type Head struct {
 	Number int64     // of the last event; 0: there was none
 	Hash   []byte    // of that event
@@ -44,27 +50,31 @@ func (s *Service) Head(ctx context.Context) (Head, error) {
 	if err != nil {
 		return Head{}, fmt.Errorf("events: head: %w", err)
 	}
-	return s.signHead(ctx, headClaims{Number: chain.Number, Hash: chain.Hash, First: chain.First})
+	return s.sign(ctx, TypHead, headClaims{Number: chain.Number, Hash: chain.Hash, First: chain.First})
 }
 
-func (s *Service) signHead(ctx context.Context, c headClaims) (Head, error) {
+func (s *Service) sign(ctx context.Context, typ string, c headClaims) (Head, error) {
 	c.IssuedAt = s.now().Unix()
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return Head{}, fmt.Errorf("events: head: %w", err)
 	}
-	token, err := s.keys.Sign(ctx, s.keys.Algorithms()[0], TypHead, payload)
+	token, err := s.keys.Sign(ctx, s.keys.Algorithms()[0], typ, payload)
 	if err != nil {
 		return Head{}, fmt.Errorf("events: sign the head: %w", err)
 	}
-	return s.ReadHead(ctx, token)
+	return s.read(ctx, typ, token)
 }
 
 // ReadHead returns what a signed head says; keys.ErrToken if it is none of ours. A
 // key that has retired long ago is good for it, and one that was revoked too: Key
 // tells.
 func (s *Service) ReadHead(ctx context.Context, token string) (Head, error) {
-	payload, by, err := s.keys.VerifyRecord(ctx, token, TypHead, headAlgorithms...)
+	return s.read(ctx, TypHead, token)
+}
+
+func (s *Service) read(ctx context.Context, typ, token string) (Head, error) {
+	payload, by, err := s.keys.VerifyRecord(ctx, token, typ, headAlgorithms...)
 	if err != nil {
 		return Head{}, fmt.Errorf("events: signed head: %w", err)
 	}
@@ -109,11 +119,35 @@ func (s *Service) Trim(ctx context.Context, keep time.Duration) (int64, error) {
 			return 0, err
 		}
 	}
-	n, err := s.store.TrimEvents(ctx, batch)
+	first, err := s.givenUp(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.store.TrimEvents(ctx, first, batch)
 	if err != nil {
 		return n, fmt.Errorf("events: %w", err)
 	}
 	return n, nil
+}
+
+// givenUp returns the first event that is kept. Its anchor says so, not the row that
+// it stands in.
+func (s *Service) givenUp(ctx context.Context) (first int64, err error) {
+	chain, err := s.store.Chain(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("events: trim: %w", err)
+	}
+	if chain.First == 1 {
+		return 1, nil
+	}
+	anchor, err := s.read(ctx, typAnchor, chain.Anchor)
+	if err != nil {
+		return 0, fmt.Errorf("events: trim: the anchor: nothing is deleted: %w", err)
+	}
+	if anchor.First != chain.First {
+		return 0, fmt.Errorf("events: trim: the chain begins with event %d, and its anchor says %d: nothing is deleted", chain.First, anchor.First)
+	}
+	return anchor.First, nil
 }
 
 // anchor gives up the events up to the newest signed head from before the cutoff.
@@ -137,7 +171,7 @@ func (s *Service) anchor(ctx context.Context, cutoff time.Time) error {
 	if head.Number < chain.First || head.Number > chain.Number || !head.At.Before(cutoff) {
 		return fmt.Errorf("events: trim: the head kept for event %d is that of event %d at %s: nothing is deleted", old.Number, head.Number, head.At.Format(time.RFC3339))
 	}
-	anchor, err := s.signHead(ctx, headClaims{Number: head.Number, Hash: head.Hash, First: head.Number + 1})
+	anchor, err := s.sign(ctx, typAnchor, headClaims{Number: head.Number, Hash: head.Hash, First: head.Number + 1})
 	if err != nil {
 		return err
 	}

@@ -75,8 +75,13 @@ func TestOldEventsGoAndTheChainHolds(t *testing.T) {
 		if r := verify(t, p, second.Token); r.Fault != nil || r.First != second.Number+1 {
 			t.Errorf("%+v, %v", r, r.Fault)
 		}
-		if _, err := p.Events.Verify(t.Context(), oldest.Token); err == nil || !strings.Contains(err.Error(), "a newer one is needed") {
+		if _, err := p.Events.Verify(t.Context(), oldest.Token, day); err == nil || !strings.Contains(err.Error(), "a newer one is needed") {
 			t.Errorf("against a head of what is gone: %v", err)
+		}
+		for _, keep := range []time.Duration{0, 400 * day} {
+			if r := must(p.Events.Verify(t.Context(), oldest.Token, keep)); r.Fault == nil || r.Fault.Number != oldest.Number || !strings.Contains(r.Fault.Says, "is gone") {
+				t.Errorf("against a head of what is to be there for %s: %v", keep, r.Fault)
+			}
 		}
 		checkpoint(t, p)
 		p.Clock.Advance(100 * day)
@@ -121,6 +126,45 @@ func TestAForgedHeadTrimsNothing(t *testing.T) {
 	})
 }
 
+// Who can write rows gets the provider to sign heads that say what they like. None
+// passes for an anchor: nothing is deleted, and it shows.
+func TestAHeadIsNoAnchor(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		tell(t, p, p.Person("ada"), 5)
+		was := head(t, p)
+		providertest.Meddle(t, url, "UPDATE event_chains SET first = number + 1")
+		checkpoint(t, p)
+		providertest.Meddle(t, url, "UPDATE event_chains SET anchor = (SELECT token FROM event_heads)")
+		if n, err := p.Events.Trim(t.Context(), 0); err == nil || n != 0 {
+			t.Errorf("%d events went, %v", n, err)
+		}
+		if r := verify(t, p, ""); r.Fault == nil || r.Fault.Number != 1 || !strings.Contains(r.Fault.Says, "no anchor of ours") {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		providertest.Meddle(t, url, "UPDATE event_chains SET first = 1, anchor = ''")
+		if r := verify(t, p, was.Token); r.Fault != nil || r.Checked != was.Number {
+			t.Errorf("put back: %+v, %v", r, r.Fault)
+		}
+	})
+}
+
+// An anchor stands for the events before its own, and for no others.
+func TestAnAnchorTrimsNoMoreThanItSays(t *testing.T) {
+	url := providertest.Database(t)
+	p := providertest.Start(t, providertest.On(url))
+	ada := p.Person("ada")
+	tell(t, p, ada, 5)
+	checkpoint(t, p)
+	p.Clock.Advance(2 * day)
+	tell(t, p, ada, 5)
+	trim(t, p, day)
+	providertest.Meddle(t, url, "UPDATE event_chains SET first = first + 3")
+	if n, err := p.Events.Trim(t.Context(), day); err == nil || n != 0 {
+		t.Errorf("%d events went, %v", n, err)
+	}
+}
+
 // Several servers trim at once, while others verify: none fails, and the chain holds
 // at every moment.
 func TestTrimmersAtOnce(t *testing.T) {
@@ -147,7 +191,7 @@ func TestTrimmersAtOnce(t *testing.T) {
 		go func() {
 			var err error
 			for range 10 {
-				r, failed := p.Events.Verify(t.Context(), "")
+				r, failed := p.Events.Verify(t.Context(), "", 0)
 				if r.Fault != nil {
 					failed = errors.Join(failed, r.Fault)
 				}

@@ -42,16 +42,18 @@ type walk struct {
 	hash   []byte // its hash
 	heads  []Head // those to be met, beside the kept ones: from elsewhere
 	kept   []storage.EventHead
+	keep   time.Duration // for how long events are to be kept; 0: for ever
 }
 
 // Verify walks the whole chain and says whether it holds: no event was changed,
 // taken out, put in or moved since it was chained, as far back as events are kept.
 // Each of the kept signed heads has to say the same, and so has elsewhere, a signed
-// head that somebody kept outside of this database; "" for none. The error is that
-// of whoever could not look.
-func (s *Service) Verify(ctx context.Context, elsewhere string) (Report, error) {
+// head that somebody kept outside of this database; "" for none. Its event may be gone
+// if the head is older than keep, for how long events are to be kept (0: for ever). The
+// error is that of whoever could not look.
+func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
 	for {
-		report, err := s.verify(ctx, elsewhere)
+		report, err := s.verify(ctx, elsewhere, keep)
 		if err != nil {
 			return report, fmt.Errorf("events: verify: %w", err)
 		}
@@ -66,8 +68,8 @@ func (s *Service) Verify(ctx context.Context, elsewhere string) (Report, error) 
 	}
 }
 
-func (s *Service) verify(ctx context.Context, elsewhere string) (Report, error) {
-	w := &walk{Service: s}
+func (s *Service) verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
+	w := &walk{Service: s, keep: keep}
 	if err := w.begin(ctx, elsewhere); err != nil || w.report.Fault != nil {
 		return w.report, err
 	}
@@ -95,7 +97,7 @@ func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
 	w.report.First, w.report.Last = w.chain.First, w.chain.Number
 	w.number, w.hash = w.chain.First-1, make([]byte, len(w.chain.Hash))
 	if w.chain.First != 1 {
-		anchor, err := w.ReadHead(ctx, w.chain.Anchor)
+		anchor, err := w.read(ctx, typAnchor, w.chain.Anchor)
 		switch {
 		case errors.Is(err, keys.ErrToken):
 			w.fault(1, "", "is gone, and all up to event %d: no anchor of ours stands for them", w.number)
@@ -112,11 +114,20 @@ func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
 	if elsewhere == "" {
 		return nil
 	}
+	return w.meetElsewhere(ctx, elsewhere)
+}
+
+// meetElsewhere takes the head from elsewhere along.
+func (w *walk) meetElsewhere(ctx context.Context, elsewhere string) error {
 	head, err := w.ReadHead(ctx, elsewhere)
 	if err != nil {
 		return fmt.Errorf("the head from elsewhere: %w", err)
 	}
 	w.revoked(head.Key)
+	if head.Number < w.number && (w.keep == 0 || !head.At.Before(w.now().Add(-w.keep))) {
+		w.fault(head.Number, "", "is gone, and all up to event %d: a head of it was signed at %s, and events.keep says that it is there (unless that was less when they went)", w.number, head.At.Format(time.RFC3339))
+		return nil
+	}
 	if head.Number < w.number {
 		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.chain.First)
 	}
