@@ -2,12 +2,14 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -43,7 +45,7 @@ func (s *Store) migrator() (*goose.Provider, error) {
 		if err != nil {
 			return nil, fmt.Errorf("storage: migration lock: %w", err)
 		}
-		opts = append(opts, goose.WithSessionLocker(locker))
+		opts = append(opts, goose.WithSessionLocker(briefLocks{locker}))
 	}
 	p, err := goose.NewProvider(dialect, s.sql, sub, opts...)
 	if err != nil {
@@ -51,6 +53,58 @@ func (s *Store) migrator() (*goose.Provider, error) {
 	}
 	return p, nil
 }
+
+// A step that changes a table waits for whoever reads it, such as a backup, and
+// whoever wants the table meanwhile waits behind it: servers, too. So it waits but
+// for a moment, lets them all by, and tries again.
+const (
+	lockWait  = time.Second
+	lockPause = 2 * time.Second
+	lockTries = 600 // half an hour
+)
+
+// briefLocks has the connection that migrates wait for no lock longer than lockWait.
+type briefLocks struct{ lock.SessionLocker }
+
+// SessionLock begins a session.
+func (b briefLocks) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	if err := b.SessionLocker.SessionLock(ctx, conn); err != nil {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET lock_timeout = %d", lockWait.Milliseconds()))
+	if err != nil {
+		err = errors.Join(err, b.SessionLocker.SessionUnlock(context.WithoutCancel(ctx), conn))
+	}
+	return err
+}
+
+// SessionUnlock ends it: the connection goes back to the pool as it was.
+func (b briefLocks) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "RESET lock_timeout")
+	return errors.Join(err, b.SessionLocker.SessionUnlock(ctx, conn))
+}
+
+// patiently runs one step until it gets its locks.
+func patiently[T any](ctx context.Context, step func(context.Context) (T, error)) (result T, err error) {
+	for range lockTries {
+		var pg *pgconn.PgError
+		if result, err = step(ctx); !errors.As(err, &pg) || pg.Code != pgLockTimeout && pg.Code != pgDeadlock {
+			return result, err
+		}
+		select {
+		case <-ctx.Done():
+			return result, errors.Join(ctx.Err(), err)
+		case <-time.After(lockPause):
+		}
+	}
+	return result, fmt.Errorf("something that takes long, such as a backup, holds a table that it changes; try again when that is over: %w", err)
+}
+
+// What Postgres says of a lock that was not got in time.
+const (
+	pgLockTimeout = "55P03"
+	pgDeadlock    = "40P01"
+)
 
 // newestSchema is the last migration that this binary knows: they are numbered
 // without a gap, the same on both databases.
@@ -63,17 +117,26 @@ func newestSchema() (int64, error) {
 }
 
 // Migrate brings the schema up to this binary's version and returns what it
-// applied. Of several at once one runs, the others wait (Postgres).
+// applied. Of several at once one runs, the others wait (Postgres). Servers may read and
+// write meanwhile: each step has a session of its own, and waits but briefly for locks.
 func (s *Store) Migrate(ctx context.Context) ([]Migration, error) {
 	p, err := s.migrator()
 	if err != nil {
 		return nil, err
 	}
-	results, err := p.Up(ctx)
+	current, target, err := p.GetVersions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("storage: migrate up: %w", err)
+		return nil, fmt.Errorf("storage: schema version: %w", err)
 	}
-	return applied(results), nil
+	var done []Migration
+	for version := current + 1; version <= target; version++ {
+		results, err := patiently(ctx, func(ctx context.Context) ([]*goose.MigrationResult, error) { return p.UpTo(ctx, version) })
+		if err != nil {
+			return done, fmt.Errorf("storage: migrate up: %w", err)
+		}
+		done = append(done, applied(results)...)
+	}
+	return done, nil
 }
 
 // MigrateDown undoes the newest migration; nothing left to undo is no error.
@@ -82,7 +145,7 @@ func (s *Store) MigrateDown(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := p.Down(ctx)
+	result, err := patiently(ctx, p.Down)
 	switch {
 	case errors.Is(err, goose.ErrNoNextVersion):
 		return nil, nil

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm/schema"
@@ -288,6 +290,124 @@ func TestStepsOnlyWiden(t *testing.T) {
 	}
 	if looked == 0 {
 		t.Error("no step was looked at")
+	}
+}
+
+// indexed is an index that a step makes, and tabled a table.
+var (
+	indexed = regexp.MustCompile(`(?i)CREATE (?:UNIQUE )?INDEX (CONCURRENTLY )?(\w+) ON (\w+)`)
+	tabled  = regexp.MustCompile(`(?i)CREATE TABLE (\w+)`)
+)
+
+// An index of a table that was there before is built while servers write, in a step
+// that can be run again after it was killed.
+func TestIndexesAreBuiltBesideWriters(t *testing.T) {
+	files, err := filepath.Glob("migrations/postgres/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := 0
+	for _, file := range files {
+		if filepath.Base(file) < "00007" {
+			continue // the first ones of a house
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := map[string]bool{}
+		for _, table := range tabled.FindAllStringSubmatch(string(text), -1) {
+			fresh[table[1]] = true
+		}
+		for _, index := range indexed.FindAllStringSubmatch(string(text), -1) {
+			switch again := "DROP INDEX CONCURRENTLY IF EXISTS " + index[2] + ";\n" + index[0]; {
+			case fresh[index[3]]:
+			case index[1] == "":
+				t.Errorf("%s: nobody can write to %s while %s is built: CREATE INDEX CONCURRENTLY", file, index[3], index[2])
+			case !strings.Contains(string(text), again):
+				t.Errorf("%s: an %s that is left half built stays so: want %q", file, index[2], again)
+			default:
+				beside++
+			}
+		}
+	}
+	if beside == 0 {
+		t.Error("no index was looked at")
+	}
+}
+
+// downTo undoes steps until the schema is at this version.
+func (f fixture) downTo(version int64) {
+	f.t.Helper()
+	for {
+		undone, err := f.MigrateDown(f.ctx)
+		f.must(err)
+		if len(undone) != 1 || undone[0].Version < version {
+			f.t.Fatalf("undone %v", undone)
+		}
+		if undone[0].Version == version+1 {
+			return
+		}
+	}
+}
+
+// TestMigrateBesideABackup: the step waits for what reads a table for long, and
+// whoever writes to the table does not.
+func TestMigrateBesideABackup(t *testing.T) {
+	f := newFixture(t, providertest.Postgres(t))
+	beside := open(t, f.url)
+	for name, change := range map[string]func() error{
+		"up":   func() error { _, err := f.Migrate(f.ctx); return err },
+		"down": func() error { _, err := f.MigrateDown(f.ctx); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := f
+			f.t, f.ctx = t, t.Context()
+			_, err := f.Migrate(f.ctx)
+			f.must(err)
+			f.downTo(map[string]int64{"up": 11, "down": 12}[name]) // the step that widens events
+			backup, err := beside.SQL().BeginTx(f.ctx, nil)
+			f.must(err)
+			_, err = backup.ExecContext(f.ctx, "LOCK TABLE events IN ACCESS SHARE MODE")
+			f.must(err)
+			done := make(chan error, 1)
+			go func() { done <- change() }()
+			waits := 0
+			for waits == 0 && f.ctx.Err() == nil {
+				f.must(beside.SQL().QueryRowContext(f.ctx, "SELECT count(*) FROM pg_locks WHERE relation = 'events'::regclass AND NOT granted").Scan(&waits))
+			}
+			soon, cancel := context.WithTimeout(f.ctx, 20*time.Second)
+			defer cancel()
+			_, err = beside.SQL().ExecContext(soon, "DELETE FROM events WHERE false")
+			f.must(err)
+			f.must(backup.Rollback())
+			f.must(<-done)
+		})
+	}
+}
+
+// TestKilledIndexesAreBuiltAnew: what a step left behind that was killed.
+func TestKilledIndexesAreBuiltAnew(t *testing.T) {
+	f := newFixture(t, providertest.Postgres(t))
+	want := f.indexes()
+	f.downTo(12)
+	for _, statement := range []string{
+		"CREATE INDEX events_unchained ON events (id)",
+		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_unchained'::regclass",
+		"CREATE INDEX sessions_living ON sessions (id)",
+	} {
+		_, err := f.SQL().ExecContext(f.ctx, statement)
+		f.must(err)
+	}
+	_, err := f.Migrate(f.ctx)
+	f.must(err)
+	if diff := cmp.Diff(want, f.indexes()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	var broken int
+	f.must(f.SQL().QueryRowContext(f.ctx, "SELECT count(*) FROM pg_index WHERE NOT indisvalid").Scan(&broken))
+	if broken != 0 {
+		t.Errorf("%d indexes are not valid", broken)
 	}
 }
 

@@ -17,7 +17,6 @@ CREATE TABLE members (
     PRIMARY KEY (group_name, person_id)
 );
 CREATE INDEX members_person ON members (person_id, group_name);
-CREATE INDEX clients_owner ON clients (owner);
 
 -- The group that is always there, and those that own something by now and have the name of one.
 INSERT INTO groups (name, version, description, created_at, updated_at)
@@ -29,5 +28,4 @@ FROM (SELECT CAST(extract(epoch FROM now()) * 1000000 AS bigint) AS micros) cloc
      WHERE owner ~ '^[a-z0-9][a-z0-9._-]{0,63}$' AND owner <> 'operators') known;
 
 -- +goose Down
-DROP INDEX clients_owner;
 DROP TABLE members, groups;

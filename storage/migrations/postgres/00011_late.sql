@@ -2,8 +2,6 @@
 
 -- +goose Up
 ALTER TABLE sessions ADD COLUMN settles_at bigint;
-CREATE INDEX sessions_settles ON sessions (settles_at) WHERE settles_at IS NOT NULL;
 
 -- +goose Down
-DROP INDEX sessions_settles;
 ALTER TABLE sessions DROP COLUMN settles_at;

@@ -6,11 +6,6 @@ ALTER TABLE events ADD COLUMN outcome text NOT NULL DEFAULT 'success';
 ALTER TABLE events ADD COLUMN number bigint;
 ALTER TABLE events ADD COLUMN personal bytea;
 ALTER TABLE events ADD COLUMN hash bytea;
-CREATE INDEX events_unchained ON events (created_at, id) WHERE number IS NULL;
-CREATE UNIQUE INDEX events_number ON events (number) WHERE number IS NOT NULL;
-CREATE INDEX events_person ON events (person_id, number) WHERE number IS NOT NULL;
-CREATE INDEX events_client ON events (client_id, number) WHERE number IS NOT NULL;
-CREATE INDEX events_request ON events (request_id, number) WHERE number IS NOT NULL;
 
 CREATE TABLE event_chains (
     name   text PRIMARY KEY,
@@ -36,11 +31,6 @@ CREATE TABLE person_salts (
 
 -- +goose Down
 DROP TABLE person_salts, event_heads, event_chains;
-DROP INDEX events_request;
-DROP INDEX events_client;
-DROP INDEX events_person;
-DROP INDEX events_number;
-DROP INDEX events_unchained;
 ALTER TABLE events DROP COLUMN hash;
 ALTER TABLE events DROP COLUMN personal;
 ALTER TABLE events DROP COLUMN number;
