@@ -288,10 +288,42 @@ func TestKubernetesHoldsTogether(t *testing.T) {
 			t.Errorf("%s asks %v", probe, got)
 		}
 	}
+	fitsIntoMemory(t, cfg)
 	listed := words(t, at(t, document(t, "kubernetes/kustomization.yaml"), "resources"))
 	for _, name := range listed {
 		if kind := at(t, document(t, filepath.Join("kubernetes", name)), "kind"); kind == "" {
 			t.Errorf("%s is no object", name)
+		}
+	}
+}
+
+// mebibytes reads 384Mi and 320MiB.
+func mebibytes(t *testing.T, v any) int {
+	t.Helper()
+	text, _ := textOf(v)
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(text, "B"), "Mi"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// fitsIntoMemory: as many strangers as there are may try passwords, on a node with as
+// many cores as there are, and no pod is killed for want of memory.
+func fitsIntoMemory(t *testing.T, cfg *config) {
+	t.Helper()
+	const besides = 100 // MiB for all else
+	soft := mebibytes(t, at(t, document(t, "kubernetes/configmap.yaml"), "data", "GOMEMLIMIT"))
+	if cfg.PasswordWorkers < 1 {
+		t.Error("passwords are hashed on every core of the node at once")
+	}
+	if hashes := 2 * cfg.PasswordWorkers * cfg.PasswordMemory / 1024; hashes+besides > soft { // those that run, and those not collected yet
+		t.Errorf("hashes of passwords take %d MiB, and GOMEMLIMIT is %d", hashes, soft)
+	}
+	for _, file := range []string{"kubernetes/deployment.yaml", "kubernetes/migrate.yaml"} {
+		hard := mebibytes(t, at(t, document(t, file), "spec", "template", "spec", "containers", 0, "resources", "limits", "memory"))
+		if soft > hard*9/10 {
+			t.Errorf("%s: GOMEMLIMIT is %d MiB of %d", file, soft, hard)
 		}
 	}
 }
