@@ -60,7 +60,7 @@ func (m *metrics) refused(limit string) { m.throttled.WithLabelValues(limit).Inc
 func (m *metrics) End(_ context.Context, statement string, took time.Duration, err error) {
 	verb := storage.Verb(statement)
 	m.statements[verb].Observe(took.Seconds())
-	if err != nil {
+	if storage.Failed(err) {
 		m.failures.WithLabelValues(verb).Inc()
 	}
 }

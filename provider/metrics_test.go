@@ -85,6 +85,8 @@ func TestMetricsMoveWhenTheyShould(t *testing.T) {
 	rp := p.Client("web", providertest.FirstParty)
 	ctx := t.Context()
 	limit := throttle.Limit{Name: "test", Every: time.Hour, Burst: 1}
+	late, end := context.WithTimeout(ctx, 0)
+	defer end()
 	gone, leave := context.WithCancel(ctx)
 	leave()
 	p.Browser().SignIn("ada").Ask(rp, "openid") // who now has a password
@@ -136,7 +138,13 @@ func TestMetricsMoveWhenTheyShould(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, map[string]float64{"doorstep_database_statement_duration_seconds verb=insert": 1}},
-		{"a statement that fails", func() { _, _ = p.Store.Keys(gone) }, map[string]float64{"doorstep_database_statement_errors_total verb=select": 1}},
+		{"a statement that fails", func() { _, _ = p.Store.Keys(late) }, map[string]float64{"doorstep_database_statement_errors_total verb=select": 1}},
+		{"a statement that nobody waits for", func() { _, _ = p.Store.Keys(gone) }, map[string]float64{"doorstep_database_statement_errors_total verb=select": 0}},
+		{"a row that is there", func() {
+			for range 2 {
+				_ = p.Store.CreateGroup(ctx, &storage.Group{Name: "twice", CreatedAt: storage.At(p.Clock.Now()), UpdatedAt: storage.At(p.Clock.Now())})
+			}
+		}, map[string]float64{"doorstep_database_statement_duration_seconds verb=insert": 2, "doorstep_database_statement_errors_total verb=insert": 0}},
 		{"a request that goes out", func() { _, _ = p.Outbound.Get(ctx, outbound.Request{URL: "https://127.0.0.1/"}) }, map[string]float64{
 			"doorstep_outbound_request_duration_seconds outcome=failed": 1, "doorstep_outbound_request_duration_seconds outcome=success": 0,
 		}},

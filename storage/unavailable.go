@@ -37,6 +37,20 @@ func Unavailable(err error) bool {
 	return isClosed(err)
 }
 
+// Failed reports whether err, of a statement that an [Observer] is told of, says that
+// the database failed. It did not when whoever asked went away, nor when a row was
+// there already, which is an answer.
+func Failed(err error) bool {
+	var lite interface{ Code() int }
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(translate(err), ErrConflict):
+		return false
+	case errors.As(err, &lite):
+		return lite.Code() != 1555 && lite.Code() != 2067 // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE
+	}
+	return true
+}
+
 // unavailableState reads a SQLSTATE (PostgreSQL, Appendix A): connection
 // exception, transaction rollback (a deadlock, two that cannot be put in order),
 // insufficient resources, operator intervention, system error, and a standby that
