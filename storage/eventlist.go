@@ -46,11 +46,11 @@ func (s *Store) EventsBefore(ctx context.Context, f EventFilter, before int64, l
 	if f.PersonID != "" {
 		query = query.Where("person_id = ?", f.PersonID)
 	}
-	for column, value := range map[string]string{
-		"kind = ?": f.Kind, "outcome = ?": f.Outcome, "actor = ?": f.Actor, "actor_id = ?": f.ActorID, "client_id = ?": f.ClientID, "request_id = ?": f.RequestID,
+	for _, is := range []struct{ column, value string }{ // in one order: each statement is prepared and kept
+		{"kind = ?", f.Kind}, {"outcome = ?", f.Outcome}, {"actor = ?", f.Actor}, {"actor_id = ?", f.ActorID}, {"client_id = ?", f.ClientID}, {"request_id = ?", f.RequestID},
 	} {
-		if value != "" {
-			query = query.Where(column, value)
+		if is.value != "" {
+			query = query.Where(is.column, is.value)
 		}
 	}
 	if !f.Since.IsZero() {
