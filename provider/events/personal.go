@@ -183,6 +183,7 @@ func (s *Service) makeSalts(ctx context.Context, events []storage.Event) (map[st
 
 // sealForPeople gives an event that is about to be chained its lasting personal
 // part: sealed for those whom it concerns, none if one of them is erased.
+// keys.ErrWrongKEK: another replica, or this one with that key, can do it.
 func (s *Service) sealForPeople(e *storage.Event, known map[storage.ID][]byte) (err error) {
 	if !isPersonal(e) {
 		return nil
@@ -192,6 +193,8 @@ func (s *Service) sealForPeople(e *storage.Event, known map[storage.ID][]byte) (
 	switch {
 	case !there:
 		e.Personal = nil
+	case errors.Is(broken, keys.ErrWrongKEK):
+		return fmt.Errorf("event %s: %w", e.ID, broken)
 	case broken != nil: // nobody can read it, and no event waits for ever because of that
 		if e.Personal == nil {
 			e.Personal = e.Origin

@@ -2,11 +2,13 @@ package events_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -168,6 +170,38 @@ func TestWhatIsPersonalIsSealed(t *testing.T) {
 		providertest.Meddle(t, url, "UPDATE events SET personal = (SELECT personal FROM events WHERE id = '"+string(rows[last-1].ID)+"') WHERE id = '"+string(rows[last].ID)+"'")
 		if e := newest(t, p); e.Address() != "" || e.Erased {
 			t.Errorf("another's address opens: %+v", e)
+		}
+	})
+}
+
+// lacking are keys of whom lacks the key-encryption key that an address was sealed
+// with.
+type lacking struct{ *keys.Service }
+
+func (lacking) Open(string, string, []byte) ([]byte, error) { return nil, keys.ErrWrongKEK }
+
+// An address that the version before sealed waits for who has its key: it is not
+// chained as what nobody can read.
+func TestAnAddressWaitsForItsKey(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		sequence(t, p)
+		e := storage.Event{
+			ID: storage.NewID(), Kind: string(events.GrantMade), Outcome: string(events.Success), Actor: string(events.ActorPerson), ActorID: string(ada.ID),
+			PersonID: ada.ID, Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(p.Clock.Now()),
+		}
+		e.Origin = must(p.Keys.Seal(storage.PurposeOrigin, string(e.ID), []byte(address)))
+		if err := p.Store.CreateEvent(t.Context(), &e); err != nil {
+			t.Fatal(err)
+		}
+		without := events.New(p.Store, lacking{p.Keys}, p.Clock.Now)
+		if n, err := without.Sequence(t.Context()); !errors.Is(err, keys.ErrWrongKEK) || n != 0 {
+			t.Errorf("without the key: %d, %v", n, err)
+		}
+		sequence(t, p)
+		if got := newest(t, p); got.Address() != address {
+			t.Errorf("with it: %+v", got)
 		}
 	})
 }
