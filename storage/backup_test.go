@@ -37,6 +37,8 @@ var backupTests = map[string]func(*testing.T, fixture){
 	"what was revoked does not live again":        testRevokeAll,
 	"a backup that fails midway leaves nothing":   testRestoreFails,
 	"what no schema has is no backup":             testForeignTable,
+	"a backup without a table is none":            testMissingTable,
+	"who may not read a table makes no backup":    testUnreadableTable,
 	"a database without a schema has no backup":   testNothingToBackUp,
 	"a backup sees one moment while others write": testBackupSnapshot,
 }
@@ -369,6 +371,44 @@ func testForeignTable(t *testing.T, f fixture) {
 		if _, err := f.Restore(f.ctx, bytes.NewReader(file), storage.Restore{SealedWith: sealedWith}); !errors.Is(err, storage.ErrBackup) {
 			t.Errorf("%s: %v, want ErrBackup", what, err)
 		}
+	}
+}
+
+// What a backup does not have would be emptied, and nobody would be told.
+func testMissingTable(t *testing.T, f fixture) {
+	lines := strings.Split(strings.TrimSpace(string(unzip(t, f.backup().file))), "\n")
+	var head map[string]any
+	f.must(json.Unmarshal([]byte(lines[0]), &head))
+	all := head["tables"].([]any)
+	last := all[len(all)-1].(map[string]any)["name"].(string)
+	head["tables"] = all[:len(all)-1]
+	text, err := json.Marshal(head)
+	f.must(err)
+	_, err = f.Restore(f.ctx, bytes.NewReader(signed(t, string(text))), storage.Restore{SealedWith: sealedWith})
+	if !errors.Is(err, storage.ErrBackup) || !strings.Contains(err.Error(), "the table "+last+" is missing") {
+		t.Errorf("%v, want that %s is missing", err, last)
+	}
+}
+
+// On Postgres a role may have been made before a table was, and may not read that one.
+func testUnreadableTable(t *testing.T, f fixture) {
+	if strings.HasPrefix(f.url, "sqlite") {
+		return // which knows no roles
+	}
+	f.SQL().SetMaxOpenConns(1) // the role is that of one connection
+	for _, statement := range []string{
+		"CREATE ROLE keeper", "GRANT USAGE ON SCHEMA public TO keeper", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO keeper",
+		"REVOKE ALL ON person_salts FROM keeper", "SET ROLE keeper",
+	} {
+		_, err := f.SQL().ExecContext(f.ctx, statement)
+		f.must(err)
+	}
+	if _, err := f.Backup(f.ctx, io.Discard, "test", sealedWith); err == nil || !strings.Contains(err.Error(), "person_salts") {
+		t.Errorf("%v, want that person_salts cannot be read", err)
+	}
+	for _, statement := range []string{"RESET ROLE", "DROP OWNED BY keeper", "DROP ROLE keeper"} {
+		_, err := f.SQL().ExecContext(f.ctx, statement)
+		f.must(err)
 	}
 }
 

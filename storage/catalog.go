@@ -47,9 +47,10 @@ func (s *Store) tables(ctx context.Context, q queryer) ([]table, error) {
 		WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid`,
 		`SELECT m.name, f."table" FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'`
 	if s.dialect == onPostgres {
-		described = `SELECT c.table_name, c.column_name, c.data_type FROM information_schema.columns c
-			JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
-			WHERE c.table_schema = current_schema() AND c.table_name NOT LIKE 'goose%' ORDER BY c.table_name, c.ordinal_position`
+		// Not information_schema, which says nothing of a table that this role may not read.
+		described = `SELECT t.relname, c.attname, format_type(c.atttypid, NULL) FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid
+			WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace AND t.relname NOT LIKE 'goose%' AND c.attnum > 0 AND NOT c.attisdropped
+			ORDER BY t.relname, c.attnum`
 		references = `SELECT a.relname, b.relname FROM pg_constraint f JOIN pg_class a ON a.oid = f.conrelid JOIN pg_class b ON b.oid = f.confrelid
 			WHERE f.contype = 'f' AND f.connamespace = current_schema()::regnamespace`
 	}

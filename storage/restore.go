@@ -145,7 +145,8 @@ type target struct {
 	columns []tableColumn
 }
 
-// targets finds the tables of a backup among those of the database.
+// targets finds the tables of a backup among those of the database, all of which it
+// has to have.
 func targets(tables []table, of []BackupTable) ([]target, error) {
 	var out []target
 	for _, b := range of {
@@ -162,6 +163,11 @@ func targets(tables []table, of []BackupTable) ([]target, error) {
 			t.columns = append(t.columns, tables[i].columns[j])
 		}
 		out = append(out, t)
+	}
+	for _, t := range tables {
+		if !slices.ContainsFunc(of, func(b BackupTable) bool { return b.Name == t.name }) {
+			return nil, damaged("the table %s is missing", t.name)
+		}
 	}
 	return out, nil
 }
