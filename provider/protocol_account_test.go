@@ -166,7 +166,7 @@ func TestRemovingAccessTakesEffectAtOnce(t *testing.T) {
 		}
 		told := 0
 		for _, e := range events {
-			if e.Kind == "consent.withdrawn" && e.Actor == "person" && e.PersonID == p.Person("ada").ID && e.ClientID == "shop" && len(e.Origin) > 0 {
+			if e.Kind == "consent.withdrawn" && e.Actor == "person" && e.PersonID == p.Person("ada").ID && e.ClientID == "shop" && len(e.Personal) > 0 {
 				told++
 			}
 		}

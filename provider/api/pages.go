@@ -64,7 +64,7 @@ func shown[E, T any](list storage.List[E], show func(*E) T) storage.List[T] {
 // filters are parameters by name and value, without those that are "".
 func filters(pairs ...string) url.Values {
 	out := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
+	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			out.Set(pairs[i], pairs[i+1])
 		}

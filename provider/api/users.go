@@ -76,7 +76,7 @@ func (h *Handler) registerUsers() {
 	register(h, operation{
 		id: "createUser", method: http.MethodPost, path: "/users", scope: clients.ScopeUsersWrite, status: http.StatusCreated, once: true,
 		summary: "Add a person", body: jsonType, answers: example,
-		sends: map[string]any{"email": example.Email, "name": example.Name, "given_name": example.GivenName, "password": "a few words nobody else would choose"},
+		sends: map[string]any{"email": example.Email, "name": example.Name, "given_name": example.GivenName, "password": "a few words nobody else would choose"}, //nolint:gosec // an example
 		text:  "Without a password they cannot sign in until they have one. It is never answered with.",
 	}, h.createUser)
 	register(h, operation{
