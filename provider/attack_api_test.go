@@ -357,19 +357,24 @@ func TestAttack83WritingClientsWidensNothing(t *testing.T) {
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		p.API("boss", clients.ScopeUsersWrite, clients.ScopeClientsWrite)
 		op := p.API("ops", clients.ScopeClientsWrite, clients.ScopeClientsRead)
+		if _, err := p.Clients.EnsureCommandLine(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		before := whole(t, p)
-		names, touched := map[string]string{"client_id": "boss"}, 0
+		touched := 0
 		for _, o := range apiOperations(t, p) {
 			if o.scope(t) != clients.ScopeClientsWrite || !strings.Contains(o.Path, "{client_id}") {
 				continue
 			}
-			touched++
-			a := p.Send(o.request(t, p, names, op.Token)).WantProblem(http.StatusForbidden, "scope")
-			if got := a.JSON()["code"]; got != "scope_not_held" {
-				t.Errorf("%s: code %v", o.ID, got)
+			for _, id := range []string{"boss", clients.CommandLine} { // its end would be that of every operator's token
+				touched++
+				a := p.Send(o.request(t, p, map[string]string{"client_id": id}, op.Token)).WantProblem(http.StatusForbidden, "scope")
+				if got := a.JSON()["code"]; got != "scope_not_held" {
+					t.Errorf("%s of %s: code %v", o.ID, id, got)
+				}
 			}
 		}
-		if touched < 5 {
+		if touched < 10 {
 			t.Errorf("%d operations on a client were tried", touched)
 		}
 		service := map[string]any{"grant_types": []string{"client_credentials"}, "scope": "clients:write users:write"}
@@ -468,6 +473,29 @@ func TestAttack83RevokedTokensAreRefusedAtOnce(t *testing.T) {
 		p.Clock.Advance(time.Hour)
 		shell.Do(http.MethodGet, "/clients", nil).WantProblem(http.StatusUnauthorized, "")
 	})
+}
+
+// A token of the command line lives for as long as it says, whatever becomes of the
+// key that signed it.
+func TestOperatorTokensOutliveARotation(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	token, err := p.OperatorToken(t.Context(), []string{clients.ScopeClientsRead}, clients.MaxOperatorToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := p.Keys.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range all {
+		if _, err := p.RotateKey(t.Context(), key.Alg, events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+	}
+	op := &providertest.API{RP: p.Client("any"), Token: token.Text}
+	p.Clock.Advance(clients.MaxOperatorToken - time.Minute)
+	op.Do(http.MethodGet, "/clients", nil).WantStatus(http.StatusOK)
 }
 
 // What cannot be registered at the shell cannot be by the API.

@@ -46,6 +46,9 @@ func TestAPIRequestsAreDoneOnce(t *testing.T) {
 		if a := other.Do(http.MethodPost, "/clients", someService, onceBy("k-1")).WantStatus(http.StatusCreated); string(a.Body) == string(first.Body) {
 			t.Error("a client got another's answer")
 		}
+		// So does another token of the client with fewer scopes: the answer may be more than it may have.
+		fewer := &providertest.API{RP: op.RP, Token: op.ClientCredentials(providertest.And("scope", clients.ScopeClientsWrite)).OK().Access}
+		fewer.Do(http.MethodPost, "/clients", someService, onceBy("k-1")).WantProblem(http.StatusUnprocessableEntity, idempotencyKey)
 		for _, key := range []string{"", " ", "a b", "ä", strings.Repeat("k", 256)} {
 			op.Do(http.MethodPost, "/clients", someService, func(r *http.Request) { r.Header[idempotencyKey] = []string{key} }).WantProblem(http.StatusBadRequest, idempotencyKey)
 		}

@@ -124,12 +124,16 @@ func TestAPIListsComeInPages(t *testing.T) {
 		if got := strings.Join(ids, " "); got != "a b c d ops" {
 			t.Errorf("pages of clients: %s", got)
 		}
+		// The longest name of all is a place too.
+		registerResource(t, p, "https://a.example/"+strings.Repeat("a", 2000-len("https://a.example/")), "long")
+		second := op.Do(http.MethodGet, "/resources?limit=2", nil).WantStatus(http.StatusOK).JSON()["next"].(string)
+		op.Do(http.MethodGet, strings.TrimPrefix(second, p.URL("/api/v1")), nil).WantStatus(http.StatusOK)
 		first := op.Do(http.MethodGet, "/clients?limit=1", nil).JSON()["next"].(string)
 		cursor, _ := url.Parse(first)
 		at := cursor.Query().Get("cursor")
 		op.Do(http.MethodGet, "/resources?cursor="+at, nil).WantProblem(http.StatusBadRequest, "cursor") // another list's
 		op.Do(http.MethodGet, "/clients?cursor="+at[:len(at)-2]+"AA", nil).WantProblem(http.StatusBadRequest, "cursor")
-		op.Do(http.MethodGet, "/clients?cursor="+strings.Repeat("A", 2000), nil).WantProblem(http.StatusBadRequest, "cursor")
+		op.Do(http.MethodGet, "/clients?cursor="+strings.Repeat("A", 2700), nil).WantProblem(http.StatusBadRequest, "cursor")
 	})
 }
 

@@ -25,6 +25,9 @@ type Restore struct {
 	RevokeAll bool
 	// LongestToken is how long an access token may live that was issued before Now.
 	LongestToken time.Duration
+	// Clients are ids whose tokens are revoked too, although the backup may be from
+	// before the client: one of this id that is made later must not wake them.
+	Clients []string
 }
 
 // filled are tables of which one has a row as soon as a database was used.
@@ -246,6 +249,12 @@ func (s *Store) endOld(ctx context.Context, tx *sql.Tx, tables []table, how Rest
 				text: "INSERT INTO revocations (kind, id, not_before, expires_at) SELECT '" + RevokedClient + "', id, ?, ? FROM clients WHERE true",
 				args: []any{how.Now, At(how.Now.Add(how.LongestToken))}, rest: onRevokedBefore,
 			})
+		for _, id := range how.Clients {
+			writes = append(writes, write{
+				text: "INSERT INTO revocations (kind, id, not_before, expires_at) VALUES ('" + RevokedClient + "', ?, ?, ?)",
+				args: []any{id, how.Now, At(how.Now.Add(how.LongestToken))}, rest: onRevokedBefore,
+			})
+		}
 		if has("access_tokens") {
 			writes = append(writes, write{text: "DELETE FROM access_tokens"})
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
@@ -151,9 +150,7 @@ func (a *app) fill(ctx context.Context, cfg *config, file io.Reader, revokeAll b
 	if err != nil {
 		return err
 	}
-	_, err = store.Restore(ctx, file, storage.Restore{
-		SealedWith: keys.SealedWith, Now: storage.At(now()), RevokeAll: revokeAll, LongestToken: clients.MaxLifetime,
-	})
+	_, err = store.Restore(ctx, file, provider.Restoration(storage.At(now()), revokeAll))
 	return err
 }
 

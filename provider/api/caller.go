@@ -78,6 +78,11 @@ func (r *Refusal) challenge(realm string) string {
 	return out
 }
 
+// rights are the caller's scopes in order, each once. An answer that is kept is for
+// who has the rights that it was given by: one client may have tokens of more scopes
+// and of fewer.
+func (c *Caller) rights() []string { return slices.Compact(slices.Sorted(slices.Values(c.Scopes))) }
+
 type callerKey struct{}
 
 func withCaller(ctx context.Context, c *Caller) context.Context {

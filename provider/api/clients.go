@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -131,12 +132,21 @@ func foundClient(c *storage.Client, secret string) *found[Client] {
 func (h *Handler) toChange(ctx context.Context, id string) (*storage.Client, error) {
 	c, err := h.Clients.Show(ctx, id)
 	if err == nil {
-		err = mayManage(ctx, c.Metadata.V.Scope)
+		err = mayManage(ctx, scopesOf(c))
 	}
 	if err == nil {
 		err = checkVersion(ctx, c.Version)
 	}
 	return c, err
+}
+
+// scopesOf is what a client reaches with its scopes. The command line's is registered
+// with none, and is given whichever an operator asks for.
+func scopesOf(c *storage.Client) string {
+	if c.ID == clients.CommandLine {
+		return strings.Join(clients.APIScopes(), " ")
+	}
+	return c.Metadata.V.Scope
 }
 
 func (h *Handler) updateClient(ctx context.Context, in *clientChange) (*found[Client], error) {

@@ -45,7 +45,7 @@ func (h *Handler) once(w http.ResponseWriter, r *http.Request, keys []string, bo
 	ctx, now := r.Context(), storage.At(h.Now())
 	claim := &storage.IdempotencyKey{
 		Hash:      h.digest(callerOf(ctx).ClientID, keys[0]),
-		Request:   h.digest(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get(headerIfMatch), string(body)),
+		Request:   h.digest(append([]string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get(headerIfMatch), string(body)}, callerOf(ctx).rights()...)...),
 		BegunAt:   now,
 		ExpiresAt: storage.At(now.Add(keepAnswer)),
 	}
@@ -146,7 +146,7 @@ func (h *Handler) replay(w http.ResponseWriter, known *storage.IdempotencyKey) e
 	if err == nil {
 		err = json.Unmarshal(plain, &answer)
 	}
-	if err != nil { // as after a new key-encryption key
+	if err != nil { // as where a key-encryption key was dropped before all was sealed anew
 		lost := *errAnswerLost
 		lost.Err = err
 		return &lost

@@ -15,7 +15,7 @@ import (
 // PageInput is what every list takes.
 type PageInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many entries a page has at most."`
-	Cursor string `query:"cursor" maxLength:"1024" doc:"Where the page begins: from next of the page before, as it is."`
+	Cursor string `query:"cursor" maxLength:"2700" doc:"Where the page begins: from next of the page before, as it is."`
 }
 
 // Page is one page of a list.

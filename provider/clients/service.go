@@ -19,8 +19,8 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// MaxLifetime is the longest that an access token may live; what is revoked has
-// to be remembered for so long.
+// MaxLifetime is the longest that an access token may live, the command line's aside
+// ([MaxOperatorToken]); what is revoked has to be remembered for so long.
 const MaxLifetime = time.Hour
 
 // Config says what registrations are held against.

@@ -37,7 +37,7 @@ type Config struct {
 // Defaults of Config.
 const (
 	DefaultJWKSMaxAge = 15 * time.Minute
-	DefaultKeep       = 2 * time.Hour
+	DefaultKeep       = 25 * time.Hour // a token of the command line lives for 24
 )
 
 // maxAge is how old the keys in memory may be, and reloadTime bounds the reading
