@@ -54,7 +54,7 @@ var testKEK = []byte("0123456789abcdef0123456789abcdef")
 
 func start(t testing.TB, store *storage.Store, c *clock, algs ...string) *Service {
 	t.Helper()
-	s, err := New(t.Context(), Config{KEK: testKEK, Algorithms: algs}, store, c.now)
+	s, err := New(t.Context(), Config{KEK: testKEK, Keep: 2 * time.Hour, Algorithms: algs}, store, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
