@@ -86,7 +86,7 @@ func TestAYearChangesNothingButExpiries(t *testing.T) {
 			}
 			rotated = append(rotated, fresh...)
 		}
-		p.Clock.Advance(3 * time.Hour) // the newest key signs, the last one is published no more
+		p.Clock.Advance(26 * time.Hour) // the newest key signs, the last one is published no more
 		if len(rotated) != 4 {
 			t.Errorf("%d rotations in a year of 90 days each", len(rotated))
 		}

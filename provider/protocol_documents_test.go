@@ -165,7 +165,7 @@ func TestKeysRotateWithoutAGap(t *testing.T) {
 		if !slices.Contains(kids(t, p), old) {
 			t.Error("the old key left before its last token")
 		}
-		p.Clock.Advance(2 * time.Hour)
+		p.Clock.Advance(25 * time.Hour)
 		if slices.Contains(kids(t, p), old) {
 			t.Error("the old key is published for ever")
 		}
