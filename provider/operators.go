@@ -39,9 +39,10 @@ func (s *Services) verifyCaller(ctx context.Context, token string) (*api.Caller,
 	case err != nil:
 		return nil, err
 	case a.GrantID != "" || a.Subject != a.ClientID:
+		web.Log(ctx).Set("client_id", a.ClientID)
 		return nil, api.NotAClients()
 	}
-	return &api.Caller{ClientID: a.ClientID, Scopes: strings.Fields(a.Scope)}, nil
+	return &api.Caller{ClientID: a.ClientID, TokenID: a.ID, Scopes: strings.Fields(a.Scope)}, nil
 }
 
 // OperatorToken is a token of the command line for the operators' API.

@@ -132,16 +132,16 @@ func TestAPIGroupsLive(t *testing.T) {
 		ada := p.Person("ada")
 		op := p.API("ops", clients.ScopeGroupsRead, clients.ScopeGroupsWrite)
 		made := op.Do(http.MethodPost, "/groups", map[string]any{"name": "Shop", "description": "Sells"}).WantStatus(http.StatusCreated)
-		if made.JSON()["name"] != "shop" || made.Header.Get("ETag") != `"1"` || made.Header.Get("Location") != p.URL("/api/v1/groups/shop") {
+		if made.JSON()["name"] != "shop" || !strings.HasPrefix(made.Header.Get("ETag"), `"1-`) || made.Header.Get("Location") != p.URL("/api/v1/groups/shop") {
 			t.Errorf("%s: %v", made, made.Header)
 		}
 		op.Do(http.MethodPost, "/groups", map[string]any{"name": "SHOP"}).WantProblem(http.StatusConflict, "name")
 		op.Do(http.MethodPost, "/groups", map[string]any{"name": "a b"}).WantProblem(http.StatusBadRequest, "name")
-		changed := op.Do(http.MethodPatch, "/groups/shop", map[string]any{"description": nil}, ifMatch(`"1"`)).WantStatus(http.StatusOK)
-		if changed.JSON()["description"] != nil || changed.Header.Get("ETag") != `"2"` {
+		changed := op.Do(http.MethodPatch, "/groups/shop", map[string]any{"description": nil}, ifMatch(made.Header.Get("ETag"))).WantStatus(http.StatusOK)
+		if changed.JSON()["description"] != nil || !strings.HasPrefix(changed.Header.Get("ETag"), `"2-`) {
 			t.Errorf("%s: %v", changed, changed.Header)
 		}
-		op.Do(http.MethodPatch, "/groups/shop", map[string]any{"description": "x"}, ifMatch(`"1"`)).WantProblem(http.StatusPreconditionFailed, "If-Match")
+		op.Do(http.MethodPatch, "/groups/shop", map[string]any{"description": "x"}, ifMatch(made.Header.Get("ETag"))).WantProblem(http.StatusPreconditionFailed, "If-Match")
 		op.Do(http.MethodPatch, "/groups/shop", map[string]any{"name": "x"}, ifMatch("*")).WantProblem(http.StatusBadRequest, "name")
 
 		member := "/groups/shop/members/" + ada.Sub
@@ -166,8 +166,8 @@ func TestAPIGroupsLive(t *testing.T) {
 		if err := p.Clients.Delete(t.Context(), "shop", events.ActorOperator); err != nil {
 			t.Fatal(err)
 		}
-		op.Do(http.MethodDelete, "/groups/shop", nil, ifMatch(`"1"`)).WantProblem(http.StatusPreconditionFailed, "If-Match")
-		op.Do(http.MethodDelete, "/groups/shop", nil, ifMatch(`"2"`)).WantStatus(http.StatusNoContent)
+		op.Do(http.MethodDelete, "/groups/shop", nil, ifMatch(made.Header.Get("ETag"))).WantProblem(http.StatusPreconditionFailed, "If-Match")
+		op.Do(http.MethodDelete, "/groups/shop", nil, ifMatch(changed.Header.Get("ETag"))).WantStatus(http.StatusNoContent)
 		op.Do(http.MethodDelete, "/groups/operators", nil, ifMatch("*")).WantProblem(http.StatusConflict, "name")
 		wantActs(t, p, string(ada.ID), "group.member_added", "group.member_removed")
 	})

@@ -130,12 +130,11 @@ func (p *params) Unwrap() huma.Context { return p.request }
 func (h *Handler) serve(op *huma.Operation, run func(http.ResponseWriter, *http.Request)) web.HandlerFunc {
 	declared := declarationOf(op)
 	return func(w http.ResponseWriter, r *http.Request) error {
+		web.Log(r.Context()).Set("operation", op.OperationID)
 		caller, err := h.admit(w, r, declared.scope)
 		if err != nil {
 			return err
 		}
-		web.Log(r.Context()).Set("operation", op.OperationID)
-		web.Log(r.Context()).Set("client_id", caller.ClientID)
 		ctx := events.WithActor(withCaller(r.Context(), caller), caller.actor(), caller.ClientID)
 		if ctx, err = withVersion(ctx, r, declared.match); err != nil {
 			return err

@@ -11,12 +11,14 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
 // Caller is whose a request is.
 type Caller struct {
 	ClientID string   // "" for the operator at the database
+	TokenID  string   // of its token (jti): all operators' tokens are one client's
 	Scopes   []string // of its token
 }
 
@@ -122,6 +124,8 @@ func (h *Handler) identify(w http.ResponseWriter, r *http.Request) (*Caller, err
 	if err != nil {
 		return nil, err
 	}
+	web.Log(r.Context()).Set("client_id", caller.ClientID) // also where it is refused
+	web.Log(r.Context()).Set("token_id", caller.TokenID)
 	return caller, h.count(w, r, caller)
 }
 

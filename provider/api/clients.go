@@ -112,7 +112,7 @@ func (h *Handler) createClient(ctx context.Context, in *newClient) (*created[Cli
 		return nil, err
 	}
 	at := h.Web.URL(web.PathAPI + "/clients/" + url.PathEscape(c.ID))
-	return &created[Client]{Location: at, ETag: etag(c.Version), Body: Client(clients.NewView(c, secret))}, nil
+	return &created[Client]{Location: at, ETag: etag(c.Version, c.CreatedAt), Body: Client(clients.NewView(c, secret))}, nil
 }
 
 func (h *Handler) getClient(ctx context.Context, in *ClientPath) (*found[Client], error) {
@@ -124,7 +124,7 @@ func (h *Handler) getClient(ctx context.Context, in *ClientPath) (*found[Client]
 }
 
 func foundClient(c *storage.Client, secret string) *found[Client] {
-	return &found[Client]{ETag: etag(c.Version), Body: Client(clients.NewView(c, secret))}
+	return &found[Client]{ETag: etag(c.Version, c.CreatedAt), Body: Client(clients.NewView(c, secret))}
 }
 
 // toChange returns the client, in the version that the request means, if the caller
@@ -135,7 +135,7 @@ func (h *Handler) toChange(ctx context.Context, id string) (*storage.Client, err
 		err = mayManage(ctx, scopesOf(c))
 	}
 	if err == nil {
-		err = checkVersion(ctx, c.Version)
+		err = checkVersion(ctx, etag(c.Version, c.CreatedAt))
 	}
 	return c, err
 }

@@ -115,7 +115,7 @@ func showGroup(g *storage.Group) Group {
 }
 
 func foundGroup(g *storage.Group) *found[Group] {
-	return &found[Group]{ETag: etag(g.Version), Body: showGroup(g)}
+	return &found[Group]{ETag: etag(g.Version, g.CreatedAt), Body: showGroup(g)}
 }
 
 func (h *Handler) listGroups(ctx context.Context, in *PageInput) (*pageOf[Group], error) {
@@ -141,7 +141,7 @@ func (h *Handler) createGroup(ctx context.Context, in *newGroup) (*created[Group
 	if err != nil {
 		return nil, err
 	}
-	return &created[Group]{Location: h.Web.URL(web.PathAPI + "/groups/" + url.PathEscape(g.Name)), ETag: etag(g.Version), Body: showGroup(g)}, nil
+	return &created[Group]{Location: h.Web.URL(web.PathAPI + "/groups/" + url.PathEscape(g.Name)), ETag: etag(g.Version, g.CreatedAt), Body: showGroup(g)}, nil
 }
 
 func (h *Handler) getGroup(ctx context.Context, in *GroupPath) (*found[Group], error) {
@@ -158,7 +158,7 @@ func (h *Handler) groupToChange(ctx context.Context, name string) (*storage.Grou
 	if err != nil {
 		return nil, err
 	}
-	return g, checkVersion(ctx, g.Version)
+	return g, checkVersion(ctx, etag(g.Version, g.CreatedAt))
 }
 
 func (h *Handler) updateGroup(ctx context.Context, in *groupChange) (*found[Group], error) {

@@ -171,7 +171,7 @@ func fieldAt(location string) string {
 // stale turns a conflict with what was read into a failed precondition where the
 // caller named one (RFC 9110 section 13.1.1).
 func stale(ctx context.Context, err error) error {
-	if versionOf(ctx).given && isStale(err) {
+	if v := versionOf(ctx); v.given && !v.any && isStale(err) {
 		return errPrecondition
 	}
 	return err

@@ -73,7 +73,7 @@ func (h *Handler) createResource(ctx context.Context, in *newResource) (*created
 		return nil, err
 	}
 	at := h.Web.URL(web.PathAPI + "/resources/" + url.QueryEscape(r.Audience)) // of a URI that is PathEscape and more
-	return &created[Resource]{Location: at, ETag: etag(r.Version), Body: Resource(clients.NewResourceView(r))}, nil
+	return &created[Resource]{Location: at, ETag: etag(r.Version, r.CreatedAt), Body: Resource(clients.NewResourceView(r))}, nil
 }
 
 func (h *Handler) getResource(ctx context.Context, in *ResourcePath) (*found[Resource], error) {
@@ -85,7 +85,7 @@ func (h *Handler) getResource(ctx context.Context, in *ResourcePath) (*found[Res
 }
 
 func foundResource(r *storage.Resource) *found[Resource] {
-	return &found[Resource]{ETag: etag(r.Version), Body: Resource(clients.NewResourceView(r))}
+	return &found[Resource]{ETag: etag(r.Version, r.CreatedAt), Body: Resource(clients.NewResourceView(r))}
 }
 
 // resourceToChange returns the resource in the version that the request means.
@@ -94,7 +94,7 @@ func (h *Handler) resourceToChange(ctx context.Context, audience string) (*stora
 	if err != nil {
 		return nil, err
 	}
-	return r, checkVersion(ctx, r.Version)
+	return r, checkVersion(ctx, etag(r.Version, r.CreatedAt))
 }
 
 func (h *Handler) updateResource(ctx context.Context, in *resourceChange) (*found[Resource], error) {

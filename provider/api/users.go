@@ -191,7 +191,7 @@ func (h *Handler) foundUser(ctx context.Context, id string) (*found[User], error
 	if err != nil {
 		return nil, err
 	}
-	return &found[User]{ETag: etag(versionOfPerson(&entry.Person)), Body: one[0]}, nil
+	return &found[User]{ETag: etag(versionOfPerson(&entry.Person), entry.Person.CreatedAt), Body: one[0]}, nil
 }
 
 // versionOfPerson is when they were changed, in microseconds: each change is later
@@ -206,7 +206,7 @@ func (h *Handler) userToChange(ctx context.Context, id string) (*storage.Person,
 		err = h.mayManagePerson(ctx, p)
 	}
 	if err == nil {
-		err = checkVersion(ctx, versionOfPerson(p))
+		err = checkVersion(ctx, etag(versionOfPerson(p), p.CreatedAt))
 	}
 	return p, err
 }

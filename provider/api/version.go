@@ -71,14 +71,18 @@ func withVersion(ctx context.Context, r *http.Request, m match) (context.Context
 }
 
 // checkVersion returns a fault unless the request means this version.
-func checkVersion(ctx context.Context, have int64) error {
+func checkVersion(ctx context.Context, tag string) error {
 	v := versionOf(ctx)
-	if !v.given || v.any || storage.Strings(v.tags).Has(etag(have)) {
+	if !v.given || v.any || storage.Strings(v.tags).Has(tag) {
 		return nil
 	}
 	return errPrecondition
 }
 
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+// etag is the version of a thing that was made at created: one of the same name that
+// is made after it starts with the same version, and is another thing.
+func etag(version int64, created storage.Time) string {
+	return `"` + strconv.FormatInt(version, 10) + "-" + strconv.FormatInt(created.UnixMicro(), 36) + `"`
+}
 
 func isStale(err error) bool { return errors.Is(err, storage.ErrStale) }

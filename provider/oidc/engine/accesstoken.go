@@ -101,9 +101,9 @@ func (e *Engine) opaque(ctx context.Context, hash []byte) (*Access, storage.ID, 
 	return a, row.Grant.PersonID, e.inTime(a)
 }
 
-// Admit returns what a living access token for audience says that a client got for
-// itself, a JWT; else ErrNoToken, or grants.ErrDead for one that is over. It is one
-// statement at most, and asked each time.
+// Admit returns what a living access token for audience says, a JWT; else ErrNoToken,
+// or grants.ErrDead for one that is over. It is one statement at most, and asked each
+// time. Whether a client got it for itself or by a person is for the caller to see.
 func (e *Engine) Admit(ctx context.Context, token, audience string) (*Access, error) {
 	a, err := e.Verify(ctx, token)
 	if err != nil {
