@@ -86,15 +86,18 @@ func (b briefLocks) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 
 // patiently runs one step until it gets its locks.
 func patiently[T any](ctx context.Context, step func(context.Context) (T, error)) (result T, err error) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for range lockTries {
 		var pg *pgconn.PgError
 		if result, err = step(ctx); !errors.As(err, &pg) || pg.Code != pgLockTimeout && pg.Code != pgDeadlock {
 			return result, err
 		}
+		pause.Reset(lockPause)
 		select {
 		case <-ctx.Done():
 			return result, errors.Join(ctx.Err(), err)
-		case <-time.After(lockPause):
+		case <-pause.C:
 		}
 	}
 	return result, fmt.Errorf("something that takes long, such as a backup, holds a table that it changes; try again when that is over: %w", err)
