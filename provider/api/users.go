@@ -191,7 +191,7 @@ func (h *Handler) foundUser(ctx context.Context, id string) (*found[User], error
 	if err != nil {
 		return nil, err
 	}
-	return &found[User]{ETag: etag(versionOfPerson(&entry.Person), entry.Person.CreatedAt), Body: one[0]}, nil
+	return &found[User]{ETag: etag(versionOfPerson(&entry.Person), entry.CreatedAt), Body: one[0]}, nil
 }
 
 // versionOfPerson is when they were changed, in microseconds: each change is later

@@ -153,7 +153,7 @@ func memberNames(text []byte) ([]string, error) {
 	}
 	names, err := walkObject(dec, 1)
 	if err != nil {
-		return nil, err
+		return nil, asFault(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fault.Invalid("", "there is something after the JSON object")
@@ -161,8 +161,31 @@ func memberNames(text []byte) ([]string, error) {
 	return names, nil
 }
 
-// errNUL refuses text that no database keeps.
-var errNUL = fault.Invalid("", "the document has text with NUL in it")
+// nulError says where there is text that no database keeps.
+type nulError struct{ path string }
+
+func (e *nulError) Error() string { return "NUL in " + e.path }
+
+// within adds the member's name to where a NUL was found.
+func within(name string, err error) error {
+	var found *nulError
+	if errors.As(err, &found) {
+		found.path = strings.TrimSuffix(name+"."+found.path, ".")
+	}
+	return err
+}
+
+// asFault makes what a walk found a fault.
+func asFault(err error) error {
+	var found *nulError
+	switch {
+	case !errors.As(err, &found):
+		return err
+	case found.path == "":
+		return fault.Invalid("", "the document has a member with NUL in its name")
+	}
+	return fault.Invalid(found.path, "has text with NUL in it")
+}
 
 // walkObject reads an object whose brace was read.
 func walkObject(dec *json.Decoder, depth int) ([]string, error) {
@@ -181,12 +204,12 @@ func walkObject(dec *json.Decoder, depth int) ([]string, error) {
 			return nil, fault.Invalid(name, "is there twice")
 		}
 		if strings.IndexByte(name, 0) >= 0 {
-			return nil, errNUL
+			return nil, &nulError{}
 		}
 		seen[name] = true
 		names = append(names, name)
 		if err := walkValue(dec, depth); err != nil {
-			return nil, err
+			return nil, within(name, err)
 		}
 	}
 }
@@ -200,7 +223,7 @@ func walkValue(dec *json.Decoder, depth int) error {
 		return fault.Invalid("", fmt.Sprintf("the document is nested deeper than %d levels", maxDepth))
 	}
 	if text, ok := token.(string); ok && strings.IndexByte(text, 0) >= 0 {
-		return errNUL
+		return &nulError{}
 	}
 	switch token {
 	case json.Delim('{'):
