@@ -160,7 +160,7 @@ func TestAttack25WhateverEndsASessionTellsItsClients(t *testing.T) {
 						t.Errorf("%s: %v told without anybody's doing", name, claims["aud"])
 					}
 				}
-				p.Clock.Advance(2 * time.Second)
+				p.Clock.Advance(time.Second)
 				p.TellClients()
 			}
 			for s, claims := range known {

@@ -162,12 +162,14 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 	return s.do(ctx, s.insert(ctx, i, ""))
 }
 
-// DisablePerson closes an account: its sessions end, their clients have to be
+// DisablePerson closes an account, which is a change later than any before it: its
+// sessions end, their clients have to be
 // told, and its grants are revoked in the same breath. ErrNotFound: there is no such person, or they are
 // disabled already.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 	return s.doAll(ctx, append(s.everywhere(id, "person disabled", now), write{
-		text: "UPDATE persons SET disabled_at = ?, updated_at = ? WHERE id = ? AND disabled_at IS NULL", args: []any{now, now, id}, guard: ErrNotFound,
+		text: "UPDATE persons SET disabled_at = ?, updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ? AND disabled_at IS NULL",
+		args: []any{now, now, now, id}, guard: ErrNotFound,
 	})...)
 }
 

@@ -221,7 +221,7 @@ func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*st
 	if err != nil {
 		return nil, err
 	}
-	now := s.after(p.UpdatedAt)
+	now := storage.At(s.now())
 	err = s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.DisablePerson(ctx, p.ID, now); err != nil {
 			return err
@@ -231,7 +231,7 @@ func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*st
 	if err != nil {
 		return nil, fmt.Errorf("directory: disable: %w", err)
 	}
-	p.DisabledAt, p.UpdatedAt = now, now
+	p.DisabledAt, p.UpdatedAt = now, s.after(p.UpdatedAt)
 	return p, nil
 }
 
