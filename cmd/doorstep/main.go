@@ -53,10 +53,15 @@ type app struct {
 
 // run carries out one command line and returns the exit code.
 func (a *app) run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal asks; with the handler gone the second one ends the process.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	// The first signal asks; the second one ends the process. The handler is gone before anybody
+	// hears of the first: who sees that something ends may send the second.
+	signalled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(signalled, func() {
+		stop()
+		cancel()
+	})
 
 	root := a.root()
 	root.SetArgs(args)
