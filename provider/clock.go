@@ -15,8 +15,10 @@ import (
 const maxDrift = time.Second
 
 // clock is the one clock: this machine's, moved by its measured distance from
-// the database's, so that replicas agree. A distance beyond maxDrift is never
-// made up for: the replica is not ready until somebody mends its clock.
+// the database's, so that replicas agree. With more than maxDrift between them one
+// of the two is wrong, and nobody here knows which: the replica is not ready and
+// deletes nothing until somebody mends it. What it is asked meanwhile it answers by
+// the database's time, as the others do.
 type clock struct {
 	machine func() time.Time
 	offset  atomic.Int64 // nanoseconds
@@ -27,40 +29,53 @@ type clock struct {
 // Now returns the time.
 func (c *clock) Now() time.Time { return c.machine().Add(time.Duration(c.offset.Load())) }
 
-// drift returns how far this machine's clock is ahead of the database's, and what
-// the question took. Half of that counts for its way back; one that took longer
-// than sharp (a busy pool, a slow network) says nothing exact.
-func (c *clock) drift(ctx context.Context, store *storage.Store) (drift, took time.Duration, err error) {
+// reading is how far this machine's clock is ahead of the database's, and what the
+// question took. Half of that counts for its way back.
+type reading struct{ drift, took time.Duration }
+
+// sharp says whether the question was quick enough (no busy pool, no slow network)
+// for its answer to be exact.
+func (r reading) sharp() bool { return r.took <= 100*time.Millisecond }
+
+// apart returns an error if the clocks are too far apart for a server here to be ready.
+func (r reading) apart() error {
+	if r.drift.Abs() <= maxDrift+r.took/2 {
+		return nil
+	}
+	return fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", r.drift.Round(time.Millisecond))
+}
+
+// read compares the clocks.
+func (c *clock) read(ctx context.Context, store *storage.Store) (reading, error) {
 	asked := c.machine()
 	theirs, err := store.Now(ctx)
 	if err != nil {
-		return 0, 0, err
+		return reading{}, err
 	}
-	took = c.machine().Sub(asked)
-	drift = asked.Add(took / 2).Sub(theirs)
-	c.measured.Store(int64(drift))
-	if drift.Abs() > maxDrift+took/2 {
-		return drift, took, fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", drift.Round(time.Millisecond))
-	}
-	return drift, took, nil
+	took := c.machine().Sub(asked)
+	r := reading{drift: asked.Add(took / 2).Sub(theirs), took: took}
+	c.measured.Store(int64(r.drift))
+	return r, nil
 }
 
-const sharp = 100 * time.Millisecond
-
-// set measures the drift and makes up for it.
-func (c *clock) set(ctx context.Context, store *storage.Store) error {
-	drift, took, err := c.drift(ctx, store)
-	if err == nil && took <= sharp {
-		c.offset.Store(int64(-drift))
+// set compares the clocks and makes up for what is between them, as far as the time
+// that the question took does not explain it. It returns how far this machine's is
+// ahead; the error says that a server here is not ready.
+func (c *clock) set(ctx context.Context, store *storage.Store) (time.Duration, error) {
+	r, err := c.read(ctx, store)
+	if err != nil {
+		return 0, err
 	}
-	return err
+	if left := r.drift + time.Duration(c.offset.Load()); r.sharp() && left.Abs() > r.took/2 {
+		c.offset.Store(int64(-r.drift))
+	}
+	return r.drift, r.apart()
 }
 
 // Drift returns how far this machine's clock is ahead of the database's; the error
 // says that a server here would not be ready.
 func Drift(ctx context.Context, store *storage.Store, machine func() time.Time) (time.Duration, error) {
-	drift, _, err := (&clock{machine: machine}).drift(ctx, store)
-	return drift, err
+	return (&clock{machine: machine}).set(ctx, store)
 }
 
 // MeasuredClock returns the one clock for a process that is over soon, such as a
@@ -72,15 +87,18 @@ func MeasuredClock(ctx context.Context, store *storage.Store, machine func() tim
 	c := &clock{machine: machine}
 	quickest := time.Duration(math.MaxInt64)
 	for range 3 {
-		drift, took, err := c.drift(ctx, store)
+		r, err := c.read(ctx, store)
+		if err == nil {
+			err = r.apart()
+		}
 		if err != nil {
 			return nil, err
 		}
-		if took < quickest {
-			quickest = took
-			c.offset.Store(int64(-drift))
+		if r.took < quickest {
+			quickest = r.took
+			c.offset.Store(int64(-r.drift))
 		}
-		if took <= sharp {
+		if r.sharp() {
 			break
 		}
 	}

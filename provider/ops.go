@@ -40,7 +40,7 @@ func (p *Provider) ready(w http.ResponseWriter, r *http.Request) {
 		note("server", errDraining)
 	}
 	note("schema", p.Store.CheckSchema(ctx))
-	drift, _, err := p.clock.drift(ctx, p.Store)
+	drift, err := p.clock.set(ctx, p.Store)
 	note("clock", err)
 	checks["clock_drift"] = drift.Round(100 * time.Microsecond).String()
 	_, _, err = p.Keys.JWKS(ctx)

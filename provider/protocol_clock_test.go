@@ -1,16 +1,25 @@
 package provider_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // flowOfAYear is what a client and a person get of a whole flow, but for what is
@@ -147,11 +156,129 @@ func TestReplicasWhoseClocksDifferServeOneFlow(t *testing.T) {
 			wantRevoked(t, p, rp, tokens)
 		}
 	}
-	code := browser.Authorize(rp, "openid")
-	rp.Exchange(code).OK()
-	for range 5 {
+	wantCodeOnce(t, rp, browser.Authorize(rp, "openid"), 5)
+}
+
+// wantCodeOnce swaps a code and then tries it again on each of n replicas.
+func wantCodeOnce(t *testing.T, rp *providertest.RP, code string, n int) *providertest.Tokens {
+	t.Helper()
+	tokens := rp.Exchange(code).OK()
+	for range n {
 		rp.Exchange(code).WantStatus(http.StatusBadRequest).WantError("invalid_grant")
 	}
+	return tokens
+}
+
+// Replicas whose clocks are minutes and days off get no requests from a proxy that
+// asks for readiness. What comes to them all the same they answer by the database's
+// clock: nothing is taken early or twice, nothing lapses and nothing lasts longer.
+func TestReplicasWhoseClocksAreFarOffGoByTheDatabases(t *testing.T) {
+	off := []time.Duration{0, 5 * time.Minute, -5 * time.Minute, 24 * time.Hour, -24 * time.Hour}
+	p := providertest.ReplicasOff(t, off...)
+	rp := p.Client("web", providertest.FirstParty, goodbye)
+	browser := p.Browser().SignIn("ada")
+	for range 6 { // it takes a turn more or less, so that each step comes to each replica
+		tokens := signedIn(browser, rp)
+		p.Get("/readyz")
+		for range 6 {
+			p.Userinfo(tokens.Access).WantStatus(http.StatusOK)
+			issued, expires := claimTime(t, p, tokens.Access, "iat"), claimTime(t, p, tokens.Access, "exp")
+			if age := time.Since(issued); age < -2*time.Second || age > time.Minute || expires.Sub(issued) != 10*time.Minute {
+				t.Errorf("issued %s ago, for %s", age, expires.Sub(issued))
+			}
+			tokens = rp.Refresh(tokens.Refresh).OK()
+		}
+		if !isSignedIn(t, browser, rp) {
+			t.Error("a replica does not know the session")
+		}
+		tokens = wantOneSuccessor(t, p, rp, tokens.Refresh)
+		p.Revoke(tokens.Refresh).WantStatus(http.StatusOK)
+		for range off {
+			wantRevoked(t, p, rp, tokens)
+		}
+		wantCodeOnce(t, rp, browser.Authorize(rp, "openid"), len(off))
+	}
+}
+
+func claimTime(t *testing.T, p *providertest.P, token, name string) time.Time {
+	t.Helper()
+	seconds, ok := p.Verify(token).Claims[name].(float64)
+	if !ok {
+		t.Fatalf("no %s", name)
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
+// warned counts what the log warns of: a job's name.
+type warned struct {
+	slog.Handler
+	job  string
+	told chan string
+}
+
+func (h warned) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for _, a := range attrs {
+		if a.Key == "job" {
+			h.job = a.Value.String()
+		}
+	}
+	return h
+}
+
+func (h warned) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		select {
+		case h.told <- h.job:
+		default: // nobody listens any more
+		}
+	}
+	return nil
+}
+
+// While the machine's clock and the database's are apart nothing is swept, since by
+// one of the two everything may have lapsed: here the database is a day ahead, and a
+// spent id would be taken again. Once they agree, what has lapsed goes.
+func TestNothingIsSweptByAClockThatMayBeWrong(t *testing.T) {
+	var machine, database atomic.Int64
+	at := func(ahead *atomic.Int64) func() time.Time {
+		return func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}
+	store, err := storage.Open(t.Context(), providertest.Database(t), storage.WithClock(at(&database)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	log := warned{slog.NewTextHandler(io.Discard, nil), "", make(chan string)}
+	p, err := provider.New(t.Context(), provider.Config{
+		Issuer: &url.URL{Scheme: "http", Host: "localhost:8080"}, Keys: keys.Config{KEK: bytes.Repeat([]byte{7}, 32), Algorithms: []string{keys.ES256}},
+		Server: provider.ServerConfig{Sweep: 20 * time.Millisecond},
+	}, store, slog.New(log), at(&machine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := storage.SpentID{Hash: []byte("a jti"), ExpiresAt: storage.At(time.Now().Add(time.Hour))}
+	if err := store.SpendID(t.Context(), &id); err != nil {
+		t.Fatal(err)
+	}
+	database.Store(int64(24 * time.Hour))
+	ctx, stop := context.WithCancel(t.Context())
+	var background sync.WaitGroup
+	background.Go(func() { p.Background(ctx) })
+	for range 4 { // the first may be that of keepTime, each other one is a sweep's turn
+		if job := <-log.told; job != "clock" {
+			t.Errorf("a warning of %q", job)
+		}
+	}
+	if err := store.SpendID(t.Context(), &id); !errors.Is(err, storage.ErrSpent) {
+		t.Errorf("an id that is spent for an hour yet: %v, want %v", err, storage.ErrSpent)
+	}
+	machine.Store(int64(24 * time.Hour))
+	for store.SpendID(t.Context(), &id) != nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	background.Wait()
+	p.Close()
 }
 
 // A replica whose clock is further off is not ready, and says why.

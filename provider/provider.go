@@ -40,7 +40,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	log = logger(log)
 	one := &clock{machine: machine}
 	now := one.Now
-	_ = one.set(ctx, store) // readiness tells of a clock that cannot be made up for
+	_, _ = one.set(ctx, store) // readiness tells of a clock that is wrong
 	services, err := Open(ctx, cfg, store, now)
 	if err != nil {
 		return nil, err

@@ -202,6 +202,9 @@ func (p *Provider) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		if p.setClock(ctx) != nil {
+			continue // by a wrong clock everything may have lapsed
+		}
 		p.inBatches(ctx, "sweep", func(ctx context.Context) (int64, error) {
 			return p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
 		})
@@ -261,13 +264,16 @@ func (p *Provider) chainOnce(ctx context.Context, sign bool) {
 // chore is how long one piece of work beside the requests may take.
 const chore = 5 * time.Second
 
-// setClock moves the one clock by its distance from the database's.
-func (p *Provider) setClock(ctx context.Context) {
+// setClock moves the one clock by its distance from the database's. The error, which
+// is logged, says that one of the two is wrong, or that the database did not answer.
+func (p *Provider) setClock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, chore)
 	defer cancel()
-	if err := p.clock.set(ctx, p.Store); err != nil && !errors.Is(err, context.Canceled) {
+	_, err := p.clock.set(ctx, p.Store)
+	if err != nil && !errors.Is(err, context.Canceled) {
 		p.job("clock").Warn("clock", slog.Any("error", err))
 	}
+	return err
 }
 
 // keepTime measures the clock now and every minute.
@@ -275,7 +281,7 @@ func (p *Provider) keepTime(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		p.setClock(ctx)
+		_ = p.setClock(ctx) // it is logged, and readiness tells of it
 		select {
 		case <-ctx.Done():
 			return

@@ -31,6 +31,7 @@ type Store struct {
 	listening *pgx.ConnConfig
 	watch     watchTimes
 	observer  atomic.Pointer[Observer]
+	clock     func() time.Time // in place of the database's, if not nil
 }
 
 type dialect string
@@ -46,6 +47,7 @@ type Option func(*options)
 type options struct {
 	tracer   pgx.QueryTracer
 	maxConns int
+	clock    func() time.Time
 }
 
 // WithTracer has every statement that goes over a Postgres connection, BEGIN
@@ -55,6 +57,10 @@ func WithTracer(t pgx.QueryTracer) Option { return func(o *options) { o.tracer =
 // WithMaxConns bounds the connections to Postgres, that of [Store.Watch] aside; the
 // default is 8, near which its commits peak on a small machine.
 func WithMaxConns(n int) Option { return func(o *options) { o.maxConns = n } }
+
+// WithClock has [Store.Now] tell this time instead of the database's: for tests whose
+// time moves when they say so.
+func WithClock(now func() time.Time) Option { return func(o *options) { o.clock = now } }
 
 // Open opens the database at rawURL, "sqlite:///path/to/file" or
 // "postgres://user:password@host/name?options", and checks that it answers. It
@@ -80,6 +86,7 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.clock = o.clock
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open database: %w", err), s.Close())
 	}
@@ -195,6 +202,9 @@ func (s *Store) Ping(ctx context.Context) error { return s.sql.PingContext(ctx) 
 
 // Now returns the database's clock; on SQLite it is this machine's own.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	if s.clock != nil {
+		return s.clock(), nil
+	}
 	query := "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 	if s.dialect == onSQLite {
 		query = "SELECT CAST(unixepoch('subsec') * 1000000 AS integer)"

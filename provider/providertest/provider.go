@@ -52,6 +52,7 @@ type Option func(*setup)
 type setup struct {
 	database  string
 	clock     *Clock
+	databases bool // the database's own time is asked
 	still     bool // of replicas
 	configure []func(*provider.Config)
 }
@@ -62,6 +63,10 @@ func On(databaseURL string) Option { return func(s *setup) { s.database = databa
 // At starts the clock then. A test with a real browser starts at time.Now(): the
 // browser counts the age of cookies itself.
 func At(start time.Time) Option { return func(s *setup) { s.clock = NewClockAt(start) } }
+
+// DatabasesClock leaves the database its own clock, from which that of the test may
+// be far away. Without it the two are one.
+func DatabasesClock(s *setup) { s.databases = true }
 
 // Configure changes the configuration.
 func Configure(change func(*provider.Config)) Option {
@@ -84,7 +89,11 @@ func Start(t testing.TB, options ...Option) *P {
 	}
 	issuer := issuerAt(listener)
 	p := &P{Issuer: issuer.String(), Clock: s.clock, Statements: &Statements{}, t: t, http: client(http.DefaultTransport), logs: newLogs(t), clients: &registered{}}
-	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements))
+	opening := []storage.Option{storage.WithTracer(p.Statements)}
+	if !s.databases {
+		opening = append(opening, storage.WithClock(s.clock.Now))
+	}
+	store, err := storage.Open(t.Context(), s.database, opening...)
 	if err != nil {
 		t.Fatal(err)
 	}

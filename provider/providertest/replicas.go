@@ -36,14 +36,6 @@ type replica struct {
 // nothing that they keep in memory gets old.
 func StandingStill(s *setup) { s.still = true }
 
-// clock is that of the replica's machine.
-func (r *replica) clock() func() time.Time {
-	if r.Still {
-		return NewClockAt(time.Now().Add(r.Off)).Now
-	}
-	return func() time.Time { return time.Now().Add(r.Off) }
-}
-
 // mainRan says that the binary would become a replica if it were told to.
 var mainRan bool
 
@@ -268,11 +260,17 @@ func serveReplica(told string) error {
 		return err
 	}
 	ctx := context.Background()
-	store, err := storage.Open(ctx, r.Database)
+	machine := func() time.Time { return time.Now().Add(r.Off) }
+	var opening []storage.Option
+	if r.Still {
+		machine = NewClockAt(machine()).Now
+		opening = append(opening, storage.WithClock(machine))
+	}
+	store, err := storage.Open(ctx, r.Database, opening...)
 	if err != nil {
 		return err
 	}
-	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), r.clock())
+	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), machine)
 	if err != nil {
 		return err
 	}
