@@ -67,14 +67,13 @@ func read(t testing.TB, database string) *tables {
 // Audit holds the tables against themselves and against the ledger: I4, I5 and I6.
 func (a *Account) Audit(t testing.TB, c *Crowd, database string) {
 	t.Helper()
-	entries := c.Ledger.Entries()
-	for _, sid := range c.untold(signedOut(entries), patience) {
+	for _, sid := range c.untold(signedOut(a.of), patience) {
 		a.breaks("I5", "nobody was told of the end of %s", sid)
 	}
 	got := read(t, database)
 	a.whole(got)
-	a.recorded(got, entries)
-	a.signIns(got, c, entries)
+	a.recorded(got, a.of)
+	a.signIns(got, c, a.of)
 }
 
 // signedOut is the sessions, as the client knows them, whose end was acknowledged.

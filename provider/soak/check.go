@@ -29,17 +29,70 @@ type Account struct {
 	grants map[string]*standing
 	codes  map[string]*standing // of acknowledged exchanges
 	lost   map[string]bool      // codes whose answer was lost
+	of     []Entry
 	Broken []string             // each begins with the invariant's name
 }
 
 // Tally works out from what was answered what must hold now. It looks at no server.
 func Tally(entries []Entry, faults []Fault) *Account {
-	a := &Account{grants: map[string]*standing{}, codes: map[string]*standing{}, lost: map[string]bool{}}
+	a := &Account{grants: map[string]*standing{}, codes: map[string]*standing{}, lost: map[string]bool{}, of: entries}
 	for i := range entries {
 		a.read(&entries[i])
 		a.excuse(&entries[i], faults)
 	}
 	return a
+}
+
+// TallyCopy is Tally for a copy of the database that was taken between from and till.
+// What was answered before is in it. What was under way meanwhile may be, so that it
+// counts as a lost answer, and its grants are not asked about. What began later is not:
+// grants that were made then are dead, and those that ended then live again.
+func TallyCopy(entries []Entry, from, till time.Time) *Account {
+	var known, later []Entry
+	for i := range entries {
+		switch e := entries[i]; {
+		case e.Began.After(till):
+			later = append(later, e)
+		case !e.Ended.Before(from):
+			e.Outcome, e.Error = Unknown, "the copy was taken"
+			known = append(known, e)
+		default:
+			known = append(known, e)
+		}
+	}
+	a := Tally(known, []Fault{{"copy", from, till}})
+	for i := range known {
+		if e := &known[i]; e.Outcome == Unknown && !e.Ended.Before(from) {
+			a.leaveOut(e)
+		}
+	}
+	for i := range later {
+		e := &later[i]
+		if e.Op != Exchange || e.Outcome != Done || a.lost[e.Sent] {
+			continue
+		}
+		a.grants[e.Grant] = &standing{grant: e.Grant, person: e.Person, session: e.Session, access: []string{e.Access}, refresh: e.Refresh, over: "it was made later"}
+	}
+	return a
+}
+
+// leaveOut forgets every grant that a lost answer could have changed.
+func (a *Account) leaveOut(e *Entry) {
+	switch e.Op {
+	case Exchange:
+		if g := a.codes[e.Sent]; g != nil {
+			delete(a.grants, g.grant)
+		}
+	case Refresh, Revoke:
+		delete(a.grants, e.Grant)
+	case SignOut:
+		for id, g := range a.grants {
+			if g.person == e.Person && g.session == e.Session {
+				delete(a.grants, id)
+			}
+		}
+	case Page, SignIn, Introspect:
+	}
 }
 
 func (a *Account) breaks(invariant, format string, args ...any) {

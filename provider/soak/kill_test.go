@@ -62,6 +62,16 @@ func work(t *testing.T, c *soak.Crowd, faults func()) {
 	<-done
 }
 
+func lostAnswers(c *soak.Crowd) int {
+	n := 0
+	for _, e := range c.Ledger.Entries() {
+		if e.Outcome == soak.Unknown {
+			n++
+		}
+	}
+	return n
+}
+
 // settle checks everything and fails the test for what is broken.
 func settle(t *testing.T, c *soak.Crowd, url string) *soak.Account {
 	t.Helper()

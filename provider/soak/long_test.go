@@ -54,6 +54,11 @@ func TestSoakLostCommits(t *testing.T) { commitsLost(t, 8, 2*time.Minute) }
 
 func TestSoakSlowDatabase(t *testing.T) { slowed(t, 8, time.Minute) }
 
+func TestSoakBackups(t *testing.T) {
+	t.Run("sqlite to postgres", func(t *testing.T) { backedUp(t, providertest.SQLite(t), providertest.Postgres, 8, 10, 5*time.Second) })
+	t.Run("postgres to sqlite", func(t *testing.T) { backedUp(t, providertest.Postgres(t), providertest.SQLite, 8, 10, 5*time.Second) })
+}
+
 func TestSoakKeyRotations(t *testing.T) { keysRotated(t, 8, 20) }
 
 func TestSoakManySignIns(t *testing.T) { rushed(t, 80, time.Minute) }
@@ -90,16 +95,6 @@ func TestSoakHour(t *testing.T) {
 		t.Error(grown)
 	}
 	t.Log(soak.Summary(c.Ledger.Entries()))
-}
-
-func lostAnswers(c *soak.Crowd) int {
-	n := 0
-	for _, e := range c.Ledger.Entries() {
-		if e.Outcome == soak.Unknown {
-			n++
-		}
-	}
-	return n
 }
 
 // R15: ten times as many sign-ins as passwords can be hashed. Those that are too

@@ -155,6 +155,12 @@ func (s *Servers) Forget() {
 	s.all = nil
 }
 
+// Move ends every server; those that are started next, and commands, have this database.
+func (s *Servers) Move(database string) {
+	s.Forget()
+	s.env = append(s.env, "DOORSTEP_DATABASE__URL="+database) // the last one counts
+}
+
 // Remove ends a server as a supervisor does (SIGTERM), for good.
 func (s *Servers) Remove(i int) {
 	s.t.Helper()
@@ -273,13 +279,29 @@ func (s *Servers) Command(args ...string) string {
 // CommandOf is Command of another binary.
 func (s *Servers) CommandOf(path string, args ...string) string {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), path, args...)
-	cmd.Env = s.env
-	out, err := cmd.CombinedOutput()
+	out, err := s.commandOf(path, nil, args...)
 	if err != nil {
 		s.t.Fatalf("doorstep %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// Refused runs a command with other settings beside the servers' own, which has to
+// fail, and returns what it says.
+func (s *Servers) Refused(settings []string, args ...string) string {
+	s.t.Helper()
+	out, err := s.commandOf(Binary(s.t), settings, args...)
+	if err == nil {
+		s.t.Fatalf("doorstep %s is not refused:\n%s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+func (s *Servers) commandOf(path string, settings []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(s.t.Context(), path, args...)
+	cmd.Env = append(slices.Clone(s.env), settings...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // awaitReady fails the test if the server is not ready in a minute.
