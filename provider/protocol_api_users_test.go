@@ -214,3 +214,26 @@ func TestAttack83WritingGroupsMakesNoOperator(t *testing.T) {
 		op.Do(http.MethodDelete, "/users/"+boss.Sub, nil, ifMatch("*")).WantStatus(http.StatusNoContent)
 	})
 }
+
+// Nobody leaves a house that nobody can run, also not whoever may say who runs it.
+func TestAPITheLastOperatorStays(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		ada, eve := p.Person("ada"), p.Person("eve")
+		op := p.API("ops", clients.ScopeGroupsWrite, clients.ScopeUsersWrite, clients.ScopeOperatorsWrite)
+		op.Do(http.MethodPut, "/groups/operators/members/"+ada.Sub, nil).WantStatus(http.StatusNoContent)
+		before := whole(t, p)
+		for _, a := range []*providertest.Answer{
+			op.Do(http.MethodDelete, "/groups/operators/members/"+ada.Sub, nil),
+			op.Do(http.MethodPost, "/users/"+ada.Sub+"/disable", nil),
+			op.Do(http.MethodDelete, "/users/"+ada.Sub, nil, ifMatch("*")),
+		} {
+			a.WantProblem(http.StatusConflict, "person")
+		}
+		if whole(t, p) != before {
+			t.Error("something was changed")
+		}
+		op.Do(http.MethodPut, "/groups/operators/members/"+eve.Sub, nil).WantStatus(http.StatusNoContent)
+		op.Do(http.MethodDelete, "/users/"+ada.Sub, nil, ifMatch("*")).WantStatus(http.StatusNoContent)
+	})
+}

@@ -25,6 +25,10 @@ type Member struct {
 	CreatedAt Time   `gorm:"autoCreateTime:false"`
 }
 
+// Operators is the group of those who run the house. It is there from the first
+// migration on, stays, and never loses the last member whose account is open.
+const Operators = "operators"
+
 // MaxGroups is how many groups one person is in: tokens name all of them.
 const MaxGroups = 100
 
@@ -148,14 +152,30 @@ func (s *Store) Owned(ctx context.Context, group string, limit int) (clients, re
 	return clients, resources, translate(err)
 }
 
-// AddMember puts a person into a group. ErrConflict: they are in it; ErrNotFound:
-// there is no such group or person; ErrStale: they are in [MaxGroups] already.
+// AddMember puts a person into a group, into which no set-up link leads any more.
+// ErrConflict: they are in it; ErrNotFound: there is no such group or person; ErrStale:
+// they are in [MaxGroups] already.
 func (s *Store) AddMember(ctx context.Context, m *Member) error {
-	return s.do(ctx, write{
-		text: "INSERT INTO members (group_name, person_id, created_at) SELECT ?, ?, ?" +
-			" WHERE (SELECT count(*) FROM members WHERE person_id = ?) < ?",
-		args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale,
-	})
+	return s.doAll(ctx,
+		write{
+			text: "INSERT INTO members (group_name, person_id, created_at) SELECT ?, ?, ?" +
+				" WHERE (SELECT count(*) FROM members WHERE person_id = ?) < ?",
+			args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale, lock: groupStays(m.GroupName),
+		},
+		write{text: "DELETE FROM setup_links WHERE name = ?", args: []any{m.GroupName}},
+	)
+}
+
+// groupStays is the lock of who needs a group to be there until the unit is done: any
+// number may have it at once, but nobody together with [groupAlone].
+func groupStays(name string) rowLock {
+	return rowLock{"SELECT 1 FROM groups WHERE name = ? FOR KEY SHARE", []any{name}}
+}
+
+// groupAlone is the lock of who needs to know, until the unit is done, who is in a group
+// or what belongs to it.
+func groupAlone(name string) rowLock {
+	return rowLock{"SELECT 1 FROM groups WHERE name = ? FOR UPDATE", []any{name}}
 }
 
 // IsMember reports whether a person is in a group.
@@ -165,9 +185,35 @@ func (s *Store) IsMember(ctx context.Context, group string, person ID) (bool, er
 	return n > 0, translate(err)
 }
 
-// RemoveMember takes a person out of a group; ErrNotFound: they are not in it.
+// RemoveMember takes a person out of a group; ErrNotFound: they are not in it, or
+// [Store.LastOperator] says why not.
 func (s *Store) RemoveMember(ctx context.Context, group string, person ID) error {
-	return s.do(ctx, write{
-		text: "DELETE FROM members WHERE group_name = ? AND person_id = ?", args: []any{group, person}, guard: ErrNotFound,
-	})
+	w := write{text: "DELETE FROM members WHERE group_name = ? AND person_id = ?", args: []any{group, person}, guard: ErrNotFound}
+	if group == Operators {
+		w = unlessLast(w, person)
+	}
+	return s.do(ctx, w)
+}
+
+// isLast is a condition: the person is in a group, and nobody else who is has an account
+// that is open.
+const isLast = "EXISTS (SELECT 1 FROM members WHERE group_name = ? AND person_id = ?) AND NOT EXISTS (SELECT 1 FROM members m" +
+	" JOIN persons p ON p.id = m.person_id WHERE m.group_name = ? AND m.person_id <> ? AND p.disabled_at IS NULL)"
+
+func isLastArgs(person ID) []any { return []any{Operators, person, Operators, person} }
+
+// unlessLast is w, by which a person ceases to be an operator, for whoever is not the
+// last one: of two who go at once one stays.
+func unlessLast(w write, person ID) write {
+	w.text += " AND NOT (" + isLast + ")"
+	w.args = append(w.args, isLastArgs(person)...)
+	w.lock = groupAlone(Operators)
+	return w
+}
+
+// LastOperator reports whether a person is in [Operators] and nobody else who is has an
+// account that is open.
+func (s *Store) LastOperator(ctx context.Context, person ID) (last bool, err error) {
+	err = s.db(ctx).Raw("SELECT "+isLast, isLastArgs(person)...).Row().Scan(&last)
+	return last, translate(err)
 }

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ var groupTests = map[string]func(*testing.T, fixture){
 	"people are found by an address":       testSearch,
 	"a person is erased":                   testDeletePerson,
 	"all sessions of a person end":         testEndSessionsOf,
+	"the last operator stays":              testLastOperator,
+	"one of 50 operators stays":            testRaceLastOperator,
 }
 
 func (f fixture) group(name string) *storage.Group {
@@ -111,6 +114,70 @@ func testMembers(t *testing.T, f fixture) {
 	}
 	f.group("last")
 	f.want(storage.ErrStale, f.AddMember(f.ctx, &storage.Member{GroupName: "last", PersonID: ada.ID, CreatedAt: now}))
+}
+
+// Neither taken out, nor closed, nor erased; who is closed counts for nobody.
+func testLastOperator(t *testing.T, f fixture) {
+	ada, bob, eve := f.person("ada"), f.person("bob"), f.person("eve")
+	last := func(p *storage.Person, want bool) {
+		t.Helper()
+		got, err := f.LastOperator(f.ctx, p.ID)
+		f.must(err)
+		same(t, want, got)
+		if want {
+			f.want(storage.ErrNotFound, f.RemoveMember(f.ctx, storage.Operators, p.ID))
+			f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, p.ID, now))
+			f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, p.ID))
+		}
+	}
+	last(ada, false)
+	f.member(storage.Operators, ada)
+	last(ada, true)
+	last(bob, false)
+	f.must(f.DisablePerson(f.ctx, bob.ID, now))
+	f.member(storage.Operators, bob)
+	last(ada, true)
+	last(bob, false)
+	f.member(storage.Operators, eve)
+	last(ada, false)
+	f.must(f.DeletePerson(f.ctx, bob.ID))
+	f.must(f.RemoveMember(f.ctx, storage.Operators, ada.ID))
+	f.want(storage.ErrNotFound, f.RemoveMember(f.ctx, storage.Operators, ada.ID))
+	last(eve, true)
+
+	// A house of the time before this rule may have nobody whose account is open.
+	if _, err := f.SQL().ExecContext(f.ctx, "UPDATE persons SET disabled_at = 1 WHERE sub = 'eve'"); err != nil {
+		t.Fatal(err)
+	}
+	last(eve, true)
+	f.must(f.EnablePerson(f.ctx, eve.ID, after(time.Second)))
+}
+
+// Whichever way each of them goes. What goes with the one who stays is undone.
+func testRaceLastOperator(t *testing.T, f fixture) {
+	var people [racers]*storage.Person
+	for i := range people {
+		people[i] = f.person(fmt.Sprint(i))
+		f.member(storage.Operators, people[i])
+	}
+	stayed := 0
+	for _, err := range race(racers, func(i int) error {
+		ctx, id := storage.WithUnit(f.ctx), people[i].ID
+		goes := func() error { return f.RemoveMember(ctx, storage.Operators, id) }
+		if i%2 == 1 {
+			goes = func() error { return f.DisablePerson(ctx, id, now) }
+		}
+		return errors.Join(goes(), f.CreateEvent(ctx, event("gone")), f.Flush(ctx))
+	}) {
+		if errors.Is(err, storage.ErrNotFound) {
+			stayed++
+			continue
+		}
+		f.must(err)
+	}
+	if kinds := f.eventKinds(); stayed != 1 || len(kinds) != racers-1 {
+		t.Errorf("%d stayed, with %d events of those who went", stayed, len(kinds))
+	}
 }
 
 func testOwners(t *testing.T, f fixture) {

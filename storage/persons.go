@@ -163,14 +163,14 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 }
 
 // DisablePerson closes an account, which is a change later than any before it: its
-// sessions end, their clients have to be
-// told, and its grants are revoked in the same breath. ErrNotFound: there is no such person, or they are
-// disabled already.
+// sessions end, their clients have to be told, and its grants are revoked in the same
+// breath. ErrNotFound: there is no such person, they are disabled already, or
+// [Store.LastOperator] says why not.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
-	return s.doAll(ctx, append(s.everywhere(id, "person disabled", now), write{
+	return s.doAll(ctx, append(s.everywhere(id, "person disabled", now), unlessLast(write{
 		text: "UPDATE persons SET disabled_at = ?, updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ? AND disabled_at IS NULL",
 		args: []any{now, now, now, id}, guard: ErrNotFound,
-	})...)
+	}, id))...)
 }
 
 // EnablePerson opens an account again that was disabled; what ended then stays
@@ -184,10 +184,10 @@ func (s *Store) EnablePerson(ctx context.Context, id ID, now Time) error {
 // DeletePerson removes a disabled person with all that is theirs: identifiers,
 // proofs, sessions, devices, grants, consents, memberships, history and decisions.
 // Notices of logouts stay until they are told, and events as they are. ErrNotFound:
-// there is no such person, or they are not disabled.
+// there is no such person, they are not disabled, or [Store.LastOperator] says why not.
 func (s *Store) DeletePerson(ctx context.Context, id ID) error {
 	return s.doAll(ctx,
-		write{text: "DELETE FROM persons WHERE id = ? AND disabled_at IS NOT NULL", args: []any{id}, guard: ErrNotFound}, // the rest of it cascades
+		unlessLast(write{text: "DELETE FROM persons WHERE id = ? AND disabled_at IS NOT NULL", args: []any{id}, guard: ErrNotFound}, id), // the rest of it cascades
 		write{text: "DELETE FROM decisions WHERE person_id = ?", args: []any{id}},
 	)
 }

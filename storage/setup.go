@@ -13,14 +13,25 @@ type SetupLink struct {
 // ReplaceSetupLink makes l the link into its group, in the place of the one there
 // was; ErrSpent: somebody is in the group.
 func (s *Store) ReplaceSetupLink(ctx context.Context, l *SetupLink) error {
-	return s.do(ctx, write{
+	return s.do(ctx, setupLinkOf(l, ""))
+}
+
+// CreateSetupLink makes l the link into its group where there is none that lives: of any
+// number of calls at once one returns nil, all others ErrSpent; so do all where somebody
+// is in the group.
+func (s *Store) CreateSetupLink(ctx context.Context, l *SetupLink) error {
+	return s.do(ctx, setupLinkOf(l, " WHERE setup_links.expires_at <= excluded.created_at"))
+}
+
+func setupLinkOf(l *SetupLink, inPlaceOf string) write {
+	return write{
 		text: "INSERT INTO setup_links (name, secret_hash, created_at, expires_at) SELECT ?, ?, ?, ?" +
 			" WHERE NOT EXISTS (SELECT 1 FROM members WHERE group_name = ?)",
 		args: []any{l.Name, l.SecretHash, l.CreatedAt, l.ExpiresAt, l.Name},
-		rest: " ON CONFLICT (name) DO UPDATE SET secret_hash = excluded.secret_hash, created_at = excluded.created_at, expires_at = excluded.expires_at",
-
-		guard: ErrSpent,
-	})
+		rest: " ON CONFLICT (name) DO UPDATE SET secret_hash = excluded.secret_hash, created_at = excluded.created_at, expires_at = excluded.expires_at" +
+			inPlaceOf,
+		guard: ErrSpent, lock: groupAlone(l.Name),
+	}
 }
 
 // SetupLink returns the link into a group and whether somebody is in the group, in
@@ -42,7 +53,7 @@ func (s *Store) SpendSetupLink(ctx context.Context, group string, secretHash []b
 	return s.do(ctx, write{
 		text: "DELETE FROM setup_links WHERE name = ? AND secret_hash = ? AND expires_at > ?" +
 			" AND NOT EXISTS (SELECT 1 FROM members WHERE group_name = ?)",
-		args: []any{group, secretHash, now, group}, guard: ErrSpent,
+		args: []any{group, secretHash, now, group}, guard: ErrSpent, lock: groupAlone(group),
 	})
 }
 

@@ -14,6 +14,8 @@ var setupTests = map[string]func(*testing.T, fixture){
 	"a set-up link is the newest one":                testSetupLink,
 	"one of 50 sets up, and nobody after them":       testRaceSetup,
 	"a set-up link is spent in time and by its hash": testSetupLinkSpent,
+	"one of 50 makes the set-up link":                testRaceSetupLink,
+	"no set-up link outlives its group's emptiness":  testRaceSetupLinkMember,
 }
 
 func setupLink(secret string) *storage.SetupLink {
@@ -36,13 +38,58 @@ func testSetupLink(t *testing.T, f fixture) {
 	read(*newest, false)
 	f.want(storage.ErrSpent, f.SpendSetupLink(f.ctx, "operators", hash("first"), now))
 
-	// Who comes in by another door closes this one.
-	f.member("operators", f.person("ada"))
-	read(*newest, true)
-	f.want(storage.ErrSpent, f.SpendSetupLink(f.ctx, "operators", hash("second"), now))
-	f.want(storage.ErrSpent, f.ReplaceSetupLink(f.ctx, setupLink("third")))
+	// One that works stays, and one that does not is made anew.
+	f.want(storage.ErrSpent, f.CreateSetupLink(f.ctx, setupLink("third")))
+	read(*newest, false)
+	late := setupLink("third")
+	late.CreatedAt, late.ExpiresAt = newest.ExpiresAt, after(3*time.Hour)
+	f.must(f.CreateSetupLink(f.ctx, late))
+	read(*late, false)
+
+	// Who comes in by another door closes this one, for good.
+	ada := f.person("ada")
+	f.member("operators", ada)
+	read(storage.SetupLink{}, true)
+	f.want(storage.ErrSpent, f.SpendSetupLink(f.ctx, "operators", hash("third"), now))
+	f.want(storage.ErrSpent, f.ReplaceSetupLink(f.ctx, setupLink("fourth")))
+	f.want(storage.ErrSpent, f.CreateSetupLink(f.ctx, setupLink("fourth")))
 	_, _, err := f.SetupLink(f.ctx, "nobodies")
 	f.want(storage.ErrNotFound, err)
+}
+
+// As many replicas that start at the same moment, with a link that lapsed.
+func testRaceSetupLink(_ *testing.T, f fixture) {
+	lapsed := setupLink("lapsed")
+	lapsed.ExpiresAt = now
+	f.must(f.CreateSetupLink(f.ctx, lapsed))
+	f.oneWins(storage.ErrSpent, race(racers, func(i int) error { return f.CreateSetupLink(f.ctx, setupLink(fmt.Sprint(i))) }))
+}
+
+// Whichever of them is first: a link that is made while somebody is put into the group
+// is gone, or was never made.
+func testRaceSetupLinkMember(t *testing.T, f fixture) {
+	for round := range racers {
+		group, p := fmt.Sprint("g", round), f.person(fmt.Sprint(round))
+		f.group(group)
+		for _, err := range race(4, func(i int) error {
+			if i == 0 {
+				return f.AddMember(f.ctx, &storage.Member{GroupName: group, PersonID: p.ID, CreatedAt: now})
+			}
+			l := setupLink("secret")
+			l.Name = group
+			if err := f.ReplaceSetupLink(f.ctx, l); err != nil && !errors.Is(err, storage.ErrSpent) {
+				return err
+			}
+			return nil
+		}) {
+			f.must(err)
+		}
+		l, occupied, err := f.SetupLink(f.ctx, group)
+		f.must(err)
+		if !occupied || l.SecretHash != nil {
+			t.Fatalf("round %d: occupied %t, and a link %+v", round, occupied, l)
+		}
+	}
 }
 
 func testSetupLinkSpent(_ *testing.T, f fixture) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,6 +71,16 @@ type write struct {
 	// guard, if set, is what Flush returns, with nothing done, unless exactly
 	// one row was touched.
 	guard error
+	// lock is taken before anything of the unit is read or written: what its conditions
+	// found is so until it is done.
+	lock rowLock
+}
+
+// rowLock is a statement that makes others on Postgres wait, who take it as well, until the
+// transaction ends; "" for none. SQLite needs none: it has one writer at a time.
+type rowLock struct {
+	text string
+	args []any
 }
 
 // do carries the write out now, or lets the unit in ctx carry it out at Flush.
@@ -78,7 +89,7 @@ func (s *Store) do(ctx context.Context, w write) error {
 		u.writes = append(u.writes, w)
 		return nil
 	}
-	return s.exec(s.db(ctx), w)
+	return s.locked(ctx, []write{w}, func(db *gorm.DB) error { return s.exec(db, w) })
 }
 
 // doAll is do for the writes of one change: all of them or none.
@@ -91,6 +102,26 @@ func (s *Store) doAll(ctx context.Context, writes ...write) error {
 		}
 		return nil
 	})
+}
+
+// locked runs fn with the locks of these writes. A statement sees what was committed
+// when it began, so a lock that it took itself would come too late for what it reads.
+func (s *Store) locked(ctx context.Context, writes []write, fn func(db *gorm.DB) error) error {
+	needs := func(w write) bool { return w.lock.text != "" }
+	if s.dialect != onPostgres || !slices.ContainsFunc(writes, needs) {
+		return fn(s.db(ctx))
+	}
+	return translate(s.db(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, w := range writes {
+			if !needs(w) {
+				continue
+			}
+			if err := tx.Exec(w.lock.text, w.lock.args...).Error; err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	}))
 }
 
 // exec runs one write on its own.
@@ -148,14 +179,16 @@ func (s *Store) Flush(ctx context.Context) error {
 	if guards > 1 {
 		return errors.New("storage: a unit can hold one guarded write only")
 	}
-	switch {
-	case len(writes) == 1:
-		return s.exec(s.db(ctx), writes[0])
-	case s.dialect == onPostgres:
-		return s.flushPostgres(ctx, writes)
-	default:
-		return s.flushSQLite(ctx, writes)
-	}
+	return s.locked(ctx, writes, func(db *gorm.DB) error {
+		switch {
+		case len(writes) == 1:
+			return s.exec(db, writes[0])
+		case s.dialect == onPostgres:
+			return flushPostgres(db, writes)
+		default:
+			return s.flushSQLite(db, writes)
+		}
+	})
 }
 
 func guardFirst(in []write) (out []write, guards int) {
@@ -175,7 +208,7 @@ func guardFirst(in []write) (out []write, guards int) {
 
 // flushPostgres sends one data-modifying statement: the guard's CTE is read by
 // every other write, so that none of them happens unless it touched its row.
-func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
+func flushPostgres(db *gorm.DB, writes []write) error {
 	var (
 		ctes  []string
 		args  []any
@@ -194,7 +227,7 @@ func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
 	}
 	var touched int64
 	stmt := "WITH " + strings.Join(ctes, ", ") + " SELECT count(*) FROM " + writes[0].name(0)
-	if err := s.db(ctx).Raw(stmt, args...).Row().Scan(&touched); err != nil {
+	if err := db.Raw(stmt, args...).Row().Scan(&touched); err != nil {
 		return translate(err)
 	}
 	if given != "" && touched != 1 {
@@ -206,8 +239,8 @@ func (s *Store) flushPostgres(ctx context.Context, writes []write) error {
 // name is what the write in that place is called within the statement.
 func (w write) name(place int) string { return cmp.Or(w.as, "w"+strconv.Itoa(place)) }
 
-func (s *Store) flushSQLite(ctx context.Context, writes []write) error {
-	return translate(s.db(ctx).Transaction(func(tx *gorm.DB) error {
+func (s *Store) flushSQLite(db *gorm.DB, writes []write) error {
+	return translate(db.Transaction(func(tx *gorm.DB) error {
 		for _, w := range writes {
 			if err := s.exec(tx, w); err != nil {
 				return err

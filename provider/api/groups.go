@@ -100,8 +100,8 @@ func (h *Handler) registerGroups() {
 		summary: "Put a person into a group", text: "Of who is in it already nothing is done. Clients with the scope groups are told with the next token. " + operators,
 	}, h.addMember)
 	register(h, operation{
-		id: "removeMember", method: http.MethodDelete, path: members + "/{user_id}", scope: clients.ScopeGroupsWrite, status: http.StatusNoContent,
-		summary: "Take a person out of a group", text: operators,
+		id: "removeMember", method: http.MethodDelete, path: members + "/{user_id}", scope: clients.ScopeGroupsWrite, status: http.StatusNoContent, conflicts: true,
+		summary: "Take a person out of a group", text: operators + lastText,
 	}, h.removeMember)
 	register(h, operation{
 		id: "listGroupsOfUser", method: http.MethodGet, path: "/users/{user_id}/groups", scope: clients.ScopeGroupsRead, status: http.StatusOK,

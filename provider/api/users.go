@@ -91,12 +91,12 @@ func (h *Handler) registerUsers() {
 	register(h, operation{
 		id: "deleteUser", method: http.MethodDelete, path: one, scope: clients.ScopeUsersWrite, status: http.StatusNoContent, match: mustMatch,
 		summary: "Erase a person, for good",
-		text:    "All that is theirs goes, and what is personal in events; clients that they are signed in to are told. Who has their address next is somebody else. " + operatorsText,
+		text:    "All that is theirs goes, and what is personal in events; clients that they are signed in to are told. Who has their address next is somebody else. " + operatorsText + lastText,
 	}, h.deleteUser)
 	register(h, operation{
 		id: "disableUser", method: http.MethodPost, path: one + "/disable", scope: clients.ScopeUsersWrite, status: http.StatusOK, once: true, match: mayMatch,
 		summary: "Close a person's account", answers: example,
-		text: "Their sessions end and their grants are revoked, for good. " + operatorsText,
+		text: "Their sessions end and their grants are revoked, for good. " + operatorsText + lastText,
 	}, h.setUserDisabled(true))
 	register(h, operation{
 		id: "enableUser", method: http.MethodPost, path: one + "/enable", scope: clients.ScopeUsersWrite, status: http.StatusOK, once: true, match: mayMatch,
@@ -105,6 +105,9 @@ func (h *Handler) registerUsers() {
 	}, h.setUserDisabled(false))
 	h.documentUsers()
 }
+
+// lastText is said of what makes somebody no operator any more.
+const lastText = " The last one in that group whose account is open stays as they are (409)."
 
 const operatorsText = "Of who is in the group operators it needs the scope `" + clients.ScopeOperatorsWrite + "` besides."
 

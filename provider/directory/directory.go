@@ -214,7 +214,8 @@ func (s *Service) search(ctx context.Context, text string, p storage.Page) (peop
 }
 
 // Disable closes the account that key names, as [Service.Show] reads it: its
-// sessions end and its grants are revoked, with the event, in one unit.
+// sessions end and its grants are revoked, with the event, in one unit. That of the last
+// one of [Operators] stays open, which is a fault of kind Conflict.
 // storage.ErrNotFound: there is no such person, or they are disabled already.
 func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*storage.Person, error) {
 	p, err := s.Person(ctx, key)
@@ -228,7 +229,7 @@ func (s *Service) Disable(ctx context.Context, key string, by events.Actor) (*st
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.PersonDisabled, Actor: by, Person: p.ID})
 	})
-	if err != nil {
+	if err = s.unlessLast(ctx, p.ID, err); err != nil {
 		return nil, fmt.Errorf("directory: disable: %w", err)
 	}
 	p.DisabledAt, p.UpdatedAt = now, s.after(p.UpdatedAt)
@@ -261,7 +262,8 @@ func (s *Service) Enable(ctx context.Context, key string, by events.Actor) (*sto
 // is closed as by [Service.Disable], so that clients are told, then all that is
 // theirs goes, and what is personal in events, with the event, in one unit. Whoever has their address next is
 // somebody else, with another subject. If it fails between the two the account is
-// closed, and it can be tried again. storage.ErrNotFound: there is no such person.
+// closed, and it can be tried again. The last one of [Operators] stays, which is a fault
+// of kind Conflict. storage.ErrNotFound: there is no such person.
 func (s *Service) Delete(ctx context.Context, key string, by events.Actor) error {
 	p, err := s.Person(ctx, key)
 	if err != nil {
@@ -281,7 +283,7 @@ func (s *Service) Delete(ctx context.Context, key string, by events.Actor) error
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.PersonDeleted, Actor: by, Person: p.ID})
 	})
-	if err != nil {
+	if err = s.unlessLast(ctx, p.ID, err); err != nil {
 		return fmt.Errorf("directory: delete: %w", err)
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 )
 
 // Operators is the group of those who run this house. It is there from the first
-// migration on, and stays.
-const Operators = "operators"
+// migration on, stays, and never loses the last member whose account is open.
+const Operators = storage.Operators
 
 // ErrNotMember says that a person is not in the group that they were to leave.
 var ErrNotMember = errors.New("directory: not a member")
@@ -261,7 +261,8 @@ func (s *Service) AddMember(ctx context.Context, group, key string, by events.Ac
 
 // RemoveMember takes the person whom key names out of a group, with the event, in
 // one unit. storage.ErrNotFound: there is no such group or person; a person who is
-// not in it is a fault of kind Conflict over [ErrNotMember].
+// not in it is a fault of kind Conflict over [ErrNotMember], and the last one of
+// [Operators] is a fault of kind Conflict.
 func (s *Service) RemoveMember(ctx context.Context, group, key string, by events.Actor) error {
 	g, person, err := s.pair(ctx, group, key)
 	if err != nil {
@@ -273,6 +274,9 @@ func (s *Service) RemoveMember(ctx context.Context, group, key string, by events
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.GroupMemberRemoved, Actor: by, Person: person.ID, Data: groupEvent{Group: g.Name}})
 	})
+	if g.Name == Operators {
+		err = s.unlessLast(ctx, person.ID, err)
+	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return because(fault.Conflict("person", "is not in the group"), ErrNotMember)
@@ -280,6 +284,21 @@ func (s *Service) RemoveMember(ctx context.Context, group, key string, by events
 		return fmt.Errorf("directory: remove from group: %w", err)
 	}
 	return nil
+}
+
+// unlessLast returns err, with which a person did not cease to be one of [Operators], or
+// the fault that says why not: nobody could run this house any more.
+func (s *Service) unlessLast(ctx context.Context, person storage.ID, err error) error {
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	switch last, failed := s.store.LastOperator(ctx, person); {
+	case failed != nil:
+		return failed
+	case last:
+		return fault.Conflict("person", "is the last one in the group "+Operators+" with an open account: put somebody else into it first")
+	}
+	return err
 }
 
 // IsMember reports whether a person is in the group of this canonical name.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -122,6 +123,85 @@ func TestWhoIsInAGroup(t *testing.T) {
 	}
 	if told["group.member_added"] != storage.MaxGroups+1 || told["group.member_removed"] != 1 {
 		t.Errorf("events %v", told)
+	}
+}
+
+// Whoever else is in the group with a closed account does not count, nor does who is in
+// another group.
+func TestTheLastOperatorStays(t *testing.T) {
+	s, store := newDirectory(t)
+	ctx := t.Context()
+	ada, bob := create(t, s, NewPerson{Email: "ada@example.com"}), create(t, s, NewPerson{Email: "bob@example.com"})
+	add := func(group string, p *storage.Person) {
+		t.Helper()
+		if err := s.AddMember(ctx, group, p.Sub, events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(newGroup(t, s, "shop").Name, bob)
+	add(Operators, ada)
+	add(Operators, bob)
+	if _, err := s.Disable(ctx, bob.Sub, events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	before := kindsOf(t, store)
+	const why = "is the last one in the group operators with an open account"
+	_, closed := s.Disable(ctx, ada.Sub, events.ActorOperator)
+	for what, err := range map[string]error{
+		"taken out": s.RemoveMember(ctx, "Operators", ada.Sub, events.ActorOperator),
+		"closed":    closed,
+		"erased":    s.Delete(ctx, ada.Sub, events.ActorOperator),
+	} {
+		t.Run(what, func(t *testing.T) { wantFault(t, err, fault.KindConflict, "person", why) })
+	}
+	if got := kindsOf(t, store); !slices.Equal(got, before) {
+		t.Errorf("events %v of what was refused", got)
+	}
+	if _, err := s.Enable(ctx, bob.Sub, events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(ctx, ada.Sub, events.ActorOperator); err != nil {
+		t.Error(err)
+	}
+	wantFault(t, s.Delete(ctx, bob.Sub, events.ActorOperator), fault.KindConflict, "person", why)
+}
+
+// A link that works is nobody's to take away by starting another server, and a restart
+// after its hour makes one that works.
+func TestAStartLeavesASetupLinkThatWorks(t *testing.T) {
+	s, store := newDirectory(t)
+	clock := noon
+	s.now = func() time.Time { return clock }
+	ensure := func(new bool, until time.Time) string {
+		t.Helper()
+		made, err := s.EnsureSetup(t.Context(), events.ActorSystem)
+		if err != nil || (made.Secret != "") != new || !made.Until.Equal(until) {
+			t.Errorf("%+v, %v, want a new one (%t) that works until %v", made, err, new, until)
+		}
+		return made.Secret
+	}
+	first := ensure(true, noon.Add(SetupLifetime))
+	clock = noon.Add(SetupLifetime - time.Second)
+	ensure(false, noon.Add(SetupLifetime))
+	if err := s.SetupOpen(t.Context(), first); err != nil {
+		t.Error(err)
+	}
+	clock = noon.Add(SetupLifetime)
+	if second := ensure(true, clock.Add(SetupLifetime)); s.SetupOpen(t.Context(), second) != nil {
+		t.Error("the second link does not work")
+	}
+	asked, err := s.OfferSetup(t.Context(), events.ActorOperator) // by command
+	if err != nil || s.SetupOpen(t.Context(), asked.Secret) != nil {
+		t.Error(asked, err)
+	}
+	if got := kindsOf(t, store); len(got) != 3 {
+		t.Errorf("events %v", got)
+	}
+	if err := s.AddMember(t.Context(), Operators, create(t, s, NewPerson{Email: "ada@example.com"}).Sub, events.ActorOperator); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.EnsureSetup(t.Context(), events.ActorSystem); !errors.Is(err, storage.ErrSpent) {
+		t.Error(err)
 	}
 }
 

@@ -21,27 +21,51 @@ const SetupLifetime = time.Hour
 // setupBytes is how many random bytes its secret has.
 const setupBytes = 32
 
+// SetupOffer is the link by which the first of [Operators] comes in.
+type SetupOffer struct {
+	Secret string    // "" where the link was made before: only its hash is kept
+	Until  time.Time // when it ceases to work
+}
+
 // OfferSetup makes the secret of the link by which the first of [Operators] comes
-// in, with the event, in one unit: the one that there was is dead from now on. Only
-// its hash is kept. storage.ErrSpent: somebody runs this house already.
-func (s *Service) OfferSetup(ctx context.Context, by events.Actor) (secret string, err error) {
+// in, with the event, in one unit: the one that there was is dead from now on.
+// storage.ErrSpent: somebody runs this house already.
+func (s *Service) OfferSetup(ctx context.Context, by events.Actor) (SetupOffer, error) {
+	return s.offerSetup(ctx, s.store.ReplaceSetupLink, by)
+}
+
+// EnsureSetup is [Service.OfferSetup] where there is no link that works; one that does,
+// and that somebody may have copied by now, stays.
+func (s *Service) EnsureSetup(ctx context.Context, by events.Actor) (SetupOffer, error) {
+	made, err := s.offerSetup(ctx, s.store.CreateSetupLink, by)
+	if !errors.Is(err, storage.ErrSpent) {
+		return made, err
+	}
+	link, occupied, failed := s.store.SetupLink(ctx, Operators)
+	if failed != nil || occupied || link.SecretHash == nil { // nil: it was used or swept meanwhile
+		return SetupOffer{}, errors.Join(failed, err)
+	}
+	return SetupOffer{Until: link.ExpiresAt.UTC()}, nil
+}
+
+func (s *Service) offerSetup(ctx context.Context, keep func(context.Context, *storage.SetupLink) error, by events.Actor) (SetupOffer, error) {
 	b := make([]byte, setupBytes)
 	_, _ = rand.Read(b) // never fails
-	secret = base64.RawURLEncoding.EncodeToString(b)
 	now := s.now()
+	made := SetupOffer{Secret: base64.RawURLEncoding.EncodeToString(b), Until: now.Add(SetupLifetime).UTC()}
 	link := &storage.SetupLink{
-		Name: Operators, SecretHash: hashSetup(secret), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(SetupLifetime)),
+		Name: Operators, SecretHash: hashSetup(made.Secret), CreatedAt: storage.At(now), ExpiresAt: storage.At(made.Until),
 	}
-	err = s.store.Together(ctx, func(ctx context.Context) error {
-		if err := s.store.ReplaceSetupLink(ctx, link); err != nil {
+	err := s.store.Together(ctx, func(ctx context.Context) error {
+		if err := keep(ctx, link); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, events.Event{Kind: events.SetupOffered, Actor: by})
 	})
 	if err != nil {
-		return "", fmt.Errorf("directory: offer set-up: %w", err)
+		return SetupOffer{}, fmt.Errorf("directory: offer set-up: %w", err)
 	}
-	return secret, nil
+	return made, nil
 }
 
 func hashSetup(secret string) []byte {
