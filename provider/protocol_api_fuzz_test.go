@@ -158,10 +158,15 @@ func (f *apiFuzz) request(t *testing.T, op *apiOperation, api *providertest.API,
 }
 
 // Whatever the document allows, and much that it forbids: nothing is a 5xx, and every
-// error is a problem. The long run is in provider/soak.
+// error is a problem.
 func TestAPISurvivesWhateverItsDocumentAllows(t *testing.T) {
 	t.Parallel()
-	const rounds = 25
+	fuzzAPI(t, 1, 25)
+}
+
+// fuzzAPI makes so many requests to each operation for each seed, from 1 on.
+func fuzzAPI(t *testing.T, seeds uint64, rounds int) {
+	t.Helper()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
 		var document struct {
 			Components struct{ Schemas map[string]any }
@@ -169,28 +174,31 @@ func TestAPISurvivesWhateverItsDocumentAllows(t *testing.T) {
 		if err := json.Unmarshal(p.Get(web.PathAPI+"/openapi.json").Body, &document); err != nil {
 			t.Fatal(err)
 		}
-		f := &apiFuzz{rand.New(rand.NewPCG(1, 2)), document.Components.Schemas}
 		names := apiHouse(t, p)
 		api := p.API("ops", clients.APIScopes()...)
 		seen := map[int]int{}
-		for _, op := range apiOperations(t, p) {
-			if op.ID == "revokeKey" { // it would end the token, and then everything is a 401
-				continue
-			}
-			for range rounds {
-				r := f.request(t, &op, api, names)
-				a := p.Send(r)
-				seen[a.Status]++
-				switch {
-				case a.Status >= http.StatusInternalServerError:
-					t.Fatalf("%s %s: %s", r.Method, r.URL, a)
-				case a.Status == http.StatusUnauthorized: // it disabled itself, or deleted
-					api = p.API("ops"+fmt.Sprint(len(seen), f.IntN(1<<30)), clients.APIScopes()...)
-				case a.Status >= http.StatusBadRequest:
-					a.WantProblem(a.Status, "")
+		for seed := range seeds {
+			f := &apiFuzz{rand.New(rand.NewPCG(seed+1, 2)), document.Components.Schemas}
+			for _, op := range apiOperations(t, p) {
+				if op.ID == "revokeKey" { // it would end the token, and then everything is a 401
+					continue
+				}
+				for range rounds {
+					r := f.request(t, &op, api, names)
+					a := p.Send(r)
+					seen[a.Status]++
+					switch {
+					case a.Status >= http.StatusInternalServerError:
+						t.Fatalf("%s %s: %s", r.Method, r.URL, a)
+					case a.Status == http.StatusUnauthorized: // it disabled itself, or deleted
+						api = p.API(fmt.Sprintf("ops-%d", f.IntN(1<<30)), clients.APIScopes()...)
+					case a.Status >= http.StatusBadRequest:
+						a.WantProblem(a.Status, "")
+					}
 				}
 			}
 		}
+		t.Logf("statuses %v", seen)
 		if seen[http.StatusOK] == 0 || seen[http.StatusBadRequest] == 0 || seen[http.StatusNotFound] == 0 {
 			t.Errorf("statuses %v: the requests are all alike", seen)
 		}
