@@ -30,7 +30,7 @@ type Account struct {
 	codes  map[string]*standing // of acknowledged exchanges
 	lost   map[string]bool      // codes whose answer was lost
 	of     []Entry
-	Broken []string             // each begins with the invariant's name
+	Broken []string // each begins with the invariant's name
 }
 
 // Tally works out from what was answered what must hold now. It looks at no server.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -24,9 +23,6 @@ type manager struct {
 
 func newManager(t *testing.T) manager {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("systemd is of Linux")
-	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
