@@ -2,6 +2,8 @@ package provider_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -194,6 +196,11 @@ func wholePeople(t *testing.T, p *providertest.P) (all []any) {
 		keep(agreed, err)
 		in, err := p.Directory.GroupsOf(ctx, string(who.ID), page)
 		keep(in, err)
+		password, err := p.Store.PasswordOf(ctx, who.ID)
+		if errors.Is(err, storage.ErrNotFound) {
+			err = nil
+		}
+		keep(password, err)
 	}
 	groups, err := p.Directory.Groups(ctx, page)
 	keep(groups, err)
@@ -628,6 +635,9 @@ func TestAttack90TheAPITellsNoSecret(t *testing.T) {
 		rotated := op.Do(http.MethodPost, "/clients/victim/rotate-secret", nil).WantStatus(http.StatusOK)
 		secrets = append(secrets, rotated.JSON()["client_secret"].(string))
 		var answers strings.Builder
+		for _, password := range []any{canary, canary + strings.Repeat(" so long", 200), canary + " has doorstep in it", []string{canary}, canary + " that is good"} {
+			answers.Write(op.Do(http.MethodPost, "/users/"+names["user_id"]+"/set-password", map[string]any{"password": password}, onceBy("k"+fmt.Sprint(len(secrets)))).Body)
+		}
 		for _, o := range apiOperations(t, p) {
 			for _, token := range []string{op.Token, canary} {
 				r := o.request(t, p, names, token)

@@ -25,7 +25,7 @@ import (
 func (s *Services) api(cfg api.Config, w *web.Web, now func() time.Time, as *api.Caller) (*api.Handler, error) {
 	return api.New(cfg, api.Deps{
 		Web: w, Store: s.Store, Keys: s.Keys, Clients: s.Clients, Directory: s.Directory, Sessions: s.Sessions, Grants: s.Grants, Events: s.Events,
-		Throttle: s.Throttle, Now: now, CreatePerson: s.CreatePerson,
+		Throttle: s.Throttle, Now: now, CreatePerson: s.CreatePerson, SetPassword: s.Passwords.Set,
 		Verify: s.verifyCaller, RotateKey: s.RotateKey, RevokeKey: s.RevokeKey, As: as,
 	})
 }

@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,7 +127,12 @@ func TestAPIEventsAreRead(t *testing.T) {
 				t.Errorf("%s: %d events, want %d: %v", query, len(got), want, got)
 			}
 		}
+		older := "before=" + strconv.FormatFloat(all[0]["number"].(float64), 'f', 0, 64) + "&user_id=" + id
+		if got := of(older + "&limit=1"); len(got) != 1 || got[0]["kind"] != "person.created" {
+			t.Errorf("before the newest: %v", got)
+		}
 		for query, field := range map[string]string{
+			"before=0": "before", "before=-1": "before", "before=x": "before",
 			"actor=boss": "actor", "outcome=x": "outcome", "since=yesterday": "since", "user_id=p_nobody": "user_id", "user_id=ada@example.com": "user_id", "kind=" + strings.Repeat("x", 65): "kind",
 		} {
 			op.Do(http.MethodGet, "/events?"+query, nil).WantProblem(http.StatusBadRequest, field)

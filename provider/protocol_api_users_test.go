@@ -1,14 +1,17 @@
 package provider_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -66,6 +69,92 @@ func TestAPIUsersLive(t *testing.T) {
 		op.Do(http.MethodDelete, at, nil, ifMatch(on.Header.Get("ETag"))).WantStatus(http.StatusNoContent)
 		op.Do(http.MethodGet, at, nil).WantProblem(http.StatusNotFound, "")
 		wantActs(t, p, id, "person.created", "password.set", "person.updated", "person.disabled", "person.enabled", "person.disabled", "person.deleted")
+	})
+}
+
+// Somebody gets a password, and signs in with it; with another one they are signed out,
+// and the one before opens nothing. It is done once, however often it is sent.
+func TestAPISetsPasswords(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		op := p.API("ops", clients.ScopeUsersRead, clients.ScopeUsersWrite)
+		made := op.Do(http.MethodPost, "/users", map[string]any{"email": "ada@example.com"}).WantStatus(http.StatusCreated)
+		id, tag := made.JSON()["id"].(string), made.Header.Get("ETag")
+		at := "/users/" + id + "/set-password"
+		set := func(password any, more ...func(*http.Request)) *providertest.Answer {
+			return op.Do(http.MethodPost, at, map[string]any{"password": password}, more...)
+		}
+		for _, wrong := range []any{"too short", strings.Repeat("x", 1025), "doorstep is a long word", "ada is here, and not alone", nil, 15} {
+			if a := set(wrong); a.Status != http.StatusBadRequest && a.Status != http.StatusRequestEntityTooLarge {
+				t.Errorf("%v: %s", wrong, a)
+			} else {
+				a.WantProblem(a.Status, "password")
+			}
+		}
+		op.Do(http.MethodPost, at, map[string]any{}).WantProblem(http.StatusBadRequest, "password")
+		op.Do(http.MethodPost, at, map[string]any{"password": providertest.Password, "email": "x"}).WantProblem(http.StatusBadRequest, "email")
+		op.Do(http.MethodPost, "/users/"+string(storage.NewID())+"/set-password", map[string]any{"password": providertest.Password}).WantProblem(http.StatusNotFound, "")
+		op.Do(http.MethodPost, "/users/ada@example.com/set-password", map[string]any{"password": providertest.Password}).WantProblem(http.StatusNotFound, "")
+		set(providertest.Password, ifMatch(`"1-x"`)).WantProblem(http.StatusPreconditionFailed, "If-Match")
+
+		first := set(providertest.Password, ifMatch(tag)).WantStatus(http.StatusOK)
+		if m := first.JSON(); m["has_password"] != true || m["id"] != id || strings.Contains(string(first.Body), providertest.Password) {
+			t.Errorf("%s", first)
+		}
+		browser := p.Browser().SignIn("ada")
+		tokens := rp.Exchange(browser.Authorize(rp, "openid offline_access")).OK()
+
+		const other = "seven swans in a row"
+		again := set(other, onceBy("other")).WantStatus(http.StatusOK)
+		browser.Ask(rp, "openid", providertest.With("prompt", "none")).WantError("login_required")
+		rp.Refresh(tokens.Refresh).WantError("invalid_grant")
+		if err := verify(t, p, id, other); err != nil {
+			t.Errorf("the new password: %v", err)
+		}
+		if err := verify(t, p, id, providertest.Password); !errors.Is(err, proof.ErrWrong) {
+			t.Errorf("the password before: %v", err)
+		}
+		if replayed := set(other, onceBy("other")).WantStatus(http.StatusOK); string(replayed.Body) != string(again.Body) {
+			t.Errorf("%s\nagain %s", again, replayed)
+		}
+		wantActs(t, p, id, "person.created", "password.set", "password.set", "session.ended", "grant.revoked")
+	})
+}
+
+// verify proves a person's password.
+func verify(t *testing.T, p *providertest.P, id, password string) error {
+	t.Helper()
+	person, err := p.Directory.Person(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Passwords.Verify(t.Context(), person, password)
+	return err
+}
+
+// Who reads groups is told who is in them by id alone; their addresses and names are
+// for who reads people.
+func TestAttack83ReadingGroupsTellsNoAddresses(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		join(t, p, "ada", "shop")
+		ada := p.Person("ada")
+		member := func(scopes ...string) map[string]any {
+			t.Helper()
+			all := items(t, p.API("ops-"+strconv.Itoa(len(scopes)), scopes...), p, "/groups/shop/members")
+			if len(all) != 1 || all[0]["user_id"] != string(ada.ID) || all[0]["sub"] != ada.Sub || all[0]["since"] == nil {
+				t.Fatalf("members %v", all)
+			}
+			return all[0]
+		}
+		others := slices.DeleteFunc(clients.APIScopes(), func(s string) bool { return s == clients.ScopeUsersRead })
+		if m := member(others...); m["email"] != nil || m["name"] != nil {
+			t.Errorf("without users:read: %v", m)
+		}
+		if m := member(clients.ScopeGroupsRead, clients.ScopeUsersRead); m["email"] != "ada@example.com" || m["name"] != ada.Name {
+			t.Errorf("with users:read: %v", m)
+		}
 	})
 }
 
@@ -158,8 +247,8 @@ func TestAPIGroupsLive(t *testing.T) {
 		}
 		op.Do(http.MethodDelete, member, nil).WantStatus(http.StatusNoContent)
 		op.Do(http.MethodDelete, member, nil).WantProblem(http.StatusNotFound, "")
-		op.Do(http.MethodPut, "/groups/none/members/"+ada.Sub, nil).WantProblem(http.StatusNotFound, "")
-		op.Do(http.MethodPut, "/groups/shop/members/"+string(storage.NewID()), nil).WantProblem(http.StatusNotFound, "")
+		op.Do(http.MethodPut, "/groups/none/members/"+ada.Sub, nil).WantProblem(http.StatusNotFound, "group")
+		op.Do(http.MethodPut, "/groups/shop/members/"+string(storage.NewID()), nil).WantProblem(http.StatusNotFound, "user_id")
 
 		p.Client("shop", func(r *clients.Registration) { r.Owner = "shop" })
 		op.Do(http.MethodDelete, "/groups/shop", nil, ifMatch("*")).WantProblem(http.StatusConflict, "name")
@@ -200,12 +289,14 @@ func TestAttack83WritingGroupsMakesNoOperator(t *testing.T) {
 			notHeld(op.Do(http.MethodDelete, "/users/"+id, nil, ifMatch("*")), "user_id")
 			notHeld(op.Do(http.MethodPost, "/users/"+id+"/disable", nil), "user_id")
 			notHeld(op.Do(http.MethodPost, "/users/"+id+"/enable", nil), "user_id")
+			notHeld(op.Do(http.MethodPost, "/users/"+id+"/set-password", map[string]any{"password": "whose sign-in opens the house"}), "user_id")
 		}
 		notHeld(op.Do(http.MethodPost, "/clients", map[string]any{"grant_types": []string{"client_credentials"}, "scope": clients.ScopeOperatorsWrite}), "scope")
 		if whole(t, p) != before {
 			t.Error("something was changed")
 		}
 		op.Do(http.MethodPost, "/users/"+string(ada.ID)+"/disable", nil).WantStatus(http.StatusOK)
+		op.Do(http.MethodPost, "/users/"+string(ada.ID)+"/set-password", map[string]any{"password": "whose sign-in opens a shop"}).WantStatus(http.StatusOK)
 
 		op = p.API("more", all...)
 		op.Do(http.MethodPut, "/groups/operators/members/"+ada.Sub, nil).WantStatus(http.StatusNoContent)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
@@ -49,11 +51,10 @@ func (a *app) chained(f func(ctx context.Context, s *provider.Services) error) f
 
 // eventFilter is what flags say of the events that are wanted.
 type eventFilter struct {
-	events.Filter
-	person, actor string
-	since, until  string
-	after         int64
-	limit         int
+	kind, outcome, person, client, actor, requestID string
+	since, until                                    string
+	after                                           int64
+	limit                                           int
 }
 
 const longestList = 10_000
@@ -71,15 +72,15 @@ whom it concerned.`,
   doorstep events list --kind client.updated --limit 10 -o json
   doorstep events list --actor operator --since 2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z`,
 		Args: cobra.NoArgs,
-		RunE: a.chained(func(ctx context.Context, s *provider.Services) error { return a.listEvents(ctx, s, f) }),
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error { return a.listEvents(ctx, o, &f) }),
 	}
 	flags := cmd.Flags()
-	flags.StringVar((*string)(&f.Kind), "kind", "", "what happened, such as grant.made")
-	flags.StringVar((*string)(&f.Outcome), "outcome", "", "success or failure")
+	flags.StringVar(&f.kind, "kind", "", "what happened, such as grant.made")
+	flags.StringVar(&f.outcome, "outcome", "", "success or failure")
 	flags.StringVar(&f.person, "person", "", "whom it is about: their address, public subject or id")
-	flags.StringVar(&f.Client, "client", "", "client_id")
+	flags.StringVar(&f.client, "client", "", "client_id")
 	flags.StringVar(&f.actor, "actor", "", "who did it: person, client, operator or system, or the id of a person or client")
-	flags.StringVar(&f.RequestID, "request-id", "", "id of the request, as the log has it")
+	flags.StringVar(&f.requestID, "request-id", "", "id of the request, as the log has it")
 	flags.StringVar(&f.since, "since", "", "not before: a time (2026-11-27T12:00:00Z), a day, or how long ago (24h, 7d)")
 	flags.StringVar(&f.until, "until", "", "before, in the same forms")
 	flags.Int64Var(&f.after, "after", 0, "where to go on: the number that the list before named")
@@ -87,41 +88,57 @@ whom it concerned.`,
 	return cmd
 }
 
-// resolve makes a filter of what the flags say.
-func (f *eventFilter) resolve(ctx context.Context, s *provider.Services, now time.Time) (err error) {
-	if f.limit < 1 || f.limit > longestList {
-		return &usageError{fmt.Sprintf("--limit must be from 1 to %d", longestList)}
+// query is the filter as the API is asked for it.
+func (f *eventFilter) query(ctx context.Context, o *operators, now time.Time) (url.Values, error) {
+	switch {
+	case f.limit < 1 || f.limit > longestList:
+		return nil, &usageError{fmt.Sprintf("--limit must be from 1 to %d", longestList)}
+	case f.after < 0:
+		return nil, &usageError{"--after must be the number of an event"}
 	}
-	switch f.Outcome {
+	switch events.Outcome(f.outcome) {
 	case "", events.Success, events.Failure:
 	default:
-		return &usageError{"--outcome must be success or failure"}
+		return nil, &usageError{"--outcome must be success or failure"}
 	}
-	if f.Since, err = momentOrAge("since", f.since, now); err != nil {
-		return err
-	}
-	if f.Until, err = momentOrAge("until", f.until, now); err != nil {
-		return err
-	}
-	switch by := events.Actor(f.actor); by {
-	case events.ActorPerson, events.ActorClient, events.ActorOperator, events.ActorSystem:
-		f.Actor = by
-	default:
-		f.ActorID = f.actor
-	}
-	if f.person == "" {
-		return nil
-	}
-	if id, err := storage.ParseID(f.person); err == nil { // of somebody who is gone, too
-		f.Person = id
-		return nil
-	}
-	entry, err := s.Directory.Show(ctx, f.person)
+	since, err := momentOrAge("since", f.since, now)
 	if err != nil {
-		return notFound(err, "person", f.person)
+		return nil, err
 	}
-	f.Person = entry.ID
-	return nil
+	until, err := momentOrAge("until", f.until, now)
+	if err != nil {
+		return nil, err
+	}
+	who, err := o.user(ctx, f.person)
+	if err != nil {
+		return nil, err
+	}
+	actor := "actor_id"
+	switch events.Actor(f.actor) {
+	case events.ActorPerson, events.ActorClient, events.ActorOperator, events.ActorSystem:
+		actor = "actor"
+	}
+	out := url.Values{}
+	for name, text := range map[string]string{
+		"kind": f.kind, "outcome": f.outcome, "user_id": who, "client_id": f.client, actor: f.actor, "request_id": f.requestID,
+		"since": instant(since), "until": instant(until),
+	} {
+		if text != "" {
+			out.Set(name, text)
+		}
+	}
+	if f.after > 0 {
+		out.Set("before", strconv.FormatInt(f.after, 10))
+	}
+	return out, nil
+}
+
+// instant is a time as the API is asked for it, "" for none.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // momentOrAge reads a time, a day (its beginning, UTC) or how long ago.
@@ -157,45 +174,55 @@ type printedEvent struct {
 	Erased    bool           `json:"erased,omitempty"`   // there was something personal
 }
 
-func (a *app) listEvents(ctx context.Context, s *provider.Services, f eventFilter) error {
-	if err := f.resolve(ctx, s, a.now()); err != nil {
+func newPrintedEvent(e *api.Event) printedEvent {
+	return printedEvent{
+		e.Number, e.ID, e.At.Format(time.RFC3339), e.Kind, e.Outcome, e.Actor, e.ActorID, e.UserID, e.ClientID, e.RequestID, e.Data, e.Personal, e.Erased,
+	}
+}
+
+// address is where the request came from that caused the event, in a word.
+func (e *printedEvent) address() string {
+	if e.Erased {
+		return "erased"
+	}
+	text, _ := e.Personal["address"].(string)
+	return text
+}
+
+func (a *app) listEvents(ctx context.Context, o *operators, f *eventFilter) error {
+	filters, err := f.query(ctx, o, a.now())
+	if err != nil {
 		return err
 	}
-	out, addresses := []printedEvent{}, []string{}
-	cursor := f.after
-	for {
-		page, err := s.Events.List(ctx, f.Filter, cursor, min(events.MaxPage, f.limit-len(out)))
+	if err := o.sequence(ctx); err != nil {
+		return err
+	}
+	out, next := []printedEvent{}, ""
+	for { // a page may have fewer events than there are
+		some, cursor, err := readPage[api.Event](ctx, o, "/events", filters, &pageFlags{after: next, limit: min(storage.MaxPage, f.limit-len(out))})
 		if err != nil {
-			return err
+			return notFoundOf(err, map[string]thing{"user_id": {"person", f.person}})
 		}
-		for i := range page.Events {
-			e := &page.Events[i]
-			out = append(out, printedEvent{
-				e.Number, string(e.ID), e.At.Format(time.RFC3339), string(e.Kind), string(e.Outcome), string(e.Actor), e.ActorID,
-				string(e.Person), e.Client, e.RequestID, e.Data, e.Personal, e.Erased,
-			})
-			address := e.Address()
-			if e.Erased {
-				address = "erased"
-			}
-			addresses = append(addresses, address)
+		for i := range some {
+			out = append(out, newPrintedEvent(&some[i]))
 		}
-		if cursor = page.Next; cursor == 0 || len(out) == f.limit {
+		if next = cursor; next == "" {
+			break
+		}
+		if len(out) == f.limit { // by its number, which any list goes on after
+			next = strconv.FormatInt(out[len(out)-1].Number, 10)
 			break
 		}
 	}
-	next := ""
-	if cursor != 0 {
-		next = strconv.FormatInt(cursor, 10)
-	}
 	return a.printPage(out, next, func(w io.Writer) {
 		row(w, "NUMBER", "AT", "KIND", "OUTCOME", "BY", "PERSON", "CLIENT", "ADDRESS", "DATA")
-		for i, e := range out {
+		for i := range out {
+			e := &out[i]
 			by := e.Actor
 			if e.ActorID != "" {
 				by += " " + e.ActorID
 			}
-			row(w, strconv.FormatInt(e.Number, 10), e.At, e.Kind, e.Outcome, by, e.Person, e.Client, addresses[i], string(e.Data))
+			row(w, strconv.FormatInt(e.Number, 10), e.At, e.Kind, e.Outcome, by, e.Person, e.Client, e.address(), string(e.Data))
 		}
 	})
 }
@@ -233,9 +260,10 @@ The first bad event is named, and the exit code is 1.
 An end that was cut off together with its signed heads shows only against a head that
 was kept elsewhere: see 'doorstep events head'. So do hashes that were all made anew.
 Heads hold for good, whatever became of the key that signed them.`,
-		Example: "  doorstep events verify\n  doorstep events verify --head /mnt/worm/events-2026-11-27.jws",
-		Args:    cobra.NoArgs,
-		RunE:    a.configured(func(ctx context.Context, cfg *config, _ []string) error { return a.verifyEvents(ctx, cfg, file) }),
+		Example:     "  doorstep events verify\n  doorstep events verify --head /mnt/worm/events-2026-11-27.jws",
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{whyHere: ", since it walks every event by itself and takes no server's word for it"},
+		RunE:        a.configured(func(ctx context.Context, cfg *config, _ []string) error { return a.verifyEvents(ctx, cfg, file) }),
 	}
 	cmd.Flags().StringVar(&file, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
 	return cmd

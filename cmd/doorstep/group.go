@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/events"
-	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/provider/api"
 )
+
+// groupAt is a group's path in the API.
+func groupAt(name string) string { return "/groups/" + url.PathEscape(name) }
 
 func (a *app) groupCommand() *cobra.Command {
 	remove := &cobra.Command{
@@ -19,18 +23,18 @@ func (a *app) groupCommand() *cobra.Command {
 until they have another owner, and operators stays always.`,
 		Example: "  doorstep group delete shop-team",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			return notFound(s.Directory.DeleteGroup(ctx, args[0], events.ActorOperator), "group", args[0])
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			return notFound(o.remove(ctx, groupAt(args[0])), "group", args[0])
 		}),
 	}
 	add := &cobra.Command{
 		Use:   "add NAME PERSON",
 		Short: "Put a person into a group",
 		Long: `Put a person, named by their address, public subject or id, into a group. Clients with
-the scope groups are told of it with the next token.`,
+the scope groups are told of it with the next token. Who is in it already stays so.`,
 		Example: "  doorstep group add operators ada@example.com",
 		Args:    cobra.ExactArgs(2),
-		RunE:    a.inHouse(a.changeMembers(func(s *provider.Services) changeMember { return s.Directory.AddMember })),
+		RunE:    a.onAPI(changeMembers(http.MethodPut)),
 	}
 	take := &cobra.Command{
 		Use:     "remove NAME PERSON",
@@ -38,7 +42,7 @@ the scope groups are told of it with the next token.`,
 		Long:    `Take a person, named by their address, public subject or id, out of a group.`,
 		Example: "  doorstep group remove operators ada@example.com",
 		Args:    cobra.ExactArgs(2),
-		RunE:    a.inHouse(a.changeMembers(func(s *provider.Services) changeMember { return s.Directory.RemoveMember })),
+		RunE:    a.onAPI(changeMembers(http.MethodDelete)),
 	}
 	show, update := a.showGroupCommand(), a.updateGroupCommand()
 	for _, cmd := range []*cobra.Command{show, update, remove, add, take} {
@@ -60,12 +64,12 @@ func (a *app) createGroupCommand() *cobra.Command {
 are told it, and what belongs to a group has it for its owner.`,
 		Example: `  doorstep group create shop-team --description "Who looks after the shop"`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			g, err := s.Directory.CreateGroup(ctx, args[0], description, events.ActorOperator)
-			if err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			var g api.Group
+			if err := o.post(ctx, "/groups", api.NewGroup{Name: args[0], Description: description}, &g); err != nil {
 				return err
 			}
-			return a.printGroup(g)
+			return a.printGroup(&g)
 		}),
 	}
 	cmd.Flags().StringVar(&description, "description", "", "what it is for")
@@ -79,12 +83,16 @@ func (a *app) updateGroupCommand() *cobra.Command {
 		Short:   "Change what a group is said to be for",
 		Example: `  doorstep group update shop-team --description "Who looks after both shops"`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			g, err := s.Directory.UpdateGroup(ctx, args[0], description, events.ActorOperator)
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			patch, err := json.Marshal(map[string]string{"description": description})
 			if err != nil {
+				return err
+			}
+			var g api.Group
+			if err := o.patch(ctx, groupAt(args[0]), patch, &g); err != nil {
 				return notFound(err, "group", args[0])
 			}
-			return a.printGroup(g)
+			return a.printGroup(&g)
 		}),
 	}
 	cmd.Flags().StringVar(&description, "description", "", "what it is for")
@@ -102,25 +110,23 @@ func (a *app) listGroupsCommand() *cobra.Command {
 		Short:   "List groups, or those of one person",
 		Example: "  doorstep group list\n  doorstep group list --person ada@example.com -o json",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			p, err := page.page()
-			if err != nil {
-				return err
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			of := ""
+			if person != "" {
+				var err error
+				if of, err = o.userAt(ctx, person); err != nil {
+					return err
+				}
 			}
-			var list storage.List[storage.Group]
-			if person == "" {
-				list, err = s.Directory.Groups(ctx, p)
-			} else {
-				list, err = s.Directory.GroupsOf(ctx, person, p)
-			}
+			some, next, err := readPage[api.Group](ctx, o, of+"/groups", nil, &page)
 			if err != nil {
-				return notFound(page.explain(err), "person", person)
+				return notFound(err, "person", person)
 			}
 			out := []printedGroup{}
-			for i := range list.Items {
-				out = append(out, newPrintedGroup(&list.Items[i]))
+			for i := range some {
+				out = append(out, newPrintedGroup(&some[i]))
 			}
-			return a.printPage(out, list.Next, func(w io.Writer) {
+			return a.printPage(out, next, func(w io.Writer) {
 				row(w, "NAME", "DESCRIPTION", "CREATED")
 				for _, g := range out {
 					row(w, g.Name, g.Description, show(g.Created))
@@ -140,11 +146,11 @@ type printedGroup struct {
 	Updated     *string `json:"updated_at"`
 }
 
-func newPrintedGroup(g *storage.Group) printedGroup {
-	return printedGroup{g.Name, g.Description, moment(g.CreatedAt), moment(g.UpdatedAt)}
+func newPrintedGroup(g *api.Group) printedGroup {
+	return printedGroup{g.Name, g.Description, momentOf(&g.CreatedAt), momentOf(&g.UpdatedAt)}
 }
 
-func (a *app) printGroup(g *storage.Group) error {
+func (a *app) printGroup(g *api.Group) error {
 	out := newPrintedGroup(g)
 	return a.print(out, func(w io.Writer) { printGroupRows(w, out) })
 }
@@ -166,31 +172,29 @@ type printedMember struct {
 func (a *app) showGroupCommand() *cobra.Command {
 	var page pageFlags
 	cmd := &cobra.Command{
-		Use:     "show NAME",
-		Short:   "Show a group and who is in it",
+		Use:   "show NAME",
+		Short: "Show a group and who is in it",
+		Long: `Show a group and who is in it. With --server addresses and names are told to a token
+that has the scope users:read beside groups:read.`,
 		Example: "  doorstep group show operators",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			p, err := page.page()
-			if err != nil {
-				return err
-			}
-			g, err := s.Directory.Group(ctx, args[0])
-			if err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			var g api.Group
+			if err := o.get(ctx, groupAt(args[0]), &g); err != nil {
 				return notFound(err, "group", args[0])
 			}
-			list, err := s.Directory.Members(ctx, g.Name, p)
+			some, next, err := readPage[api.GroupMember](ctx, o, groupAt(g.Name)+"/members", nil, &page)
 			if err != nil {
-				return notFound(page.explain(err), "group", args[0])
+				return notFound(err, "group", args[0])
 			}
 			out := struct {
 				printedGroup
 				Members []printedMember `json:"members"`
-			}{newPrintedGroup(g), []printedMember{}}
-			for _, m := range list.Items {
-				out.Members = append(out.Members, printedMember{string(m.Person.ID), m.Email, m.Person.Name, moment(m.Member.CreatedAt)})
+			}{newPrintedGroup(&g), []printedMember{}}
+			for _, m := range some {
+				out.Members = append(out.Members, printedMember{m.UserID, m.Email, m.Name, momentOf(&m.Since)})
 			}
-			return a.printPage(out, list.Next, func(w io.Writer) {
+			return a.printPage(out, next, func(w io.Writer) {
 				printGroupRows(w, out.printedGroup)
 				for _, m := range out.Members {
 					row(w, "member", m.ID, m.Email, m.Name, show(m.Since))
@@ -202,15 +206,16 @@ func (a *app) showGroupCommand() *cobra.Command {
 	return cmd
 }
 
-type changeMember func(ctx context.Context, group, person string, by events.Actor) error
-
-// changeMembers adds a person, or removes one, and says which of the two is not
-// there.
-func (a *app) changeMembers(of func(*provider.Services) changeMember) func(context.Context, *provider.Services, []string) error {
-	return func(ctx context.Context, s *provider.Services, args []string) error {
-		if _, err := s.Directory.Group(ctx, args[0]); err != nil {
-			return notFound(err, "group", args[0])
+// changeMembers puts a person into a group (PUT) or takes them out (DELETE), and says
+// which of the two is not there.
+func changeMembers(method string) func(context.Context, *operators, []string) error {
+	return func(ctx context.Context, o *operators, args []string) error {
+		who, err := o.user(ctx, args[1])
+		if err != nil {
+			return err
 		}
-		return notFound(of(s)(ctx, args[0], args[1], events.ActorOperator), "person", args[1])
+		err = o.send(ctx, method, groupAt(args[0])+"/members/"+url.PathEscape(who), nil, nil)
+		err = notFoundOf(err, map[string]thing{"group": {"group", args[0]}, "user_id": {"person", args[1]}})
+		return notFound(err, "member", args[1])
 	}
 }

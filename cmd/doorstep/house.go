@@ -97,6 +97,22 @@ func (c *config) explain(err error) error {
 	return err
 }
 
+// notFoundOf is notFound of what is named by several fields, each of a thing: the
+// fault says which of them is not there.
+func notFoundOf(err error, named map[string]thing) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Kind != fault.KindNotFound && f.Kind != fault.KindInvalid {
+		return err
+	}
+	if t, known := named[f.Field]; known {
+		return fmt.Errorf("there is no %s %q", t.what, t.id)
+	}
+	return err
+}
+
+// thing is what an operator calls something, and its name.
+type thing struct{ what, id string }
+
 // notFound says in an operator's words that there is no such thing.
 func notFound(err error, what, id string) error {
 	var f *fault.Error

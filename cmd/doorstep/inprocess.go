@@ -23,7 +23,11 @@ func (a *app) inProcess(ctx context.Context, cfg *config, f func(*operators) err
 		if err != nil {
 			return err
 		}
-		return f(&operators{base: cfg.Issuer + web.PathAPI, http: &http.Client{Transport: &direct{handler, &last}}})
+		sequence := func(ctx context.Context) error {
+			_, err := s.Events.Sequence(ctx)
+			return err
+		}
+		return f(&operators{base: cfg.Issuer + web.PathAPI, http: &http.Client{Transport: &direct{handler, &last}}, sequence: sequence})
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxInput is more than any document that a command takes.
@@ -36,8 +37,11 @@ func (a *app) readPassword() (string, error) {
 		return "", err
 	}
 	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if password == "" {
+	switch {
+	case password == "":
 		return "", errors.New("there is no password on stdin")
+	case !utf8.ValidString(password): // JSON has no word for it
+		return "", errors.New("the password on stdin is not valid UTF-8")
 	}
 	return password, nil
 }

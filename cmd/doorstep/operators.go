@@ -21,6 +21,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/api"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
@@ -51,6 +52,9 @@ type operators struct {
 	http        *http.Client
 	server      string // "" in this process
 	token, from string // and what the operator calls the place where it was
+
+	// sequence has events get their numbers that wait for them; a server does it by itself.
+	sequence func(context.Context) error
 }
 
 // issuer returns that of the provider whose API it is.
@@ -107,7 +111,8 @@ func (a *app) connect(flags *pflag.FlagSet) (*operators, error) {
 		// The token is for this server, and no other one.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &operators{base: server + web.PathAPI, http: client, server: server, token: token, from: from}, nil
+	byItself := func(context.Context) error { return nil }
+	return &operators{base: server + web.PathAPI, http: client, server: server, token: token, from: from, sequence: byItself}, nil
 }
 
 // token returns the token for a server and where it was.
@@ -244,21 +249,35 @@ func (o *operators) remove(ctx context.Context, path string) error {
 	return o.send(ctx, http.MethodDelete, path, nil, nil)
 }
 
-// userAt is the path of the person whom key names: an id or a public subject as it is.
-// An address has no place in a path, which ends in logs: it is looked up, which takes
-// the scope users:read.
+// userAt is the path of the person whom key names: see user.
 func (o *operators) userAt(ctx context.Context, key string) (string, error) {
-	if strings.Contains(key, "@") {
-		var found api.Page[api.User]
-		if err := o.get(ctx, "/users?"+url.Values{"search": {key}, "limit": {"1"}}.Encode(), &found); err != nil {
-			return "", err
-		}
-		if len(found.Items) == 0 || !strings.EqualFold(found.Items[0].Email, key) {
-			return "", fmt.Errorf("there is no person %q", key)
-		}
-		key = found.Items[0].ID
+	id, err := o.user(ctx, key)
+	return "/users/" + url.PathEscape(id), err
+}
+
+// user is how the API knows the person whom key names: by an id or a public subject as
+// it is. An address has no place in a path, which ends in logs: it is looked up, which
+// takes the scope users:read.
+func (o *operators) user(ctx context.Context, key string) (string, error) {
+	if !strings.Contains(key, "@") {
+		return key, nil
 	}
-	return "/users/" + url.PathEscape(key), nil
+	nobody := fmt.Errorf("there is no person %q", key)
+	address, err := ident.Email(key)
+	if err != nil {
+		return "", nobody
+	}
+	var found api.Page[api.User]
+	if err := o.get(ctx, "/users?"+url.Values{"search": {address}, "limit": {"1"}}.Encode(), &found); err != nil {
+		return "", err
+	}
+	if len(found.Items) == 0 {
+		return "", nobody
+	}
+	if theirs, err := ident.Email(found.Items[0].Email); err != nil || theirs != address { // which begins with it
+		return "", nobody
+	}
+	return found.Items[0].ID, nil
 }
 
 // readPage reads a page of a list, of what filters choose, and returns where the next

@@ -2,51 +2,43 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorstep-id/doorstep/provider"
-	"github.com/doorstep-id/doorstep/provider/directory"
-	"github.com/doorstep-id/doorstep/provider/events"
-	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/provider/api"
+	"github.com/doorstep-id/doorstep/provider/clients"
 )
 
 func (a *app) userCommand() *cobra.Command {
 	show := &cobra.Command{
-		Use:     "show EMAIL",
+		Use:     "show PERSON",
 		Short:   "Show a person",
+		Long:    `Show a person, named by their address, public subject or id.`,
 		Example: "  doorstep user show ada@example.com",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			return a.printUser(ctx, s, args[0])
+		RunE: a.onPerson(func(ctx context.Context, o *operators, at string) error {
+			return a.showUser(func(u *api.User) error { return o.get(ctx, at, u) })
 		}),
 	}
 	disable := &cobra.Command{
-		Use:     "disable EMAIL",
+		Use:     "disable PERSON",
 		Short:   "Close a person's account: end their sessions and revoke their grants",
+		Long:    `Close a person's account: end their sessions and revoke their grants, for good. One that is closed stays so.`,
 		Example: "  doorstep user disable ada@example.com",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			if _, err := s.Directory.Disable(ctx, args[0], events.ActorOperator); err != nil {
-				return notFound(err, "person with an open account", args[0])
-			}
-			return a.printUser(ctx, s, args[0])
-		}),
+		RunE:    a.onPerson(a.changeUser("/disable")),
 	}
 	enable := &cobra.Command{
-		Use:     "enable EMAIL",
+		Use:     "enable PERSON",
 		Short:   "Open a person's account again; they sign in anew",
 		Example: "  doorstep user enable ada@example.com",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
-			if _, err := s.Directory.Enable(ctx, args[0], events.ActorOperator); err != nil {
-				return notFound(err, "person with a closed account", args[0])
-			}
-			return a.printUser(ctx, s, args[0])
-		}),
+		RunE:    a.onPerson(a.changeUser("/enable")),
 	}
 	create := a.createUserCommand()
 	update := a.updateUserCommand()
@@ -58,12 +50,42 @@ func (a *app) userCommand() *cobra.Command {
 	return a.group("user", "Look after the people who sign in", all...)
 }
 
+// onPerson is onAPI for a command on the person whom its one argument names: their
+// address, public subject or id.
+func (a *app) onPerson(f func(ctx context.Context, o *operators, at string) error) func(*cobra.Command, []string) error {
+	return a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+		at, err := o.userAt(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return notFound(f(ctx, o, at), "person", args[0])
+	})
+}
+
+// changeUser does what the API has at this path below a person.
+func (a *app) changeUser(below string) func(context.Context, *operators, string) error {
+	return func(ctx context.Context, o *operators, at string) error {
+		return a.showUser(func(u *api.User) error { return o.post(ctx, at+below, nil, u) })
+	}
+}
+
+// showUser prints the person whom the API answers with.
+func (a *app) showUser(ask func(*api.User) error) error {
+	var u api.User
+	if err := ask(&u); err != nil {
+		return err
+	}
+	return a.printUser(&u)
+}
+
+// newUser is what flags say of somebody who is to be added.
+type newUser struct {
+	email, name, locale, file string
+	passwordStdin             bool
+}
+
 func (a *app) createUserCommand() *cobra.Command {
-	var (
-		person        directory.NewPerson
-		file          string
-		passwordStdin bool
-	)
+	var in newUser
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Add a person; their address is taken as verified",
@@ -73,44 +95,25 @@ Without a password they cannot sign in until 'doorstep user set-password'.
 --file takes all that may be told about them as JSON with the names of OpenID Connect:
 email, name, given_name, family_name, middle_name, nickname, preferred_username, profile,
 picture, website, gender, birthdate, zoneinfo, locale, phone_number,
-phone_number_verified, and address, which is an object. The other flags are a short way
-to write the commonest of it.`,
+phone_number_verified, and address, which is an object; email_verified, if it is false.
+The other flags are a short way to write the commonest of it.`,
 		Example: `  doorstep user create --email ada@example.com --name "Ada Lovelace" --password-stdin < password.txt
   doorstep user create --file ada.json --password-stdin < password.txt`,
 		Args: cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			if file == "-" && passwordStdin {
-				return &usageError{"--file - and --password-stdin both read stdin: put one of them into a file"}
-			}
-			if file != "" {
-				text, err := a.readInput(file)
-				if err != nil {
-					return err
-				}
-				if person, err = directory.Decode(text); err != nil {
-					return err
-				}
-			}
-			var password string
-			if passwordStdin {
-				var err error
-				if password, err = a.readPassword(); err != nil {
-					return err
-				}
-			}
-			person.Verified = true
-			if _, err := s.CreatePerson(ctx, person, password, events.ActorOperator); err != nil {
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			person, err := a.newUser(&in)
+			if err != nil {
 				return err
 			}
-			return a.printUser(ctx, s, person.Email)
+			return a.showUser(func(u *api.User) error { return o.post(ctx, "/users", person, u) })
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&person.Email, "email", "", "address that they sign in with")
-	flags.StringVar(&person.Name, "name", "", "what they are called")
-	flags.StringVar(&person.Locale, "locale", "", "language that they read (BCP 47: sv, es-MX)")
-	flags.StringVarP(&file, "file", "f", "", "JSON file with the person; - is stdin")
-	flags.BoolVar(&passwordStdin, "password-stdin", false, "read their password from stdin")
+	flags.StringVar(&in.email, "email", "", "address that they sign in with")
+	flags.StringVar(&in.name, "name", "", "what they are called")
+	flags.StringVar(&in.locale, "locale", "", "language that they read (BCP 47: sv, es-MX)")
+	flags.StringVarP(&in.file, "file", "f", "", "JSON file with the person; - is stdin")
+	flags.BoolVar(&in.passwordStdin, "password-stdin", false, "read their password from stdin")
 	cmd.MarkFlagsOneRequired("email", "file")
 	for _, short := range []string{"email", "name", "locale"} {
 		cmd.MarkFlagsMutuallyExclusive("file", short)
@@ -118,25 +121,55 @@ to write the commonest of it.`,
 	return cmd
 }
 
+// newUser is what the flags say, as JSON.
+func (a *app) newUser(in *newUser) ([]byte, error) {
+	if in.file == "-" && in.passwordStdin {
+		return nil, &usageError{"--file - and --password-stdin both read stdin: put one of them into a file"}
+	}
+	person := map[string]any{}
+	if in.file != "" {
+		text, err := a.readInput(in.file)
+		if err != nil || !in.passwordStdin {
+			return text, err
+		}
+		if err := clients.CheckObject(text); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &person); err != nil {
+			return nil, err
+		}
+	}
+	for name, text := range map[string]string{"email": in.email, "name": in.name, "locale": in.locale} {
+		if text != "" {
+			person[name] = text
+		}
+	}
+	if in.passwordStdin {
+		password, err := a.readPassword()
+		if err != nil {
+			return nil, err
+		}
+		person["password"] = password
+	}
+	return json.Marshal(person)
+}
+
 func (a *app) updateUserCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "update EMAIL",
+		Use:   "update PERSON",
 		Short: "Change what may be told about a person, by a JSON merge patch",
 		Long: `Change what may be told about a person by a JSON merge patch (RFC 7396): members that
 are given replace, null removes, the rest stays. The names are those of 'doorstep user
 create --file'; their address cannot be changed.`,
 		Example: `  echo '{"phone_number": "+4670123456", "address": {"locality": "Uppsala"}}' | doorstep user update ada@example.com --file -`,
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+		RunE: a.onPerson(func(ctx context.Context, o *operators, at string) error {
 			patch, err := a.readInput(file)
 			if err != nil {
 				return err
 			}
-			if _, err := s.Directory.Update(ctx, args[0], patch, events.ActorOperator); err != nil {
-				return notFound(err, "person", args[0])
-			}
-			return a.printUser(ctx, s, args[0])
+			return a.showUser(func(u *api.User) error { return o.patch(ctx, at, patch, u) })
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "JSON file with the patch; - is stdin")
@@ -147,18 +180,18 @@ create --file'; their address cannot be changed.`,
 func (a *app) deleteUserCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use:   "delete EMAIL",
+		Use:   "delete PERSON",
 		Short: "Erase a person, for good",
 		Long: `Erase a person with all that is theirs: addresses, password, sessions, grants, consents,
 memberships and history. Clients that they are signed in to are told. Nothing undoes it:
 whoever gets an account with their address is somebody else, with another subject.`,
 		Example: "  doorstep user delete ada@example.com --yes",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+		RunE: a.onPerson(func(ctx context.Context, o *operators, at string) error {
 			if !yes {
 				return &usageError{"nothing undoes it: say --yes"}
 			}
-			return notFound(s.Directory.Delete(ctx, args[0], events.ActorOperator), "person", args[0])
+			return o.remove(ctx, at)
 		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
@@ -168,22 +201,18 @@ whoever gets an account with their address is somebody else, with another subjec
 func (a *app) setPasswordCommand() *cobra.Command {
 	var passwordStdin bool
 	cmd := &cobra.Command{
-		Use:   "set-password EMAIL",
+		Use:   "set-password PERSON",
 		Short: "Give a person a new password, and sign them out everywhere",
 		Long: `Give a person a new password. If they had one, their sessions end and their grants are
 revoked: whoever got in with the old one is out.`,
 		Example: "  doorstep user set-password ada@example.com --password-stdin < password.txt",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+		RunE: a.onPerson(func(ctx context.Context, o *operators, at string) error {
 			password, err := a.readPassword()
 			if err != nil {
 				return err
 			}
-			entry, err := s.Directory.Show(ctx, args[0])
-			if err != nil {
-				return notFound(err, "person", args[0])
-			}
-			return s.Passwords.Set(ctx, &entry.Person, password, events.ActorOperator)
+			return o.post(ctx, at+"/set-password", api.NewPassword{Password: password}, nil)
 		}),
 	}
 	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from stdin, the one way there is")
@@ -203,20 +232,24 @@ func (a *app) listUsersCommand() *cobra.Command {
 by address.`,
 		Example: "  doorstep user list -o json\n  doorstep user list --search ada@",
 		Args:    cobra.NoArgs,
-		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-			p, err := page.page()
+		RunE: a.onAPI(func(ctx context.Context, o *operators, _ []string) error {
+			filters := url.Values{}
+			if search != "" {
+				filters.Set("search", search)
+			}
+			some, next, err := readPage[api.User](ctx, o, "/users", filters, &page)
 			if err != nil {
 				return err
 			}
-			list, err := s.Directory.List(ctx, search, p)
-			if err != nil {
-				return page.explain(err)
+			out := []printedUser{}
+			for i := range some {
+				u, err := newPrintedUser(&some[i])
+				if err != nil {
+					return err
+				}
+				out = append(out, u)
 			}
-			out, err := newPrintedUsers(ctx, s, list.Items)
-			if err != nil {
-				return err
-			}
-			return a.printPage(out, list.Next, func(w io.Writer) {
+			return a.printPage(out, next, func(w io.Writer) {
 				row(w, "ID", "EMAIL", "NAME", "CREATED", "DISABLED")
 				for _, u := range out {
 					row(w, u.ID, strings.Join(u.Emails, ","), u.Name, show(u.Created), show(u.Disabled))
@@ -230,52 +263,35 @@ by address.`,
 }
 
 type printedUser struct {
-	ID       string      `json:"id"`  // as events and 'doorstep user' know them
-	Sub      string      `json:"sub"` // as clients know them
-	Emails   []string    `json:"emails"`
-	Name     string      `json:"name,omitempty"`
-	Locale   string      `json:"locale,omitempty"`
-	Claims   storage.Raw `json:"claims,omitempty"` // OpenID Connect's, beside name and locale
-	Password bool        `json:"has_password"`
-	Created  *string     `json:"created_at"`
-	Disabled *string     `json:"disabled_at"`
+	ID       string          `json:"id"`  // as events and 'doorstep user' know them
+	Sub      string          `json:"sub"` // as clients know them
+	Emails   []string        `json:"emails"`
+	Name     string          `json:"name,omitempty"`
+	Locale   string          `json:"locale,omitempty"`
+	Claims   json.RawMessage `json:"claims,omitempty"` // OpenID Connect's, beside name and locale
+	Password bool            `json:"has_password"`
+	Created  *string         `json:"created_at"`
+	Disabled *string         `json:"disabled_at"`
 }
 
-// newPrintedUsers asks once which of them have a password.
-func newPrintedUsers(ctx context.Context, s *provider.Services, entries []directory.Entry) ([]printedUser, error) {
-	ids := make([]storage.ID, len(entries))
-	for i := range entries {
-		ids[i] = entries[i].ID
+func newPrintedUser(u *api.User) (printedUser, error) {
+	out := printedUser{
+		ID: u.ID, Sub: u.Sub, Emails: []string{}, Name: u.Name, Locale: u.Locale, Password: u.HasPassword,
+		Created: momentOf(&u.CreatedAt), Disabled: momentOf(u.DisabledAt),
 	}
-	have, err := s.Store.HavePasswords(ctx, ids)
-	if err != nil {
-		return nil, err
+	if u.Email != "" {
+		out.Emails = append(out.Emails, u.Email)
 	}
-	out := make([]printedUser, 0, len(entries))
-	for _, e := range entries {
-		u := printedUser{
-			ID: string(e.ID), Sub: e.Sub, Emails: []string{}, Name: e.Name, Locale: e.Locale, Claims: e.Claims.V, Password: have[e.ID],
-			Created: moment(e.CreatedAt), Disabled: moment(e.DisabledAt),
-		}
-		for _, i := range e.Identifiers {
-			u.Emails = append(u.Emails, i.Display)
-		}
-		out = append(out, u)
-	}
-	return out, nil
+	var err error
+	out.Claims, err = json.Marshal(u.Claims)
+	return out, err
 }
 
-// printUser prints the person whom key names: an address or an id.
-func (a *app) printUser(ctx context.Context, s *provider.Services, key string) error {
-	entry, err := s.Directory.Show(ctx, key)
-	if err != nil {
-		return notFound(err, "person", key)
-	}
-	one, err := newPrintedUsers(ctx, s, []directory.Entry{*entry})
+func (a *app) printUser(one *api.User) error {
+	u, err := newPrintedUser(one)
 	if err != nil {
 		return err
 	}
-	u := one[0]
 	return a.print(u, func(w io.Writer) {
 		row(w, "id", u.ID)
 		row(w, "sub", u.Sub)

@@ -52,6 +52,8 @@ type Deps struct {
 	RevokeKey func(ctx context.Context, kid string, actor events.Actor) (keys.Revoked, error)
 	// CreatePerson adds a person, with a password or with "" for none.
 	CreatePerson func(ctx context.Context, in directory.NewPerson, password string, actor events.Actor) (*storage.Person, error)
+	// SetPassword gives a person a password, and signs them out where it replaces one.
+	SetPassword func(ctx context.Context, person *storage.Person, password string, actor events.Actor) error
 
 	// As, if set, makes every request this caller's, and none needs a token: for the
 	// command line, which works on the database itself. What is reached over a network

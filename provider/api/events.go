@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -42,6 +43,7 @@ type eventList struct {
 	RequestID string    `query:"request_id" maxLength:"64" doc:"Of the request that caused it."`
 	Since     time.Time `query:"since" doc:"Not before."`
 	Until     time.Time `query:"until" doc:"Before."`
+	Before    int64     `query:"before" minimum:"1" doc:"The number of an event: those before it in the chain."`
 }
 
 func (h *Handler) registerEvents() {
@@ -71,17 +73,16 @@ func (h *Handler) listEvents(ctx context.Context, in *eventList) (*pageOf[Event]
 		Actor: events.Actor(in.Actor), ActorID: in.ActorID, RequestID: in.RequestID, Since: in.Since, Until: in.Until,
 	}
 	chosen := filters("kind", in.Kind, "outcome", in.Outcome, "user_id", string(person), "client_id", in.ClientID, "actor", in.Actor,
-		"actor_id", in.ActorID, "request_id", in.RequestID, "since", instant(in.Since), "until", instant(in.Until))
+		"actor_id", in.ActorID, "request_id", in.RequestID, "since", instant(in.Since), "until", instant(in.Until),
+		"before", numbered(in.Before))
 	return paged(h, "/events", chosen, &in.PageInput, func(p storage.Page) (storage.List[Event], error) {
-		after, err := number(p.After)
+		after, err := number(cmp.Or(p.After, numbered(in.Before)))
 		if err != nil {
 			return storage.List[Event]{}, err
 		}
 		page, err := h.Events.List(ctx, f, after, p.Limit)
 		list := storage.List[events.Recorded]{Items: page.Events}
-		if page.Next != 0 {
-			list.Next = strconv.FormatInt(page.Next, 10)
-		}
+		list.Next = numbered(page.Next)
 		return shown(list, showEvent), err
 	})
 }
@@ -99,6 +100,14 @@ func instant(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// numbered is the number of an event as text; "" for 0, which is none.
+func numbered(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // number is the place of a page in the list of events, 0 for the first.

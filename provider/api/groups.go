@@ -13,6 +13,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -31,10 +32,12 @@ type NewGroup struct {
 	Description string `json:"description,omitempty" doc:"What it is for."`
 }
 
-// GroupMember is somebody in a group. Who that is, users:read tells.
+// GroupMember is somebody in a group. Who that is, is told to who may read people.
 type GroupMember struct {
 	UserID string    `json:"user_id" required:"true" doc:"The person's id."`
 	Sub    string    `json:"sub" required:"true" doc:"As clients know them."`
+	Email  string    `json:"email,omitempty" doc:"The address that they sign in with, for a token that has users:read besides."`
+	Name   string    `json:"name,omitempty" doc:"What they are called, for a token that has users:read besides."`
 	Since  time.Time `json:"since" required:"true"`
 }
 
@@ -92,7 +95,9 @@ func (h *Handler) registerGroups() {
 	}, h.deleteGroup)
 	register(h, operation{
 		id: "listMembers", method: http.MethodGet, path: members, scope: clients.ScopeGroupsRead, status: http.StatusOK,
-		summary: "List who is in a group, the oldest account first", answers: Page[GroupMember]{Items: []GroupMember{{exampleUserID, exampleUser().Sub, began}}},
+		summary: "List who is in a group, the oldest account first",
+		answers: Page[GroupMember]{Items: []GroupMember{{exampleUserID, exampleUser().Sub, exampleUser().Email, exampleUser().Name, began}}},
+		text:    "Addresses and names are told to a token that has the scope `" + clients.ScopeUsersRead + "` besides.",
 	}, h.listMembers)
 	const operators = "For the group operators it needs the scope `" + clients.ScopeOperatorsWrite + "` besides."
 	register(h, operation{
@@ -185,10 +190,15 @@ func (h *Handler) listMembers(ctx context.Context, in *groupPage) (*pageOf[Group
 	if err != nil {
 		return nil, err
 	}
+	tells := slices.Contains(callerOf(ctx).Scopes, clients.ScopeUsersRead)
 	return paged(h, "/groups/"+url.PathEscape(g.Name)+"/members", nil, &in.PageInput, func(p storage.Page) (storage.List[GroupMember], error) {
 		list, err := h.Directory.Members(ctx, g.Name, p)
 		return shown(list, func(m *storage.MemberEntry) GroupMember {
-			return GroupMember{string(m.Person.ID), m.Person.Sub, m.Member.CreatedAt.UTC()}
+			out := GroupMember{UserID: string(m.Person.ID), Sub: m.Person.Sub, Since: m.Member.CreatedAt.UTC()}
+			if tells {
+				out.Email, out.Name = m.Email, m.Person.Name
+			}
+			return out
 		}), err
 	})
 }
@@ -211,24 +221,35 @@ func (h *Handler) removeMember(ctx context.Context, in *memberPath) (*nothing, e
 		return nil, err
 	}
 	err = h.Directory.RemoveMember(ctx, g.Name, string(person.ID), events.ActorOperator)
-	if errors.Is(err, directory.ErrNotMember) { // the path names nothing
+	if errors.Is(err, directory.ErrNotMember) { // the path names nothing, and each part of it something
 		return nil, storage.ErrNotFound
 	}
 	return nil, err
 }
 
 // membership returns the group and the person that a path names, if the caller may
-// say who is in that group: who makes operators reaches as far as they do.
+// say who is in that group: who makes operators reaches as far as they do. A fault
+// says which of the two is not there.
 func (h *Handler) membership(ctx context.Context, in *memberPath) (*storage.Group, *storage.Person, error) {
 	g, err := h.Directory.Group(ctx, in.Group)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, noSuch("group", "group", err)
 	}
 	if g.Name == directory.Operators && !slices.Contains(callerOf(ctx).Scopes, clients.ScopeOperatorsWrite) {
 		return nil, nil, notHeld(clients.ScopeOperatorsWrite, "group", "who says who is in the group "+directory.Operators+" must hold it")
 	}
 	person, err := h.personOf(ctx, in.UserID)
-	return g, person, err
+	return g, person, noSuch("user_id", "person", err)
+}
+
+// noSuch says of a path that names several things which one is not there.
+func noSuch(field, what string, err error) error {
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	f := fault.NotFound(what)
+	f.Field, f.Err = field, err
+	return f
 }
 
 func (h *Handler) documentGroups() {

@@ -47,6 +47,11 @@ type NewUser struct {
 	UserProfile
 }
 
+// NewPassword is a password that a person is to have.
+type NewPassword struct {
+	Password string `json:"password" required:"true" writeOnly:"true" doc:"15 characters or more. Only to be sent."` //nolint:gosec // none, but where one is sent
+}
+
 // UserPath names a person.
 type UserPath struct {
 	UserID string `path:"user_id" maxLength:"64" doc:"The person's id, or sub. An address names nobody here: search for it."`
@@ -64,6 +69,10 @@ type (
 		UserPath
 		MergePatch
 	}
+	passwordChange struct {
+		UserPath
+		Body NewPassword `required:"true"`
+	}
 )
 
 func (h *Handler) registerUsers() {
@@ -76,7 +85,7 @@ func (h *Handler) registerUsers() {
 	register(h, operation{
 		id: "createUser", method: http.MethodPost, path: "/users", scope: clients.ScopeUsersWrite, status: http.StatusCreated, once: true,
 		summary: "Add a person", body: jsonType, answers: example,
-		sends: map[string]any{"email": example.Email, "name": example.Name, "given_name": example.GivenName, "password": "a few words nobody else would choose"}, //nolint:gosec // an example
+		sends: map[string]any{"email": example.Email, "name": example.Name, "given_name": example.GivenName, "password": examplePassword},
 		text:  "Without a password they cannot sign in until they have one. It is never answered with.",
 	}, h.createUser)
 	register(h, operation{
@@ -103,6 +112,11 @@ func (h *Handler) registerUsers() {
 		summary: "Open a person's account again", answers: example,
 		text: "They sign in anew. " + operatorsText,
 	}, h.setUserDisabled(false))
+	register(h, operation{
+		id: "setUserPassword", method: http.MethodPost, path: one + "/set-password", scope: clients.ScopeUsersWrite, status: http.StatusOK, once: true, match: mayMatch,
+		summary: "Give a person a password", body: jsonType, sends: NewPassword{examplePassword}, answers: example,
+		text: "It is never answered with. Where it replaces another their sessions end and their grants are revoked, for good: whoever knew that one is out. " + operatorsText,
+	}, h.setPassword)
 	h.documentUsers()
 }
 
@@ -266,6 +280,17 @@ func (h *Handler) setUserDisabled(disabled bool) func(context.Context, *UserPath
 	}
 }
 
+func (h *Handler) setPassword(ctx context.Context, in *passwordChange) (*found[User], error) {
+	p, err := h.userToChange(ctx, in.UserID)
+	if err == nil {
+		err = h.SetPassword(ctx, p, in.Body.Password, events.ActorOperator)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.foundUser(ctx, string(p.ID))
+}
+
 // personFilter returns the id of the person whom a filter names; who is gone is
 // named by their id.
 func (h *Handler) personFilter(ctx context.Context, id string) (storage.ID, error) {
@@ -343,7 +368,10 @@ func exampleUser() User {
 	}
 }
 
-const exampleUserID = "01a202a9-03b5-7130-aa5f-c18ae97db609"
+const (
+	exampleUserID   = "01a202a9-03b5-7130-aa5f-c18ae97db609"
+	examplePassword = "a few words nobody else would choose" //nolint:gosec // an example
+)
 
 // moment is a time as it is answered with; nil for none.
 func moment(t storage.Time) *time.Time {

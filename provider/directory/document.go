@@ -18,30 +18,16 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// document is a person as JSON: email, and what may be told about them, with the
-// names and types of OIDC Core section 5.1.
-type document struct {
-	Email string `json:"email,omitempty"`
-	profile
-}
-
-// profile is what can be changed of a person.
+// profile is what can be changed of a person: what may be told about them, as JSON with
+// the names and types of OIDC Core section 5.1.
 type profile struct {
 	Name   string `json:"name,omitempty"`
 	Locale string `json:"locale,omitempty"`
 	Claims
 }
 
-// Decode reads a new person from JSON. A member that is unknown here, there twice
-// or of another type is a fault that names it.
-func Decode(text []byte) (NewPerson, error) {
-	var d document
-	if err := decode(text, &d); err != nil {
-		return NewPerson{}, err
-	}
-	return NewPerson{Email: d.Email, Name: d.Name, Locale: d.Locale, Claims: d.Claims}, nil
-}
-
+// decode reads JSON. A member that is unknown here, there twice or of another type is a
+// fault that names it.
 func decode(text []byte, into any) error {
 	if err := clients.DecodeObject(text, into); err != nil {
 		return err
@@ -54,22 +40,9 @@ func decode(text []byte, into any) error {
 	return nil
 }
 
-// Update changes what may be told about the person whom key names, as [Service.Show]
-// reads it, by a JSON merge patch (RFC 7396): null takes a claim away. Their address
-// stays. storage.ErrNotFound: there is no such person.
-func (s *Service) Update(ctx context.Context, key string, patch []byte, by events.Actor) (*storage.Person, error) {
-	p, err := s.Person(ctx, key)
-	if err == nil {
-		err = s.Patch(ctx, p, patch, by)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-// Patch is [Service.Update] of a person as they were read. A fault of kind Conflict
-// over storage.ErrStale: they were changed since.
+// Patch changes what may be told about a person, as they were read, by a JSON merge
+// patch (RFC 7396), with the event, in one unit: null takes a claim away. Their address
+// stays. A fault of kind Conflict over storage.ErrStale: they were changed since.
 func (s *Service) Patch(ctx context.Context, p *storage.Person, patch []byte, by events.Actor) error {
 	changed, names, err := patched(p, patch)
 	if err != nil {

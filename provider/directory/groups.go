@@ -112,19 +112,6 @@ func (s *Service) Members(ctx context.Context, group string, p storage.Page) (st
 	return list, nil
 }
 
-// UpdateGroup changes a group's description, with the event, in one unit.
-// storage.ErrNotFound: there is no such group.
-func (s *Service) UpdateGroup(ctx context.Context, name, description string, by events.Actor) (*storage.Group, error) {
-	g, err := s.Group(ctx, name)
-	if err == nil {
-		err = s.describe(ctx, g, description, by)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return g, nil
-}
-
 // groupDocument is what can be changed of a group.
 type groupDocument struct {
 	Description string `json:"description"`
@@ -138,14 +125,10 @@ func (s *Service) PatchGroup(ctx context.Context, g *storage.Group, patch []byte
 	if _, err := mergeInto(&changed, groupDocument{g.Description}, patch); err != nil {
 		return err
 	}
-	return s.describe(ctx, g, changed.Description, by)
-}
-
-func (s *Service) describe(ctx context.Context, g *storage.Group, description string, by events.Actor) error {
-	if err := fault.Join(checkDescription(description)...); err != nil {
+	if err := fault.Join(checkDescription(changed.Description)...); err != nil {
 		return err
 	}
-	g.Description, g.UpdatedAt = description, storage.At(s.now())
+	g.Description, g.UpdatedAt = changed.Description, storage.At(s.now())
 	err := s.store.Together(ctx, func(ctx context.Context) error {
 		if err := s.store.UpdateGroup(ctx, g); err != nil {
 			return err

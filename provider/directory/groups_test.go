@@ -59,14 +59,14 @@ func TestAGroupHasOneName(t *testing.T) {
 		t.Errorf("%v, want both faults", err)
 	}
 
-	if g, err = s.UpdateGroup(t.Context(), "Shop-team", "Who sells cars", events.ActorOperator); err != nil || g.Description != "Who sells cars" || g.Version != 2 {
+	if g, err = s.Group(t.Context(), "Shop-team"); err != nil {
+		t.Fatal(err)
+	}
+	if err = s.PatchGroup(t.Context(), g, []byte(`{"description":"Who sells cars"}`), events.ActorOperator); err != nil || g.Description != "Who sells cars" || g.Version != 2 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	_, err = s.UpdateGroup(t.Context(), "shop-team", "\n", events.ActorOperator)
+	err = s.PatchGroup(t.Context(), g, []byte(`{"description":"\n"}`), events.ActorOperator)
 	wantFault(t, err, fault.KindInvalid, "description", "")
-	if _, err = s.UpdateGroup(t.Context(), "none", "", events.ActorOperator); !errors.Is(err, storage.ErrNotFound) {
-		t.Error(err)
-	}
 	if got := kindsOf(t, store); !slices.Equal(got, []string{"group.created", "group.updated"}) {
 		t.Errorf("events %v", got)
 	}
