@@ -156,7 +156,7 @@ func apiHouse(t *testing.T, p *providertest.P) map[string]string {
 // whole is what there is to lose by the API.
 func whole(t *testing.T, p *providertest.P) string {
 	t.Helper()
-	c, err := p.Clients.List(t.Context())
+	c, err := p.Clients.Page(t.Context(), storage.Page{Limit: storage.MaxPage})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,12 +89,12 @@ func TestAPIRequestsAtOnceAreDoneOnce(t *testing.T) {
 		}
 		p.Clock.Advance(time.Minute) // whoever was not done by then is not at it any more
 		ids[op.Do(http.MethodPost, "/clients", someService, onceBy("k")).WantStatus(http.StatusCreated).JSON()["client_id"]] = true
-		all, err := p.Clients.List(t.Context())
+		all, err := p.Clients.Page(t.Context(), storage.Page{Limit: storage.MaxPage})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(ids) != 1 || len(all) != 2 {
-			t.Errorf("%d different answers, %d clients; want 1 and 2", len(ids), len(all))
+		if len(ids) != 1 || len(all.Items) != 2 {
+			t.Errorf("%d different answers, %d clients; want 1 and 2", len(ids), len(all.Items))
 		}
 	})
 }
@@ -107,11 +107,11 @@ func TestAPIRequestsThatBrokeOffAreNeverDoneTwice(t *testing.T) {
 		p := providertest.Start(t, providertest.On(database))
 		op := p.API("ops", clients.ScopeClientsWrite)
 		count := func() int {
-			all, err := p.Clients.List(t.Context())
+			all, err := p.Clients.Page(t.Context(), storage.Page{Limit: storage.MaxPage})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return len(all)
+			return len(all.Items)
 		}
 		rename := func(from, to string) {
 			providertest.Meddle(t, database, "ALTER TABLE "+from+" RENAME TO "+to)

@@ -2,10 +2,13 @@ package provider_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
@@ -172,6 +175,24 @@ func TestAnEnabledPersonSignsInAnew(t *testing.T) {
 		rp.Exchange(p.Browser().SignIn("ada").Authorize(rp, "openid")).OK()
 		wantEvent(t, p, "person.enabled", p.Person("ada").ID, "")
 	})
+}
+
+// Whether a resource may go costs the same with however many clients: what is read of
+// them is a few ids.
+func TestWhoHasAScopeCostsOneStatement(t *testing.T) {
+	p := providertest.Start(t, providertest.On(providertest.Postgres(t)))
+	p.Resource("https://cars.example", "cars")
+	for i := range 30 {
+		p.Client(fmt.Sprintf("c%02d", i), func(r *clients.Registration) { r.Scope = "openid cars" })
+	}
+	var err error
+	sent := p.Statements.During(func() { err = p.Clients.DeleteResource(t.Context(), "https://cars.example", events.ActorOperator) })
+	if err == nil || !strings.Contains(err.Error(), "c00, c01, c02, c03, c04 and others") {
+		t.Errorf("%v", err)
+	}
+	if len(sent) != 2 || !strings.Contains(sent[1], "LIMIT") || strings.Contains(sent[1], "*") {
+		t.Errorf("it is read and looked for by %q", sent)
+	}
 }
 
 // A page of a list costs one or two statements, however much is in it.

@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Client is a registered application: an OAuth 2.0 client, an OpenID relying party.
 type Client struct {
@@ -112,20 +115,41 @@ func (s *Store) ClientsMark(ctx context.Context) (string, error) {
 	return mark, translate(err)
 }
 
-// CreateClient adds a client; ErrConflict: the id is taken.
+// ClientsWith returns the ids of up to limit clients, disabled or not, that are
+// registered with one of these scopes, by id. It is one statement, which looks at every
+// registration where nobody is.
+func (s *Store) ClientsWith(ctx context.Context, scopes []string, limit int) ([]string, error) {
+	if len(scopes) == 0 {
+		return nil, nil
+	}
+	position := "instr"
+	if s.dialect == onPostgres {
+		position = "strpos"
+	}
+	has, args := make([]string, len(scopes)), make([]any, len(scopes))
+	for i, scope := range scopes {
+		has[i], args[i] = position+"(' ' || (metadata ->> 'scope') || ' ', ?) > 0", " "+scope+" "
+	}
+	var ids []string
+	err := s.db(ctx).Model(&Client{}).Where(strings.Join(has, " OR "), args...).Order("id").Limit(limit).Pluck("id", &ids).Error
+	return ids, translate(err)
+}
+
+// CreateClient adds a client; ErrConflict: the id is taken; ErrStale: its owner is no
+// group.
 func (s *Store) CreateClient(ctx context.Context, c *Client) error {
-	return s.do(ctx, s.insert(ctx, c, ""))
+	return s.do(ctx, owned(s.insert(ctx, c, ""), c.Owner))
 }
 
 // UpdateClient replaces a client that is still at c.Version, which it raises by
-// one; ErrStale: it changed since it was read, or is gone.
+// one; ErrStale: it changed since it was read, or is gone, or its new owner is no group.
 func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
-	err := s.do(ctx, write{
+	err := s.do(ctx, owned(write{
 		text: "UPDATE clients SET version = version + 1, name = ?, owner = ?, metadata = ?, secrets = ?, updated_at = ?, disabled_at = ?" +
 			" WHERE id = ? AND version = ?",
 		args:  []any{c.Name, c.Owner, c.Metadata, c.Secrets, c.UpdatedAt, c.DisabledAt, c.ID, c.Version},
 		guard: ErrStale,
-	})
+	}, c.Owner))
 	if err == nil {
 		c.Version++
 	}

@@ -15,6 +15,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"keys are kept":                          testKeys,
 	"secrets are kept":                       testSecrets,
 	"clients are kept":                       testClients,
+	"clients are found by a scope":           testClientsWith,
 	"resources are kept":                     testResources,
 	"persons are kept":                       testPersons,
 	"identifiers are kept":                   testIdentifiers,
@@ -98,6 +99,7 @@ func testClients(t *testing.T, f fixture) {
 		Secrets:   storage.Document([]storage.ClientSecret{{SHA256: hash("s"), CreatedAt: 1, ExpiresAt: 2}}),
 		CreatedAt: now, UpdatedAt: now, DisabledAt: now}
 	empty := &storage.Client{ID: "empty", CreatedAt: now, UpdatedAt: now}
+	f.group("team")
 	for _, c := range []*storage.Client{full, empty} {
 		f.must(f.CreateClient(f.ctx, c))
 		got, err := f.Client(f.ctx, c.ID)
@@ -177,10 +179,30 @@ func testClients(t *testing.T, f fixture) {
 	}
 }
 
+// By the whole name of a scope, disabled or not, and no more than was asked for.
+func testClientsWith(t *testing.T, f fixture) {
+	for id, scope := range map[string]string{"a": "cars openid", "b": "cars.read", "c": "openid cars", "d": "CARS a%", "e": "x cars y"} {
+		f.must(f.CreateClient(f.ctx, &storage.Client{ID: id, Metadata: storage.Document(storage.ClientMetadata{Scope: scope}), CreatedAt: now, UpdatedAt: now}))
+	}
+	for _, tc := range []struct {
+		scopes []string
+		limit  int
+		want   []string
+	}{
+		{[]string{"cars"}, 9, []string{"a", "c", "e"}}, {[]string{"cars"}, 2, []string{"a", "c"}}, {[]string{"none", "cars.read", "CARS"}, 9, []string{"b", "d"}},
+		{[]string{"a%"}, 9, []string{"d"}}, {[]string{"a_"}, 9, nil}, {nil, 9, nil},
+	} {
+		got, err := f.ClientsWith(f.ctx, tc.scopes, tc.limit)
+		f.must(err)
+		same(t, tc.want, got)
+	}
+}
+
 func testResources(t *testing.T, f fixture) {
 	full := &storage.Resource{Audience: "https://api.example/a", Version: 1, Name: "API", Owner: "team", Scopes: storage.Strings{"cars.read", "cars.write"},
 		Introspects: storage.Strings{"web"}, Format: "jwt", Alg: "ES256", Lifetime: 600, CreatedAt: now, UpdatedAt: now}
 	empty := &storage.Resource{Audience: "https://api.example/b", CreatedAt: now, UpdatedAt: now}
+	f.group("team")
 	for _, r := range []*storage.Resource{empty, full} {
 		f.must(f.CreateResource(f.ctx, r))
 		got, err := f.Resource(f.ctx, r.Audience)

@@ -138,8 +138,22 @@ func (s *Store) DeleteGroup(ctx context.Context, g *Group) error {
 	return s.do(ctx, write{
 		text: "DELETE FROM groups WHERE name = ? AND version = ? AND NOT EXISTS (SELECT 1 FROM clients WHERE owner = ?)" +
 			" AND NOT EXISTS (SELECT 1 FROM resources WHERE owner = ?)",
-		args: []any{g.Name, g.Version, g.Name, g.Name}, guard: ErrStale,
+		args: []any{g.Name, g.Version, g.Name, g.Name}, guard: ErrStale, locks: []waitFor{groupAlone(g.Name)},
 	})
+}
+
+// owned is w, by which something is given an owner, for an owner that is a group; it
+// stays one meanwhile. An update may leave one as it is that never was.
+func owned(w write, owner string) write {
+	if owner == "" {
+		return w
+	}
+	w.guard, w.locks = ErrStale, append(w.locks, groupStays(owner))
+	const isGroup = "EXISTS (SELECT 1 FROM groups WHERE name = ?)"
+	if w.table != "" {
+		return w.onlyIf(isGroup, owner)
+	}
+	return w.onlyIf("(owner = ? OR "+isGroup+")", owner, owner)
 }
 
 // Owned returns what a group owns, up to limit of each: ids of clients and audiences
@@ -160,7 +174,7 @@ func (s *Store) AddMember(ctx context.Context, m *Member) error {
 		write{
 			text: "INSERT INTO members (group_name, person_id, created_at) SELECT ?, ?, ?" +
 				" WHERE (SELECT count(*) FROM members WHERE person_id = ?) < ?",
-			args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale, lock: groupStays(m.GroupName),
+			args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale, locks: []waitFor{groupStays(m.GroupName)},
 		},
 		write{text: "DELETE FROM setup_links WHERE name = ?", args: []any{m.GroupName}},
 	)
@@ -168,14 +182,14 @@ func (s *Store) AddMember(ctx context.Context, m *Member) error {
 
 // groupStays is the lock of who needs a group to be there until the unit is done: any
 // number may have it at once, but nobody together with [groupAlone].
-func groupStays(name string) rowLock {
-	return rowLock{"SELECT 1 FROM groups WHERE name = ? FOR KEY SHARE", []any{name}}
+func groupStays(name string) waitFor {
+	return waitFor{"SELECT 1 FROM groups WHERE name = ? FOR KEY SHARE", []any{name}}
 }
 
 // groupAlone is the lock of who needs to know, until the unit is done, who is in a group
 // or what belongs to it.
-func groupAlone(name string) rowLock {
-	return rowLock{"SELECT 1 FROM groups WHERE name = ? FOR UPDATE", []any{name}}
+func groupAlone(name string) waitFor {
+	return waitFor{"SELECT 1 FROM groups WHERE name = ? FOR UPDATE", []any{name}}
 }
 
 // IsMember reports whether a person is in a group.
@@ -205,10 +219,8 @@ func isLastArgs(person ID) []any { return []any{Operators, person, Operators, pe
 // unlessLast is w, by which a person ceases to be an operator, for whoever is not the
 // last one: of two who go at once one stays.
 func unlessLast(w write, person ID) write {
-	w.text += " AND NOT (" + isLast + ")"
-	w.args = append(w.args, isLastArgs(person)...)
-	w.lock = groupAlone(Operators)
-	return w
+	w.locks = []waitFor{groupAlone(Operators)}
+	return w.onlyIf("NOT ("+isLast+")", isLastArgs(person)...)
 }
 
 // LastOperator reports whether a person is in [Operators] and nobody else who is has an

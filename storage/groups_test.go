@@ -14,6 +14,7 @@ var groupTests = map[string]func(*testing.T, fixture){
 	"groups are kept":                      testGroups,
 	"members are kept":                     testMembers,
 	"an owner keeps its group":             testOwners,
+	"no owner is gone":                     testRaceOwners,
 	"what reads a person reads the groups": testGroupsAreRead,
 	"a list goes on where it stopped":      testPages,
 	"people are found by an address":       testSearch,
@@ -195,6 +196,61 @@ func testOwners(t *testing.T, f fixture) {
 	f.want(storage.ErrStale, f.DeleteGroup(f.ctx, shop))
 	f.must(f.DeleteResource(f.ctx, r))
 	f.must(f.DeleteGroup(f.ctx, shop))
+}
+
+// What is given an owner while that group is being deleted is refused, or the group
+// stays; one that never was a group stays with what has it.
+func testRaceOwners(t *testing.T, f fixture) {
+	c := &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}
+	r := &storage.Resource{Audience: "https://a.example", Version: 1, CreatedAt: now, UpdatedAt: now}
+	f.must(f.CreateClient(f.ctx, c))
+	f.must(f.CreateResource(f.ctx, r))
+	for round := range racers {
+		name := fmt.Sprint("team", round)
+		g := f.group(name)
+		for i, err := range race(5, func(i int) error {
+			switch i {
+			case 0:
+				return f.CreateClient(f.ctx, &storage.Client{ID: name, Version: 1, Owner: name, CreatedAt: now, UpdatedAt: now})
+			case 1:
+				return f.CreateResource(f.ctx, &storage.Resource{Audience: "https://a.example/" + name, Version: 1, Owner: name, CreatedAt: now, UpdatedAt: now})
+			case 2:
+				changed := *c
+				changed.Owner = name
+				return f.UpdateClient(f.ctx, &changed)
+			case 3:
+				changed := *r
+				changed.Owner = name
+				return f.UpdateResource(f.ctx, &changed)
+			}
+			return f.DeleteGroup(f.ctx, g)
+		}) {
+			if err != nil && !errors.Is(err, storage.ErrStale) {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		_, err := f.Group(f.ctx, name)
+		clients, resources, failed := f.Owned(f.ctx, name, 5)
+		f.must(failed)
+		if errors.Is(err, storage.ErrNotFound) != (len(clients)+len(resources) == 0) {
+			t.Fatalf("round %d: the group: %v, and it owns %v and %v", round, err, clients, resources)
+		}
+		var was *storage.Client
+		was, err = f.Client(f.ctx, "web")
+		f.must(err)
+		*c = *was
+		var had *storage.Resource
+		had, err = f.Resource(f.ctx, "https://a.example")
+		f.must(err)
+		*r = *had
+	}
+	if _, err := f.SQL().ExecContext(f.ctx, "UPDATE clients SET owner = 'No group' WHERE id = 'web'"); err != nil {
+		t.Fatal(err)
+	}
+	c.Owner = "No group"
+	f.must(f.UpdateClient(f.ctx, c))
+	c.Owner = "nor this"
+	f.want(storage.ErrStale, f.UpdateClient(f.ctx, c))
 }
 
 // By code, by grant, by token and by session: in the read that there was.

@@ -17,6 +17,7 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 rotates a refresh token":      testRaceRefresh,
 	"one of 50 renews a session":             testRaceSession,
 	"one of 50 updates a client":             testRaceClient,
+	"one of 50 takes a scope":                testRaceScope,
 	"one of 50 takes an address":             testRaceIdentifier,
 	"one of 50 makes the root secret":        testRaceSecret,
 	"one of 50 spends an id":                 testRaceSpentID,
@@ -125,6 +126,35 @@ func testRaceClient(_ *testing.T, f fixture) {
 		mine := *c
 		return f.UpdateClient(f.ctx, &mine)
 	}))
+}
+
+// Whether it is made with it or changed to have it, and whatever else they have.
+func testRaceScope(t *testing.T, f fixture) {
+	var made [racers]*storage.Resource
+	for i := range made {
+		made[i] = &storage.Resource{Audience: fmt.Sprint("https://old.example/", i), Version: 1, Scopes: storage.Strings{fmt.Sprint("own", i)}, CreatedAt: now, UpdatedAt: now}
+		f.must(f.CreateResource(f.ctx, made[i]))
+	}
+	f.oneWins(storage.ErrStale, race(racers, func(i int) error {
+		if i%2 == 0 {
+			changed := *made[i]
+			changed.Scopes = storage.Strings{fmt.Sprint("own", i), "cars"}
+			return f.UpdateResource(f.ctx, &changed)
+		}
+		ctx := storage.WithUnit(f.ctx)
+		r := &storage.Resource{Audience: fmt.Sprint("https://new.example/", i), Version: 1, Scopes: storage.Strings{"cars", fmt.Sprint("new", i)}, CreatedAt: now, UpdatedAt: now}
+		return errors.Join(f.CreateResource(ctx, r), f.CreateEvent(ctx, event("made")), f.Flush(ctx))
+	}))
+	all, err := f.Resources(f.ctx)
+	f.must(err)
+	for i := range all {
+		if all[i].Scopes.Has("cars") { // what it has itself is in nobody's way
+			f.must(f.UpdateResource(f.ctx, &all[i]))
+		}
+	}
+	if kinds := f.eventKinds(); len(all) != racers+len(kinds) {
+		t.Errorf("%d resources with %d events", len(all), len(kinds))
+	}
 }
 
 func testRaceIdentifier(_ *testing.T, f fixture) {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -50,20 +51,41 @@ func (s *Store) Resource(ctx context.Context, audience string) (*Resource, error
 	return &r, nil
 }
 
-// CreateResource adds a resource; ErrConflict: the audience is taken.
+// CreateResource adds a resource; ErrConflict: the audience is taken; ErrStale: another
+// resource has one of its scopes, or its owner is no group.
 func (s *Store) CreateResource(ctx context.Context, r *Resource) error {
-	return s.do(ctx, s.insert(ctx, r, ""))
+	return s.do(ctx, owned(s.unshared(s.insert(ctx, r, ""), r), r.Owner))
+}
+
+// unshared is w, which writes r, for scopes that no other resource has: of two that take
+// the same one at once the second fails.
+func (s *Store) unshared(w write, r *Resource) write {
+	if len(r.Scopes) == 0 {
+		return w
+	}
+	each := "json_each(o.scopes)"
+	if s.dialect == onPostgres {
+		each = "jsonb_array_elements_text(o.scopes) AS s (value)"
+	}
+	args := []any{r.Audience}
+	for _, scope := range r.Scopes {
+		args = append(args, scope)
+	}
+	w.guard, w.locks = ErrStale, append(w.locks, waitFor{text: "LOCK TABLE resources IN SHARE ROW EXCLUSIVE MODE"})
+	return w.onlyIf("NOT EXISTS (SELECT 1 FROM resources o, "+each+" WHERE o.audience <> ? AND value IN ("+
+		strings.TrimSuffix(strings.Repeat("?, ", len(r.Scopes)), ", ")+"))", args...)
 }
 
 // UpdateResource replaces a resource that is still at r.Version, which it raises by
-// one; ErrStale: it changed since it was read, or is gone.
+// one; ErrStale: it changed since it was read, or is gone, another resource has one of
+// its scopes, or its new owner is no group.
 func (s *Store) UpdateResource(ctx context.Context, r *Resource) error {
-	err := s.do(ctx, write{
+	err := s.do(ctx, owned(s.unshared(write{
 		text: "UPDATE resources SET version = version + 1, name = ?, owner = ?, scopes = ?, introspects = ?, format = ?, alg = ?," +
 			" lifetime = ?, updated_at = ? WHERE audience = ? AND version = ?",
 		args:  []any{r.Name, r.Owner, r.Scopes, r.Introspects, r.Format, r.Alg, r.Lifetime, r.UpdatedAt, r.Audience, r.Version},
 		guard: ErrStale,
-	})
+	}, r), r.Owner))
 	if err == nil {
 		r.Version++
 	}

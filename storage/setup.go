@@ -30,7 +30,7 @@ func setupLinkOf(l *SetupLink, inPlaceOf string) write {
 		args: []any{l.Name, l.SecretHash, l.CreatedAt, l.ExpiresAt, l.Name},
 		rest: " ON CONFLICT (name) DO UPDATE SET secret_hash = excluded.secret_hash, created_at = excluded.created_at, expires_at = excluded.expires_at" +
 			inPlaceOf,
-		guard: ErrSpent, lock: groupAlone(l.Name),
+		guard: ErrSpent, locks: []waitFor{groupAlone(l.Name)},
 	}
 }
 
@@ -53,7 +53,7 @@ func (s *Store) SpendSetupLink(ctx context.Context, group string, secretHash []b
 	return s.do(ctx, write{
 		text: "DELETE FROM setup_links WHERE name = ? AND secret_hash = ? AND expires_at > ?" +
 			" AND NOT EXISTS (SELECT 1 FROM members WHERE group_name = ?)",
-		args: []any{group, secretHash, now, group}, guard: ErrSpent, lock: groupAlone(group),
+		args: []any{group, secretHash, now, group}, guard: ErrSpent, locks: []waitFor{groupAlone(group)},
 	})
 }
 

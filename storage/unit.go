@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,11 +57,13 @@ func (s *Store) Together(ctx context.Context, fn func(ctx context.Context) error
 // write is one statement, in a form that stands alone as well as inside a CTE.
 type write struct {
 	// For an insert: table, columns, one value per column, and what follows
-	// (ON CONFLICT ...). For anything else text and args, ending in its WHERE
+	// (ON CONFLICT ...); in when, if set, without which it does nothing, and then
+	// that one's values. For anything else text and args, ending in its WHERE
 	// clause, and in rest what follows that.
 	table   string
 	columns []string
 	args    []any
+	when    string
 	text    string
 	rest    string
 	// as, if set, is under which name the write after it finds what it returns. Only
@@ -71,16 +72,30 @@ type write struct {
 	// guard, if set, is what Flush returns, with nothing done, unless exactly
 	// one row was touched.
 	guard error
-	// lock is taken before anything of the unit is read or written: what its conditions
-	// found is so until it is done.
-	lock rowLock
+	// locks are taken before anything of the unit is read or written: what its
+	// conditions found is so until it is done.
+	locks []waitFor
 }
 
-// rowLock is a statement that makes others on Postgres wait, who take it as well, until the
-// transaction ends; "" for none. SQLite needs none: it has one writer at a time.
-type rowLock struct {
+// waitFor is a statement that makes others on Postgres wait, who send it as well, until
+// the transaction ends. SQLite needs none: it has one writer at a time.
+type waitFor struct {
 	text string
 	args []any
+}
+
+// onlyIf is w with another condition, without which it does nothing, and its values.
+func (w write) onlyIf(condition string, args ...any) write {
+	switch {
+	case w.table == "":
+		w.text += " AND " + condition
+	case w.when == "":
+		w.when = condition
+	default:
+		w.when += " AND " + condition
+	}
+	w.args = append(w.args, args...)
+	return w
 }
 
 // do carries the write out now, or lets the unit in ctx carry it out at Flush.
@@ -107,16 +122,16 @@ func (s *Store) doAll(ctx context.Context, writes ...write) error {
 // locked runs fn with the locks of these writes. A statement sees what was committed
 // when it began, so a lock that it took itself would come too late for what it reads.
 func (s *Store) locked(ctx context.Context, writes []write, fn func(db *gorm.DB) error) error {
-	needs := func(w write) bool { return w.lock.text != "" }
-	if s.dialect != onPostgres || !slices.ContainsFunc(writes, needs) {
+	var locks []waitFor
+	for _, w := range writes {
+		locks = append(locks, w.locks...)
+	}
+	if s.dialect != onPostgres || len(locks) == 0 {
 		return fn(s.db(ctx))
 	}
 	return translate(s.db(ctx).Transaction(func(tx *gorm.DB) error {
-		for _, w := range writes {
-			if !needs(w) {
-				continue
-			}
-			if err := tx.Exec(w.lock.text, w.lock.args...).Error; err != nil {
+		for _, l := range locks {
+			if err := tx.Exec(l.text, l.args...).Error; err != nil {
 				return err
 			}
 		}
@@ -154,10 +169,17 @@ func (w write) render(given, returning string) string {
 	} else {
 		b.WriteString("INSERT INTO " + w.table + " (" + strings.Join(w.columns, ", ") + ") ")
 		marks := strings.TrimSuffix(strings.Repeat("?, ", len(w.columns)), ", ")
-		if given == "" {
+		var when []string
+		if w.when != "" {
+			when = append(when, w.when)
+		}
+		if given != "" {
+			when = append(when, "EXISTS (SELECT 1 FROM "+given+")")
+		}
+		if len(when) == 0 {
 			b.WriteString("VALUES ( " + marks + ")") // gorm spreads bytes that stand right after a parenthesis
 		} else {
-			b.WriteString("SELECT " + marks + " WHERE EXISTS (SELECT 1 FROM " + given + ")")
+			b.WriteString("SELECT " + marks + " WHERE " + strings.Join(when, " AND "))
 		}
 		if w.text != "" {
 			b.WriteString(" " + w.text)

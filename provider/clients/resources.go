@@ -192,14 +192,29 @@ func (s *Service) CreateResource(ctx context.Context, in *storage.Resource, by e
 		return nil, fmt.Errorf("create resource %s: %w", r.Audience, err)
 	}
 	err := s.flush(unit, events.Event{Kind: events.ResourceCreated, Actor: by, Data: NewResourceView(&r)})
-	if errors.Is(err, storage.ErrConflict) {
+	switch {
+	case errors.Is(err, storage.ErrConflict):
 		return nil, fault.Conflict("audience", "is taken")
-	}
-	if err != nil {
+	case errors.Is(err, storage.ErrStale):
+		return nil, s.overtaken(ctx, &r, nil)
+	case err != nil:
 		return nil, fmt.Errorf("create resource %s: %w", r.Audience, err)
 	}
 	s.Forget(storage.Changes{Resources: true})
 	return &r, nil
+}
+
+var errResourceMeanwhile = &fault.Error{
+	Kind: fault.KindConflict, Code: "conflict", Message: "the resource was changed by somebody else at the same time: read it again", Err: storage.ErrStale,
+}
+
+// overtaken says why a resource that was right could not be written: what somebody else
+// wrote meanwhile is in its way.
+func (s *Service) overtaken(ctx context.Context, r, was *storage.Resource) error {
+	if err := s.checkResource(ctx, r, was); err != nil {
+		return err
+	}
+	return errResourceMeanwhile
 }
 
 // UpdateResource changes a resource, as it was read, by a JSON merge patch (RFC
@@ -233,15 +248,16 @@ func (s *Service) UpdateResource(ctx context.Context, r *storage.Resource, patch
 	if err == nil {
 		err = s.flush(unit, events.Event{Kind: events.ResourceUpdated, Actor: by, Data: NewResourceView(r)})
 	}
+	if errors.Is(err, storage.ErrStale) {
+		return s.overtaken(ctx, r, &was)
+	}
 	return s.settleResource(r, err)
 }
 
 // settleResource forgets the resources after a change and says what became of it.
 func (s *Service) settleResource(r *storage.Resource, err error) error {
 	if errors.Is(err, storage.ErrStale) {
-		return &fault.Error{
-			Kind: fault.KindConflict, Code: "conflict", Message: "the resource was changed by somebody else at the same time: read it again", Err: err,
-		}
+		return errResourceMeanwhile
 	}
 	if err != nil {
 		return fmt.Errorf("change resource %s: %w", r.Audience, err)
@@ -399,25 +415,19 @@ func (s *Service) RemoveResource(ctx context.Context, r *storage.Resource, by ev
 }
 
 // checkUnused returns a fault of field that says which clients have one of scopes,
-// and what to do about it.
+// and what to do about it. It is one statement.
 func (s *Service) checkUnused(ctx context.Context, field string, scopes storage.Strings) error {
 	const shown = 5
-	all, err := s.List(ctx)
+	users, err := s.store.ClientsWith(ctx, scopes, shown+1)
 	if err != nil {
-		return err
-	}
-	var users []string
-	for i := range all {
-		if slices.ContainsFunc(strings.Fields(all[i].Metadata.V.Scope), scopes.Has) {
-			users = append(users, all[i].ID)
-		}
+		return fmt.Errorf("clients with %s: %w", strings.Join(scopes, " "), err)
 	}
 	if len(users) == 0 {
 		return nil
 	}
 	names := strings.Join(users[:min(shown, len(users))], ", ")
-	if more := len(users) - shown; more > 0 {
-		names += fmt.Sprintf(" and %d more", more)
+	if len(users) > shown {
+		names += " and others"
 	}
 	return fault.Conflict(field, fmt.Sprintf("is in use: clients are registered with its scopes (%s): %s. Update each with a scope "+
 		"that has none of them, then delete it", strings.Join(scopes, " "), names))

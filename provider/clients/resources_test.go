@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,12 +64,14 @@ func TestAScopeHasOneResource(t *testing.T) {
 	}
 	h.resource(t, "https://payroll.example", "pay")
 
-	// Two that are made at the same moment have not seen each other.
+	// The store refuses a second owner, but a house may have one from before it did.
+	twin := &storage.Resource{Audience: "https://apples.example", Scopes: storage.Strings{"read"}}
+	if err := h.store.CreateResource(t.Context(), twin); !errors.Is(err, storage.ErrStale) {
+		t.Errorf("a twin is made: %v", err)
+	}
 	for _, audience := range []string{"https://apples.example", "https://zebras.example"} {
-		twin := &storage.Resource{Audience: audience, Scopes: storage.Strings{"read"}, CreatedAt: storage.At(h.now()), UpdatedAt: storage.At(h.now())}
-		if err := h.store.CreateResource(t.Context(), twin); err != nil {
-			t.Fatal(err)
-		}
+		h.meddle(t, `INSERT INTO resources SELECT ?, version, name, owner, scopes, introspects, format, alg, lifetime, created_at + 1, updated_at
+			FROM resources WHERE audience = 'https://cars.example'`, audience)
 	}
 	h.pass(3 * time.Second)
 	if entries, err := h.Entries(t.Context(), shop); err != nil || len(entries) != 1 || entries[0].Resource.Audience != "https://cars.example" {
@@ -185,6 +188,44 @@ func TestADeletedResourceIsGone(t *testing.T) {
 	}
 }
 
+// Of two that are registered at once one is told what the other took; a group that is
+// deleted at once is told of as one that is not there.
+func TestWhoIsOvertakenHearsWhy(t *testing.T) {
+	h := start(t)
+	group := func(name string) *storage.Group {
+		g := &storage.Group{Name: name, Version: 1, CreatedAt: storage.At(h.now()), UpdatedAt: storage.At(h.now())}
+		if err := h.store.CreateGroup(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	for round := range 20 {
+		taken, name := fmt.Sprint("taken", round), fmt.Sprint("team", round)
+		g := group(name)
+		var wg sync.WaitGroup
+		errs := make([]error, 3)
+		for i := range 2 {
+			wg.Go(func() {
+				_, errs[i] = h.CreateResource(t.Context(), &storage.Resource{Audience: fmt.Sprintf("https://api.example/%d.%d", round, i), Scopes: storage.Strings{taken}}, events.ActorOperator)
+			})
+		}
+		wg.Go(func() {
+			r := web(name)
+			r.Owner = name
+			_, _, errs[2] = h.Create(t.Context(), r, events.ActorOperator)
+		})
+		wg.Go(func() { _ = h.store.DeleteGroup(t.Context(), g) })
+		wg.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Fatalf("two want one scope: %v, %v", errs[0], errs[1])
+		}
+		wantFaults(t, "the scope", errors.Join(errs[0], errs[1]), "scopes")
+		if errs[2] != nil {
+			wantFaults(t, "the owner", errs[2], "owner")
+		}
+	}
+}
+
 // A client would be left with a scope that belongs to nothing.
 func TestAResourceInUseIsNotDeleted(t *testing.T) {
 	h := start(t)
@@ -208,7 +249,7 @@ func TestAResourceInUseIsNotDeleted(t *testing.T) {
 			t.Errorf("it was deleted: %v", err)
 		}
 	}
-	refused("c1, c2, c5, c6, c7 and 2 more")
+	refused("c1, c2, c5, c6, c7 and others")
 	for _, id := range []string{"c1", "c2", "c5", "c6", "c7", "c8"} {
 		if _, err := h.Update(t.Context(), id, []byte(`{"scope": "openid"}`), events.ActorOperator); err != nil {
 			t.Fatal(err)

@@ -163,22 +163,6 @@ func (s *Service) Page(ctx context.Context, p storage.Page) (storage.List[storag
 	return some, nil
 }
 
-// List returns every client, by id.
-func (s *Service) List(ctx context.Context) ([]storage.Client, error) {
-	var all []storage.Client
-	for page := (storage.Page{Limit: storage.MaxPage}); ; {
-		some, err := s.Page(ctx, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some.Items...)
-		if some.Next == "" {
-			return all, nil
-		}
-		page.After = some.Next
-	}
-}
-
 // Create registers a client, with its event, and returns it with its secret,
 // which is not kept: "" for a client that has none. What is wrong with r is one fault
 // that names every field; a taken client_id is a fault of kind Conflict.
@@ -208,10 +192,12 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
 	err = s.flush(unit, registered(events.ClientCreated, by, c.ID, r))
-	if errors.Is(err, storage.ErrConflict) {
+	switch {
+	case errors.Is(err, storage.ErrConflict):
 		return nil, "", fault.Conflict("client_id", "is taken")
-	}
-	if err != nil {
+	case errors.Is(err, storage.ErrStale):
+		return nil, "", fault.Invalid("owner", fmt.Sprintf("the group %q was deleted at the same time", c.Owner))
+	case err != nil:
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
 	s.Forget(storage.Changes{ClientsAdded: true})
