@@ -163,7 +163,38 @@ func TestAPITellsOfItsLimits(t *testing.T) {
 	}, providertest.Configure(func(c *provider.Config) { c.API.Rate = throttle.Limit{Name: "api", Every: 10 * time.Second, Burst: 3} }))
 }
 
-// Who did it is told: the client whose token it was.
+// Every operator's token is issued to one client, and yet one operator's script takes
+// nothing from another; a client's tokens share its limit.
+func TestAPIOperatorsAreCountedApart(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		token := func() string {
+			t.Helper()
+			made, err := p.OperatorToken(t.Context(), []string{clients.ScopeClientsRead}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made.Text
+		}
+		op := p.API("ops", clients.ScopeClientsRead)
+		read := func(with string, status int) {
+			t.Helper()
+			op.Token = with
+			op.Do(http.MethodGet, "/clients/ops", nil).WantStatus(status)
+		}
+		mine, yours, shared := token(), token(), op.Token
+		another := op.ClientCredentials().OK().Access
+		for range 3 {
+			read(mine, http.StatusOK)
+			read(shared, http.StatusOK)
+		}
+		read(mine, http.StatusTooManyRequests)
+		read(yours, http.StatusOK)
+		read(another, http.StatusTooManyRequests)
+	}, providertest.Configure(func(c *provider.Config) { c.API.Rate = throttle.Limit{Name: "api", Every: 10 * time.Second, Burst: 3} }))
+}
+
+// Who did it is told: the client whose token it was, and which of its tokens.
 func TestAPIChangesAreTheirClients(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
@@ -176,6 +207,7 @@ func TestAPIChangesAreTheirClients(t *testing.T) {
 			}
 			p.Clock.Advance(5 * time.Second)
 			op.Token = op.ClientCredentials().OK().Access // the key of the one before may be revoked
+			token := must(p.Engine.Verify(t.Context(), op.Token)).ID
 			before := len(eventRows(t, p))
 			if a := p.Send(o.request(t, p, names, op.Token)); a.Status >= 300 && !strings.Contains(o.ID, "Client") {
 				t.Errorf("%s: %s", o.ID, a)
@@ -187,8 +219,8 @@ func TestAPIChangesAreTheirClients(t *testing.T) {
 				t.Errorf("%s is told by no event", o.ID)
 			}
 			for _, e := range rows[:len(rows)-before] {
-				if e.Actor != string(events.ActorClient) || e.ActorID != "ops" || e.RequestID == "" {
-					t.Errorf("%s: %s by %s %q", o.ID, e.Kind, e.Actor, e.ActorID)
+				if e.Actor != string(events.ActorClient) || e.ActorID != "ops" || e.RequestID == "" || !strings.Contains(string(e.Document.V), token) {
+					t.Errorf("%s: %s by %s %q, %s", o.ID, e.Kind, e.Actor, e.ActorID, e.Document.V)
 				}
 			}
 		}

@@ -123,6 +123,52 @@ func TestAPINamesEveryFault(t *testing.T) {
 
 func ifMatch(tag string) func(*http.Request) { return providertest.WithHeader("If-Match", tag) }
 
+// A star means whichever version there is, alone and without quotes; where there is
+// nothing it means nothing (RFC 9110 sections 13.1.1 and 13.2.1).
+func TestAPIAStarMatchesAnyVersion(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		op := p.API("ops", clients.APIScopes()...)
+		p.Client("shop")
+		p.Resource("https://cars.example", "cars")
+		if _, err := p.Directory.CreateGroup(t.Context(), "team", "", events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range []struct {
+			of, one string
+			change  map[string]any
+		}{
+			{"/clients/", "shop", map[string]any{"client_name": "New"}},
+			{"/resources/", "https%3A%2F%2Fcars.example", map[string]any{"name": "New"}},
+			{"/users/", p.Person("ada").Sub, map[string]any{"name": "New"}},
+			{"/groups/", "team", map[string]any{"description": "New"}},
+		} {
+			at := tc.of + tc.one
+			for _, method := range []string{http.MethodPatch, http.MethodDelete} {
+				var change any
+				if method == http.MethodPatch {
+					change = tc.change
+				}
+				for _, tag := range []string{`"*"`, `W/"*"`} {
+					op.Do(method, at, change, ifMatch(tag)).WantProblem(http.StatusPreconditionFailed, "If-Match")
+				}
+				for _, tag := range []string{`*, "1"`, `"1", *`, "**"} {
+					op.Do(method, at, change, ifMatch(tag)).WantProblem(http.StatusBadRequest, "If-Match")
+				}
+				op.Do(method, tc.of+"nothing", change, ifMatch("*")).WantProblem(http.StatusNotFound, "")
+			}
+			first := op.Do(http.MethodPatch, at, tc.change, ifMatch("*")).WantStatus(http.StatusOK)
+			p.Clock.Advance(time.Second)
+			second := op.Do(http.MethodPatch, at, tc.change, ifMatch(" * ")).WantStatus(http.StatusOK)
+			if first.Header.Get("ETag") == second.Header.Get("ETag") {
+				t.Errorf("%s: two versions are %s", at, first.Header.Get("ETag"))
+			}
+			op.Do(http.MethodDelete, at, nil, ifMatch("*")).WantStatus(http.StatusNoContent)
+			op.Do(http.MethodDelete, at, nil, ifMatch("*")).WantProblem(http.StatusNotFound, "")
+		}
+	})
+}
+
 // Pages are read one after the other; what is added meanwhile moves nothing.
 func TestAPIListsComeInPages(t *testing.T) {
 	t.Parallel()

@@ -279,6 +279,9 @@ func TestAttack83WritingGroupsMakesNoOperator(t *testing.T) {
 			if code := a.WantProblem(http.StatusForbidden, field).JSON()["code"]; code != "scope_not_held" {
 				t.Errorf("%s: code %v", a, code)
 			}
+			if a.Header.Values("WWW-Authenticate") != nil { // it is for what is wrong with the token (RFC 6750 section 3.1)
+				t.Errorf("%s: challenge %q", a, a.Header.Get("WWW-Authenticate"))
+			}
 		}
 		for _, group := range []string{"operators", "Operators", "OPERATORS", "%6fperators"} {
 			notHeld(op.Do(http.MethodPut, "/groups/"+group+"/members/"+ada.Sub, nil), "group")

@@ -27,8 +27,8 @@ import (
 
 // Config is what an operator decides about the API.
 type Config struct {
-	// Rate is how many requests one client may send: default 300 at once, and then
-	// 20 a second.
+	// Rate is how many requests one client, or one operator's token, may send: default
+	// 300 at once, and then 20 a second.
 	Rate throttle.Limit
 }
 
@@ -138,6 +138,9 @@ func (h *Handler) serve(op *huma.Operation, run func(http.ResponseWriter, *http.
 			return err
 		}
 		ctx := events.WithActor(withCaller(r.Context(), caller), caller.actor(), caller.ClientID)
+		if caller.TokenID != "" {
+			ctx = events.WithToken(ctx, caller.TokenID)
+		}
 		if ctx, err = withVersion(ctx, r, declared.match); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 // Caller is whose a request is.
 type Caller struct {
 	ClientID string   // "" for the operator at the database
-	TokenID  string   // of its token (jti): all operators' tokens are one client's
+	TokenID  string   // of its token (jti): all operators' tokens are one client's, so that it tells them apart
 	Scopes   []string // of its token
 }
 
@@ -30,6 +30,16 @@ func (c *Caller) actor() events.Actor {
 		return events.ActorOperator
 	}
 	return events.ActorClient
+}
+
+// bucket is whose requests are counted together: a client's, or of the client to which
+// every operator's tokens are issued those of one token. There is no person to count by:
+// a token of a person's grant is refused.
+func (c *Caller) bucket() []string {
+	if c.ClientID == clients.CommandLine {
+		return []string{c.ClientID, c.TokenID}
+	}
+	return []string{c.ClientID}
 }
 
 // Refusal is the answer to a request whose token does not open what it asks for
@@ -154,7 +164,7 @@ func bearer(r *http.Request) (string, error) {
 func (h *Handler) count(w http.ResponseWriter, r *http.Request, caller *Caller) error {
 	limit := h.cfg.Rate
 	now := h.Now()
-	full, err := h.Throttle.Count(r.Context(), limit, caller.ClientID)
+	full, err := h.Throttle.Count(r.Context(), limit, caller.bucket()...)
 	seconds := func(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 	window := limit.Every * time.Duration(limit.Burst)
 	var (

@@ -87,10 +87,13 @@ func refusalResponses() map[string]*huma.Response {
 	out := map[string]*huma.Response{}
 	retry := map[string]*huma.Header{"Retry-After": {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger}}}
 	challenge := map[string]*huma.Header{"WWW-Authenticate": {Description: "What is wrong with the token (RFC 6750 section 3).", Schema: text(&huma.Schema{})}}
+	lacking := map[string]*huma.Header{"WWW-Authenticate": {
+		Description: "What is wrong with the token, where code is insufficient_scope; not there otherwise (RFC 6750 section 3.1).", Schema: text(&huma.Schema{}),
+	}}
 	for status, r := range map[int]huma.Response{
 		http.StatusBadRequest:            {Description: "The request cannot be carried out as it is: errors names every field."},
 		http.StatusUnauthorized:          {Description: "The request has no token, or one that is not this API's, has expired or was revoked.", Headers: challenge},
-		http.StatusForbidden:             {Description: "The token lacks the scope, or what was asked reaches further than it does.", Headers: challenge},
+		http.StatusForbidden:             {Description: "The token lacks the scope, or what was asked reaches further than it does.", Headers: lacking},
 		http.StatusNotFound:              {Description: "There is no such thing."},
 		http.StatusConflict:              {Description: "The request does not go with what is there, or one with the same Idempotency-Key goes on.", Headers: retry},
 		http.StatusPreconditionFailed:    {Description: "It was changed since it was read: its ETag is another one."},
@@ -98,7 +101,7 @@ func refusalResponses() map[string]*huma.Response {
 		http.StatusUnsupportedMediaType:  {Description: "The body is of another type than the operation takes."},
 		http.StatusUnprocessableEntity:   {Description: "The Idempotency-Key was used for another request."},
 		http.StatusPreconditionRequired:  {Description: "If-Match is missing."},
-		http.StatusTooManyRequests:       {Description: "The client sends too many requests.", Headers: retry},
+		http.StatusTooManyRequests:       {Description: "The client, or of doorstep-cli the token, sends too many requests.", Headers: retry},
 		http.StatusInternalServerError:   {Description: "Something went wrong here. The log has it under request_id."},
 		http.StatusServiceUnavailable:    {Description: "The database does not answer.", Headers: retry},
 	} {
@@ -110,7 +113,7 @@ func refusalResponses() map[string]*huma.Response {
 
 func sharedHeaders() map[string]*huma.Header {
 	return map[string]*huma.Header{
-		"RateLimit":        {Description: `What is left of the client's requests, and in how many seconds all are there again: "client";r=299;t=1.`, Schema: text(&huma.Schema{})},
+		"RateLimit":        {Description: `What is left of the client's requests (of the client doorstep-cli: the token's), and in how many seconds all are there again: "client";r=299;t=1.`, Schema: text(&huma.Schema{})},
 		"RateLimit-Policy": {Description: `How many requests the client may send in how many seconds: "client";q=300;w=15.`, Schema: text(&huma.Schema{})},
 		"X-Request-Id":     {Description: "By which the server's log knows the request.", Schema: text(&huma.Schema{})},
 	}

@@ -55,11 +55,12 @@ func (h *Handler) registerEvents() {
 		answers: Page[Event]{Items: []Event{{
 			Number: 4711, ID: "01a202a9-03b5-7130-aa5f-c18ae97db90c", At: time.Date(2026, time.November, 2, 8, 0, 0, 0, time.UTC), Kind: string(events.PersonDisabled),
 			Outcome: string(events.Success), Actor: string(events.ActorClient), ActorID: "deployer", UserID: exampleUserID, RequestID: "IQJ4PVBC2UYZRNH6",
-			Data: json.RawMessage(`{}`), Personal: map[string]any{"address": "192.0.2.7"},
+			Data: json.RawMessage(`{"token_id":"T7WBgok3eTkAyHHmBZ4OTA"}`), Personal: map[string]any{"address": "192.0.2.7"},
 		}}},
 	}, h.listEvents)
 	h.huma.OpenAPI().Components.Schemas.Map()["Event"].Properties["data"] = &huma.Schema{
-		Type: huma.TypeObject, AdditionalProperties: true, Description: "What else there is to say.",
+		Type: huma.TypeObject, AdditionalProperties: true,
+		Description: "What else there is to say; token_id is the id (jti) of the access token of this API by which it was asked for.",
 	}
 }
 

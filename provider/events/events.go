@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -90,7 +91,7 @@ type Event struct {
 	Actor   Actor
 	Person  storage.ID // whom it is about; "" for nobody
 	Client  string     // the client's id; "" for none
-	Data    any        // what else there is to say, as a JSON object; nil for nothing
+	Data    any        // what else there is to say, as a JSON object without token_id; nil for nothing
 	// Personal is what of it says who somebody is (a name, an e-mail address): it is
 	// sealed, and goes when they are erased. It never stands in Data.
 	Personal map[string]any
@@ -128,8 +129,9 @@ func New(store *storage.Store, k Keys, now func() time.Time) *Service {
 type actorKey struct{}
 
 type actor struct {
-	kind Actor
-	id   string
+	kind  Actor
+	id    string
+	token string // by which it asked; "" for none
 }
 
 // WithActor returns a ctx whose events are done by that actor, whatever the room
@@ -137,7 +139,15 @@ type actor struct {
 // knows whose they are. id is the client's id or the id of the person's row. What the
 // provider does by itself stays its own.
 func WithActor(ctx context.Context, kind Actor, id string) context.Context {
-	return context.WithValue(ctx, actorKey{}, actor{kind, id})
+	return context.WithValue(ctx, actorKey{}, actor{kind: kind, id: id})
+}
+
+// WithToken returns a ctx whose events also say by which access token their actor asked:
+// id is its jti. An actor may have many, in many hands.
+func WithToken(ctx context.Context, id string) context.Context {
+	told, _ := ctx.Value(actorKey{}).(actor)
+	told.token = id
+	return context.WithValue(ctx, actorKey{}, told)
 }
 
 // by returns who did what e tells of.
@@ -147,9 +157,9 @@ func (e *Event) by(ctx context.Context) actor {
 	}
 	switch e.Actor {
 	case ActorPerson:
-		return actor{e.Actor, string(e.Person)}
+		return actor{kind: e.Actor, id: string(e.Person)}
 	case ActorClient:
-		return actor{e.Actor, e.Client}
+		return actor{kind: e.Actor, id: e.Client}
 	case ActorOperator, ActorSystem:
 	}
 	return actor{kind: e.Actor}
@@ -170,8 +180,34 @@ func (s *Service) Counted(count func(Kind)) *Service {
 	return &with
 }
 
-// memberAddress is the member of the personal part that From fills.
-const memberAddress = "address"
+// memberAddress is the member of the personal part that From fills, memberToken that of
+// Data that WithToken does.
+const (
+	memberAddress = "address"
+	memberToken   = "token_id"
+)
+
+// document returns Data, with the token by which its actor asked, if there was one.
+func (e *Event) document(token string) (storage.Raw, error) {
+	text := storage.Raw("{}")
+	if e.Data != nil {
+		var err error
+		if text, err = json.Marshal(e.Data); err != nil {
+			return nil, err
+		}
+	}
+	if token == "" {
+		return text, nil
+	}
+	var said map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&said); err != nil {
+		return nil, err
+	}
+	said[memberToken] = token
+	return json.Marshal(said)
+}
 
 // Record appends the event to the unit in ctx; without a unit it is written at
 // once. The request's id and the address, which is sealed, are those of ctx, and who
@@ -180,15 +216,13 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 	by := e.by(ctx)
 	row := storage.Event{
 		ID: storage.NewID(), Kind: string(e.Kind), Outcome: string(cmp.Or(e.Outcome, Success)), Actor: string(by.kind), ActorID: by.id,
-		PersonID: e.Person, ClientID: e.Client, Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(s.now()),
+		PersonID: e.Person, ClientID: e.Client, CreatedAt: storage.At(s.now()),
 	}
-	if e.Data != nil {
-		document, err := json.Marshal(e.Data)
-		if err != nil {
-			return fmt.Errorf("record %s: %w", e.Kind, err)
-		}
-		row.Document = storage.Document(storage.Raw(document))
+	document, err := e.document(by.token)
+	if err != nil {
+		return fmt.Errorf("record %s: %w", e.Kind, err)
 	}
+	row.Document = storage.Document(document)
 	personal := maps.Clone(e.Personal)
 	var address string
 	if row.RequestID, address = s.origin(ctx); address != "" {
@@ -198,7 +232,6 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 		personal[memberAddress] = address
 	}
 	if len(personal) > 0 {
-		var err error
 		if row.Personal, err = s.sealRecorded(row.ID, personal); err != nil {
 			return fmt.Errorf("record %s: seal what is personal: %w", e.Kind, err)
 		}

@@ -96,6 +96,35 @@ func TestAnEventNamesItsActor(t *testing.T) {
 	}
 }
 
+// By which token it was asked for is told beside what the event says itself, and of
+// nothing that the provider did by itself.
+func TestAnEventNamesItsActorsToken(t *testing.T) {
+	asked := WithToken(WithActor(t.Context(), ActorClient, "terraform"), "T1")
+	for name, tc := range map[string]struct {
+		ctx  context.Context
+		by   Actor
+		data any
+		want string
+	}{
+		"with data":            {asked, ActorOperator, map[string]any{"n": int64(9007199254740993), "a": []string{"x"}}, `{"a":["x"],"n":9007199254740993,"token_id":"T1"}`},
+		"without":              {asked, ActorOperator, nil, `{"token_id":"T1"}`},
+		"of another actor":     {WithActor(asked, ActorClient, "other"), ActorOperator, nil, `{}`},
+		"the provider":         {asked, ActorSystem, map[string]string{"n": "1"}, `{"n":"1"}`},
+		"nobody named a token": {t.Context(), ActorOperator, nil, `{}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, store := start(t)
+			if err := s.Record(tc.ctx, Event{Kind: GrantRevoked, Actor: tc.by, Data: tc.data}); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := store.Events(t.Context(), 2)
+			if err != nil || len(rows) != 1 || string(canonical(rows[0].Document.V)) != tc.want {
+				t.Errorf("%+v, %v, want %s", rows, err, tc.want)
+			}
+		})
+	}
+}
+
 // An event is written with its change, or neither is.
 func TestAnEventSharesTheFateOfItsChange(t *testing.T) {
 	s, store := start(t)
