@@ -49,7 +49,7 @@ type NewUser struct {
 
 // NewPassword is a password that a person is to have.
 type NewPassword struct {
-	Password string `json:"password" required:"true" writeOnly:"true" doc:"15 characters or more. Only to be sent."` //nolint:gosec // none, but where one is sent
+	Password string `json:"password" required:"true" writeOnly:"true" doc:"15 characters or more. Only to be sent."`
 }
 
 // UserPath names a person.

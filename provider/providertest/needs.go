@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -15,10 +16,12 @@ const (
 	needChromium = "chromium"
 	needNode     = "node"
 	needApache   = "apache"
+	needPython   = "python"
+	needCurl     = "curl"
 )
 
 // needs are all of them.
-var needs = []string{needPostgres, needChromium, needNode, needApache}
+var needs = []string{needPostgres, needChromium, needNode, needApache, needPython, needCurl}
 
 // missing is what a machine lacks: a reason to skip a test, where anything else
 // that goes wrong with a need is a failure.
@@ -37,6 +40,32 @@ func need(t testing.TB, name string, err error) {
 		t.Skipf("needs %s: %v", name, err)
 	}
 	t.Fatalf("needs %s: %v", name, err)
+}
+
+// Python returns where a Python 3 is.
+func Python(t testing.TB) string {
+	t.Helper()
+	path, err := program("python3")
+	need(t, needPython, err)
+	return path
+}
+
+// Curl says that curl is there, and openssl, without which a script gets nowhere.
+func Curl(t testing.TB) {
+	t.Helper()
+	for _, name := range []string{"curl", "openssl"} {
+		_, err := program(name)
+		need(t, needCurl, err)
+	}
+}
+
+// program returns where a program of Debian's package of the same name is.
+func program(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", missing{fmt.Sprintf("no %s on PATH; apt-get install %[1]s", name)}
+	}
+	return path, nil
 }
 
 // listed returns the names in a comma-separated environment variable.

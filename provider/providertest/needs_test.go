@@ -1,7 +1,9 @@
 package providertest
 
 import (
+	"bytes"
 	"errors"
+	"os/exec"
 	"testing"
 
 	"github.com/doorstep-id/doorstep/storage"
@@ -40,5 +42,16 @@ func TestNeeds(t *testing.T) {
 			t.Fatal(at)
 		}
 		t.Log("Apache works with mod_auth_openidc")
+	})
+	t.Run(needPython, func(t *testing.T) {
+		out, err := exec.Command(Python(t), "--version").CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s works", bytes.TrimSpace(out))
+	})
+	t.Run(needCurl, func(t *testing.T) {
+		Curl(t)
+		t.Log("curl and openssl are there")
 	})
 }
