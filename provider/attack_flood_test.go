@@ -78,9 +78,9 @@ func TestAttack63EveryByteOfAPasswordCounts(t *testing.T) {
 // RFC 9110 section 15.5.14: too much is not read; and what there is to hash is
 // bounded, the rest is sent away while there is still something to say it with.
 func TestAttack64SigningInCostsOnlySoMuch(t *testing.T) { // alone: it watches the heap
-	const workers, queue, cost = 1, 3, 16 << 20
+	const workers, queue, cost = 1, 3, 12 << 20
 	p := providertest.Start(t, providertest.Configure(func(c *provider.Config) {
-		c.Password = proof.PasswordConfig{Memory: cost >> 10, Time: 5, Threads: 1, Workers: workers, Queue: queue}
+		c.Password = proof.PasswordConfig{Memory: cost >> 10, Time: 3, Threads: 1, Workers: workers, Queue: queue}
 	}))
 	rp := p.Client("web")
 	p.Person("ada")
