@@ -42,7 +42,7 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "await": await, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
+			"exits": exits, "await": await, "until": until, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
 			"both": both, "certify": certify, "keep": keep, "agree": agree, "visit": visit,
 		},
 	}
@@ -98,6 +98,19 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("waited too long for port %s: %v", args[0], err)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// until TEXT PROGRAM ARG... runs a program, again and again, until it prints the text.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("waited too long for %q: %v", args[0], err)
+		}
 	}
 }
 

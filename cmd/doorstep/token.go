@@ -103,7 +103,8 @@ func (a *app) printToken(t *provider.OperatorToken) error {
 		row(w, "id", out.ID)
 		row(w, "scope", out.Scope)
 		row(w, "expires", time.Unix(t.Expiry, 0).UTC().Format(time.RFC3339))
-		fmt.Fprintf(w, "\nSet it as above, then:\n  curl -H \"Authorization: Bearer $DOORSTEP_TOKEN\" %s\n", trial(out.API, strings.Fields(out.Scope)))
+		// Not in an argument of curl's: those are there for everybody on the machine to see.
+		fmt.Fprintf(w, "\nSet it as above, then:\n  printf 'Authorization: Bearer %%s' \"$DOORSTEP_TOKEN\" | curl -H @- %s\n", trial(out.API, strings.Fields(out.Scope)))
 	})
 }
 
