@@ -172,11 +172,11 @@ func TestAStartLeavesASetupLinkThatWorks(t *testing.T) {
 	s, store := newDirectory(t)
 	clock := noon
 	s.now = func() time.Time { return clock }
-	ensure := func(new bool, until time.Time) string {
+	ensure := func(fresh bool, until time.Time) string {
 		t.Helper()
 		made, err := s.EnsureSetup(t.Context(), events.ActorSystem)
-		if err != nil || (made.Secret != "") != new || !made.Until.Equal(until) {
-			t.Errorf("%+v, %v, want a new one (%t) that works until %v", made, err, new, until)
+		if err != nil || (made.Secret != "") != fresh || !made.Until.Equal(until) {
+			t.Errorf("%+v, %v, want a new one (%t) that works until %v", made, err, fresh, until)
 		}
 		return made.Secret
 	}
