@@ -52,12 +52,39 @@ func TestSnippetsSignPeopleIn(t *testing.T) {
 	}
 }
 
-func runGo(t *testing.T, p *providertest.P, file, home string) map[string]any {
-	program := filepath.Join(t.TempDir(), "app")
+// A service's program in Go gets a token, and sends it along. (testdata/script/snippet.txt
+// runs those of other languages.)
+func TestSnippetsGetAServiceATokenInGo(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t, providertest.At(time.Now()))
+	cmd := exec.Command("doorstep", "client", "create", "--server", p.Issuer, "--type", "service", "--name", "Job", "--scope", clients.ScopeClientsRead, "--snippet", "go")
+	cmd.Env, cmd.Stderr = append(os.Environ(), "DOORSTEP_TOKEN="+p.API("ops", clients.ScopeClientsRead, clients.ScopeClientsWrite).Token), t.Output()
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "service.go")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(buildGo(t, file), p.URL("/api/v1/clients")).CombinedOutput()
+	if said := string(out); err != nil || !strings.HasPrefix(said, "a token until 20") || !strings.Contains(said, "\n200 OK\n") || !strings.Contains(said, `"client_name":"Job"`) {
+		t.Errorf("%v: it says\n%s", err, said)
+	}
+}
+
+// buildGo returns a program of this file.
+func buildGo(t *testing.T, file string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "program")
 	if out, err := exec.Command("go", "build", "-o", program, file).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return signInAt(t, p, home, program)
+	return program
+}
+
+func runGo(t *testing.T, p *providertest.P, file, home string) map[string]any {
+	return signInAt(t, p, home, buildGo(t, file))
 }
 
 func runPython(t *testing.T, p *providertest.P, file, home string) map[string]any {

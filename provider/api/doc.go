@@ -33,6 +33,10 @@
 //     given both; what a write answers is the one thing that was written.
 //   - 2026-11-27: what is wrong with a request is 400 in every case, also where huma
 //     has 422: 422 says that an Idempotency-Key was used for another request.
+//   - 2026-11-27: who is in a group is told by id. Addresses and names are for a token
+//     that may read people besides: nobody learns them by the way.
+//   - 2026-11-27: no operation verifies the chain of events. It takes as long as there
+//     are events, and its answer would be the word of the server that is in question.
 //   - 2026-11-27: an answer whose request was done and that could not be kept is told
 //     as lost (409), not made anew: the change is marked in its own transaction.
 package api
