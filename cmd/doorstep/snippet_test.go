@@ -103,7 +103,7 @@ func TestCurlSnippetsTellPsNoSecret(t *testing.T) {
 	bin := t.TempDir()
 	seen := filepath.Join(bin, "arguments.txt")
 	wrapper := "#!/bin/sh\nprintf '%s\\n' \"$@\" >> " + shell(seen) + "\nexec " + shell(curl) + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "curl"), []byte(wrapper), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(filepath.Join(bin, "curl"), []byte(wrapper), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	people := storage.ClientMetadata{RedirectURIs: []string{"http://localhost:3000/callback"}, GrantTypes: []string{"authorization_code"}, Scope: "openid"}

@@ -53,7 +53,7 @@ func (s *Service) resourcesNow(ctx context.Context) (*resourceSet, error) {
 			r := &rows[i]
 			set.all[r.Audience] = r
 			for _, scope := range r.Scopes {
-				// Of two that were made at the same moment the older keeps it.
+				// Of two that a house has from before the store refused it the older keeps it.
 				if other := set.byScope[scope]; other == nil || r.CreatedAt.Before(other.CreatedAt.Time) {
 					set.byScope[scope] = r
 				}
