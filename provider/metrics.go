@@ -19,6 +19,7 @@ type metrics struct {
 	events     *prometheus.CounterVec
 	throttled  *prometheus.CounterVec
 	swept      *prometheus.CounterVec
+	chores     *prometheus.CounterVec
 	statements map[string]prometheus.Observer // by verb
 	failures   *prometheus.CounterVec
 	outbound   *prometheus.HistogramVec
@@ -30,7 +31,9 @@ func newMetrics() *metrics {
 		events:    counter("doorstep_events_total", "Changes that were recorded, by kind of event: grant.revoked and token.revoked are revocations.", "kind"),
 		throttled: counter("doorstep_throttled_total", "Requests that were sent away because something was tried too often, by limit.", "limit"),
 		swept:     counter("doorstep_sweep_rows_deleted_total", "Lapsed rows that the sweeper of this process deleted, by table.", "table"),
-		failures:  counter("doorstep_database_statement_errors_total", "Statements that the database refused or did not answer, by verb.", "verb"),
+		chores: counter("doorstep_chore_failures_total",
+			"What goes on beside requests and failed, by chore: events (that get their numbers), sign events, sweep, trim events; the log says why.", "chore"),
+		failures: counter("doorstep_database_statement_errors_total", "Statements that the database refused or did not answer, by verb.", "verb"),
 		outbound: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "doorstep_outbound_request_duration_seconds", Help: "Time of requests to clients' addresses, by outcome: success (2xx), refused (another status), failed (no answer).",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5},
@@ -44,7 +47,7 @@ func newMetrics() *metrics {
 	for _, verb := range storage.Verbs() {
 		m.statements[verb] = statements.WithLabelValues(verb)
 	}
-	m.all = []prometheus.Collector{m.events, m.throttled, m.swept, m.failures, m.outbound, statements}
+	m.all = []prometheus.Collector{m.events, m.throttled, m.swept, m.chores, m.failures, m.outbound, statements}
 	return m
 }
 
@@ -64,6 +67,9 @@ func (m *metrics) End(_ context.Context, statement string, took time.Duration, e
 		m.failures.WithLabelValues(verb).Inc()
 	}
 }
+
+// failed counts what failed beside the requests.
+func (m *metrics) failed(chore string) { m.chores.WithLabelValues(chore).Inc() }
 
 // Swept counts lapsed rows.
 func (m *metrics) Swept(table string, rows int64) { m.swept.WithLabelValues(table).Add(float64(rows)) }
@@ -91,7 +97,7 @@ func (p *Provider) register() {
 		func() float64 { return p.Store.Pool().Waited.Seconds() })
 	gauge("doorstep_clock_drift_seconds", "How far this machine's clock was ahead of the database's when it was last measured.",
 		func() float64 { return time.Duration(p.clock.measured.Load()).Seconds() })
-	gauge("doorstep_events_behind_seconds", "For how long the oldest event has been waiting for its number, as this replica saw it last.",
+	gauge("doorstep_events_behind_seconds", "For how long the oldest event has been waiting for its number, as this replica saw it last, or for how long it could not look.",
 		func() float64 { return p.Events.Behind().Seconds() })
 	b := ReadBuild()
 	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

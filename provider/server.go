@@ -222,6 +222,7 @@ func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx conte
 		n, err := do(limited)
 		cancel()
 		if err != nil && ctx.Err() == nil {
+			p.observer.failed(what)
 			p.job(what).Error(what, slog.Any("error", err))
 		}
 		if err != nil || n < sweepBatch || ctx.Err() != nil {
@@ -233,31 +234,43 @@ func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx conte
 // chainEvery is how often events that wait for their number get it.
 const chainEvery = 500 * time.Millisecond
 
-// chainEvents gives events their numbers and hashes, and has the head of their
-// chain signed now and then.
+// chainEvents gives events their numbers and hashes. It has as long as there are events
+// that wait, each batch within its own time.
 func (p *Provider) chainEvents(ctx context.Context) {
-	tick := time.NewTicker(chainEvery)
+	p.every(ctx, chainEvery, "events", func(ctx context.Context) error {
+		_, err := p.Events.Sequence(ctx)
+		return err
+	})
+}
+
+// signEvents has the head of what is chained signed now and then, whatever still waits.
+func (p *Provider) signEvents(ctx context.Context) {
+	p.every(ctx, time.Minute, "sign events", func(ctx context.Context) error {
+		limited, cancel := context.WithTimeout(ctx, chore)
+		defer cancel()
+		return p.Events.Checkpoint(limited)
+	})
+}
+
+// every does a chore now and each period until ctx ends. Each failure is counted, and one
+// a minute is logged.
+func (p *Provider) every(ctx context.Context, period time.Duration, what string, do func(ctx context.Context) error) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
-	const minute = int(time.Minute / chainEvery)
-	for turn := 0; ; turn++ {
-		p.chainOnce(ctx, turn%minute == 0)
+	var quiet time.Time
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			p.observer.failed(what)
+			if now := time.Now(); !now.Before(quiet) { //nolint:forbidigo // how long it was silent, not when it is
+				p.job(what).Error(what, slog.Any("error", err))
+				quiet = now.Add(time.Minute)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-	}
-}
-
-func (p *Provider) chainOnce(ctx context.Context, sign bool) {
-	limited, cancel := context.WithTimeout(ctx, chore)
-	defer cancel()
-	_, err := p.Events.Sequence(limited)
-	if err == nil && sign {
-		err = p.Events.Checkpoint(limited)
-	}
-	if err != nil && ctx.Err() == nil {
-		p.job("events").Error("events", slog.Any("error", err))
 	}
 }
 

@@ -29,10 +29,15 @@ func (s *Store) Chain(ctx context.Context) (*EventChain, error) {
 }
 
 // UnchainedEvents returns up to limit committed events that have no number yet,
-// oldest first. Who wants to chain them reads the chain before it.
-func (s *Store) UnchainedEvents(ctx context.Context, limit int) ([]Event, error) {
+// oldest first, from the first that comes after that one; nil is before them all. Who
+// wants to chain them reads the chain before it.
+func (s *Store) UnchainedEvents(ctx context.Context, after *Event, limit int) ([]Event, error) {
+	query := s.db(ctx).Where("number IS NULL")
+	if after != nil {
+		query = query.Where("(created_at, id) > (?, ?)", after.CreatedAt, after.ID)
+	}
 	var es []Event
-	err := s.db(ctx).Where("number IS NULL").Order("created_at, id").Limit(limit).Find(&es).Error
+	err := query.Order("created_at, id").Limit(limit).Find(&es).Error
 	return es, translate(err)
 }
 
@@ -109,14 +114,23 @@ func (s *Store) EventHeads(ctx context.Context, after int64, limit int) ([]Event
 	return hs, translate(err)
 }
 
-// LastEventHead returns the last signed head that was kept before the given time;
+// LastEventHead returns the signed head of the highest number up to the given one;
 // ErrNotFound.
-func (s *Store) LastEventHead(ctx context.Context, before Time) (*EventHead, error) {
+func (s *Store) LastEventHead(ctx context.Context, upTo int64) (*EventHead, error) {
 	var h EventHead
-	if err := take(s.db(ctx).Where("created_at < ?", before).Order("created_at DESC, number DESC"), &h); err != nil {
+	if err := take(s.db(ctx).Where("number <= ?", upTo).Order("number DESC"), &h); err != nil {
 		return nil, err
 	}
 	return &h, nil
+}
+
+// DeleteEventHead takes out a signed head as it was read; ErrStale: it is another by
+// now, or gone.
+func (s *Store) DeleteEventHead(ctx context.Context, h *EventHead) error {
+	return s.do(ctx, write{
+		text: "DELETE FROM event_heads WHERE number = ? AND token = ?", args: []any{h.Number, h.Token},
+		guard: ErrStale,
+	})
 }
 
 // AnchorEvents gives up every event before first: from now on anchor, a signed

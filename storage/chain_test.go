@@ -26,7 +26,7 @@ func (f fixture) chainWaiting(limit int) error {
 	if err != nil {
 		return err
 	}
-	waiting, err := f.UnchainedEvents(f.ctx, limit)
+	waiting, err := f.UnchainedEvents(f.ctx, nil, limit)
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -52,7 +52,7 @@ func testChain(t *testing.T, f fixture) {
 	newer.CreatedAt, newer.Origin, newer.PersonID = after(time.Second), []byte("origin"), f.person("ada").ID
 	f.must(f.CreateEvent(f.ctx, newer))
 	f.must(f.CreateEvent(f.ctx, older))
-	waiting, err := f.UnchainedEvents(f.ctx, 10)
+	waiting, err := f.UnchainedEvents(f.ctx, nil, 10)
 	f.must(err)
 	same(t, []storage.Event{*older, *newer}, waiting) // oldest first
 	waiting[0].Number, waiting[0].Hash = 1, hash("1")
@@ -71,7 +71,7 @@ func testChain(t *testing.T, f fixture) {
 	same(t, &storage.EventChain{Name: "events", Number: 2, Hash: hash("2"), First: 1}, chain)
 	last, err = f.LastEvent(f.ctx)
 	f.must(err)
-	none, err := f.UnchainedEvents(f.ctx, 10)
+	none, err := f.UnchainedEvents(f.ctx, nil, 10)
 	f.must(err)
 	if last != 2 || len(none) != 0 {
 		t.Errorf("the last is %d, and %d wait", last, len(none))
@@ -84,7 +84,7 @@ func testChainRace(t *testing.T, f fixture) {
 	}
 	chain, err := f.Chain(f.ctx)
 	f.must(err)
-	waiting, err := f.UnchainedEvents(f.ctx, 40)
+	waiting, err := f.UnchainedEvents(f.ctx, nil, 40)
 	f.must(err)
 	f.oneWins(storage.ErrStale, race(6, func(i int) error {
 		mine := append([]storage.Event{}, waiting[:20+i]...)
@@ -162,7 +162,7 @@ func testEventsBefore(t *testing.T, f fixture) {
 }
 
 func testEventHeads(t *testing.T, f fixture) {
-	_, err := f.LastEventHead(f.ctx, now)
+	_, err := f.LastEventHead(f.ctx, 100)
 	f.want(storage.ErrNotFound, err)
 	first := storage.EventHead{Number: 3, Token: "a", CreatedAt: now}
 	second := storage.EventHead{Number: 7, Token: "b", CreatedAt: after(time.Hour)}
@@ -175,12 +175,18 @@ func testEventHeads(t *testing.T, f fixture) {
 	got, err = f.EventHeads(f.ctx, 3, 10)
 	f.must(err)
 	same(t, []storage.EventHead{second}, got)
-	last, err := f.LastEventHead(f.ctx, after(time.Hour))
+	last, err := f.LastEventHead(f.ctx, 6)
 	f.must(err)
 	same(t, &first, last)
-	last, err = f.LastEventHead(f.ctx, after(2*time.Hour))
+	last, err = f.LastEventHead(f.ctx, 7)
 	f.must(err)
 	same(t, &second, last)
+	f.want(storage.ErrStale, f.DeleteEventHead(f.ctx, &storage.EventHead{Number: 7, Token: "a"}))
+	f.must(f.DeleteEventHead(f.ctx, &second))
+	f.want(storage.ErrStale, f.DeleteEventHead(f.ctx, &second))
+	got, err = f.EventHeads(f.ctx, 0, 10)
+	f.must(err)
+	same(t, []storage.EventHead{first}, got)
 }
 
 func testTrim(t *testing.T, f fixture) {
@@ -210,7 +216,7 @@ func testTrim(t *testing.T, f fixture) {
 	f.must(err)
 	heads, err := f.EventHeads(f.ctx, 0, 100)
 	f.must(err)
-	waiting, err := f.UnchainedEvents(f.ctx, 100)
+	waiting, err := f.UnchainedEvents(f.ctx, nil, 100)
 	f.must(err)
 	if len(got) != 3 || got[0].Number != 8 || len(heads) != 1 || len(waiting) != 2 {
 		t.Errorf("%d events, %d heads and %d that wait are left", len(got), len(heads), len(waiting))
@@ -225,10 +231,8 @@ func testTrim(t *testing.T, f fixture) {
 func testSalts(t *testing.T, f fixture) {
 	ada, bob := f.person("ada"), f.person("bob")
 	stranger := storage.NewID()
-	for _, id := range []storage.ID{ada.ID, bob.ID, stranger} {
-		f.must(f.CreatePersonSalt(f.ctx, &storage.PersonSalt{PersonID: id, Salt: hash(string(id)), CreatedAt: now}))
-	}
-	f.must(f.CreatePersonSalt(f.ctx, &storage.PersonSalt{PersonID: ada.ID, Salt: hash("another"), CreatedAt: now})) // stays as it is
+	f.must(f.CreatePersonSalts(f.ctx, now, map[storage.ID][]byte{ada.ID: hash(string(ada.ID)), stranger: hash(string(stranger))}))
+	f.must(f.CreatePersonSalts(f.ctx, now, map[storage.ID][]byte{ada.ID: hash("another"), bob.ID: hash(string(bob.ID))})) // ada's stays as it is
 	all := []storage.ID{ada.ID, bob.ID, stranger}
 	got, err := f.PersonSalts(f.ctx, all)
 	f.must(err)

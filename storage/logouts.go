@@ -53,7 +53,7 @@ func (s *Store) SessionClients(ctx context.Context, sessions []ID) ([]SessionCli
 		return nil, nil
 	}
 	var cs []SessionClient
-	err := s.db(ctx).Where("session_id IN ?", sessions).Order("session_id, client_id").Find(&cs).Error
+	err := s.db(ctx).Where(s.among("session_id"), JSON[[]ID]{sessions}).Order("session_id, client_id").Find(&cs).Error
 	return cs, translate(err)
 }
 

@@ -125,7 +125,7 @@ func (s *Store) IdentifiersOf(ctx context.Context, persons []ID) (map[ID][]Ident
 		return nil, nil //nolint:nilnil // nobody has none
 	}
 	var ids []Identifier
-	if err := s.db(ctx).Where("person_id IN ?", persons).Order("created_at, value").Find(&ids).Error; err != nil {
+	if err := s.db(ctx).Where(s.among("person_id"), JSON[[]ID]{persons}).Order("created_at, value").Find(&ids).Error; err != nil {
 		return nil, translate(err)
 	}
 	of := make(map[ID][]Identifier, len(persons))
@@ -220,7 +220,7 @@ func (s *Store) HavePasswords(ctx context.Context, persons []ID) (map[ID]bool, e
 		return nil, nil //nolint:nilnil // nobody has none
 	}
 	var ids []ID
-	if err := s.db(ctx).Model(&Password{}).Where("person_id IN ?", persons).Pluck("person_id", &ids).Error; err != nil {
+	if err := s.db(ctx).Model(&Password{}).Where(s.among("person_id"), JSON[[]ID]{persons}).Pluck("person_id", &ids).Error; err != nil {
 		return nil, translate(err)
 	}
 	have := make(map[ID]bool, len(ids))

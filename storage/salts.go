@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"encoding/hex"
+)
 
 // PersonSalt is what keeps the personal part of a person's events readable: it goes
 // with the person, or before, and they are sealed for good.
@@ -13,7 +16,7 @@ type PersonSalt struct {
 // PersonSalts returns the salts of those of these people who have one.
 func (s *Store) PersonSalts(ctx context.Context, persons []ID) (map[ID][]byte, error) {
 	var rows []PersonSalt
-	if err := s.db(ctx).Where("person_id IN ?", persons).Find(&rows).Error; err != nil {
+	if err := s.db(ctx).Where(s.among("person_id"), JSON[[]ID]{persons}).Find(&rows).Error; err != nil {
 		return nil, translate(err)
 	}
 	salts := make(map[ID][]byte, len(rows))
@@ -23,12 +26,22 @@ func (s *Store) PersonSalts(ctx context.Context, persons []ID) (map[ID][]byte, e
 	return salts, nil
 }
 
-// CreatePersonSalt gives a person a salt, unless they have one, or are in the
-// directory no more.
-func (s *Store) CreatePersonSalt(ctx context.Context, p *PersonSalt) error {
+// CreatePersonSalts gives people these salts, in one statement, those aside who have
+// one, or are in the directory no more.
+func (s *Store) CreatePersonSalts(ctx context.Context, made Time, salts map[ID][]byte) error {
+	given := make(map[ID]string, len(salts))
+	for person, salt := range salts {
+		given[person] = hex.EncodeToString(salt)
+	}
+	from, unhex := "jsonb_each_text(CAST(? AS jsonb))", "decode(v.value, 'hex')"
+	id := "CAST(v.key AS uuid)"
+	if s.dialect == onSQLite {
+		from, unhex, id = "json_each(?)", "unhex(v.value)", "v.key"
+	}
 	return s.do(ctx, write{
-		text: "INSERT INTO person_salts (person_id, salt, created_at) SELECT id, ?, ? FROM persons WHERE id = ?",
-		args: []any{p.Salt, p.CreatedAt, p.PersonID}, rest: " ON CONFLICT (person_id) DO NOTHING",
+		text: "INSERT INTO person_salts (person_id, salt, created_at) SELECT p.id, " + unhex + ", ? FROM " + from + " AS v, persons p WHERE p.id = " + id,
+		args: []any{made, JSON[map[ID]string]{given}},
+		rest: " ORDER BY p.id ON CONFLICT (person_id) DO NOTHING", // in one order: two at once wait for each other no more than once
 	})
 }
 

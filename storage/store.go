@@ -93,10 +93,15 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
+// maxPrepared bounds the statements that are kept prepared: it is several times as
+// many as there are.
+const maxPrepared = 1000
+
 func gormConfig(prepare bool) *gorm.Config {
 	return &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            prepare,
+		PrepareStmtMaxSize:     maxPrepared,
 		TranslateError:         true,
 		Logger:                 logger.Discard,
 		DisableAutomaticPing:   true,
@@ -223,6 +228,15 @@ func (s *Store) bytewise() string {
 		return " COLLATE BINARY"
 	}
 	return ` COLLATE "C"`
+}
+
+// among is the condition that the id in a column is one of a JSON[[]ID]: one
+// statement to prepare, not one for each number of ids.
+func (s *Store) among(column string) string {
+	if s.dialect == onSQLite {
+		return column + " IN (SELECT value FROM json_each(?))"
+	}
+	return column + " IN (SELECT CAST(v AS uuid) FROM jsonb_array_elements_text(CAST(? AS jsonb)) AS v)"
 }
 
 // db returns the handle for ctx.

@@ -8,7 +8,7 @@ import (
 // swept lists what lapses: a table, its key, and what keeps a lapsed row all the same.
 var swept = []struct{ table, key, but string }{
 	{"interactions", "id", ""},
-	{"revocations", "kind, id", ""},
+	{"revocations", "kind, id", " AND kind <> '" + RevokedKey + "'"}, // a key's row stays, and what it signed as evidence
 	{"access_tokens", "hash", ""},
 	{"throttles", "key", ""},
 	{"spent_ids", "hash", ""},

@@ -125,9 +125,15 @@ func (a *app) restore(ctx context.Context, cfg *config, path string, revokeAll b
 	if err := a.fill(ctx, cfg, file, revokeAll); err != nil {
 		return explainBackup(err, path)
 	}
+	var chained int64
 	err = a.withServices(ctx, cfg, func(s *provider.Services) error {
+		chain, err := s.Store.Chain(ctx)
+		if err != nil {
+			return err
+		}
+		chained = chain.Number
 		return s.Events.Record(ctx, events.Event{Kind: events.DatabaseRestored, Actor: events.ActorOperator, Data: map[string]string{
-			"made_at": show(moment(storage.At(found.MadeAt))), "revoked_all": strconv.FormatBool(revokeAll),
+			"made_at": show(moment(storage.At(found.MadeAt))), "revoked_all": strconv.FormatBool(revokeAll), "chained": strconv.FormatInt(chained, 10),
 		}})
 	})
 	if err != nil {
@@ -137,6 +143,8 @@ func (a *app) restore(ctx context.Context, cfg *config, path string, revokeAll b
 	if revokeAll {
 		more = "Every session, grant and access token in it has ended: everybody signs in again."
 	}
+	more += fmt.Sprintf("\nEvents go on with number %d, whatever had that number after the backup was made: signed heads of the events from then\n"+
+		"on do not fit, nor does a list that was read by number. Keep a new head: 'doorstep events head'.", chained+1)
 	return a.printBackup(found, "They are in "+redact(cfg.Database)+". "+more)
 }
 

@@ -13,3 +13,10 @@ func freeSpace(path string) (free uint64, known bool) {
 	}
 	return uint64(max(0, int64(fs.Bavail))) * uint64(fs.Bsize), true //nolint:gosec // their types differ from system to system
 }
+
+// mountedReadOnly says whether nobody can write to where a path is, whatever its mode.
+func mountedReadOnly(path string) bool {
+	const readOnly = 1 // ST_RDONLY, MNT_RDONLY
+	var fs syscall.Statfs_t
+	return syscall.Statfs(path, &fs) == nil && fs.Flags&readOnly != 0
+}

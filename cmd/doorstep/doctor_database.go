@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -141,6 +142,30 @@ func (d *doctor) keys(ctx context.Context, store *storage.Store) {
 		d.ok(check, "%s opens all %d records", report.KEKs[0].ID, report.Records)
 	}
 	d.signingKeys(report.Keys)
+	d.events(ctx, store, report)
+}
+
+// events looks at what keeps them from their place in the chain, and old ones from
+// being deleted.
+func (d *doctor) events(ctx context.Context, store *storage.Store, signed events.Verifier) {
+	look, err := events.Examine(ctx, store, signed)
+	if err != nil {
+		d.fault("events", "look at the database's own log", "%v", err)
+		return
+	}
+	d.eventHealth(look)
+}
+
+func (d *doctor) eventHealth(look events.Health) {
+	const check = "events"
+	switch {
+	case look.Fault != nil:
+		d.fault(check, "somebody wrote to the database; old events stay until it is mended (`doorstep events verify` walks them all)", "%v", look.Fault)
+	case !look.Waiting.IsZero() && d.now().Sub(look.Waiting) > time.Minute:
+		d.warning(check, "start a server; if one runs, its log's lines of the job events say why", "the oldest has been waiting for its number since %s", look.Waiting.Format(time.RFC3339))
+	default:
+		d.ok(check, "%d are chained", look.Number)
+	}
 }
 
 func (d *doctor) signingKeys(all []keys.Key) {
@@ -177,11 +202,26 @@ func (d *doctor) kekFiles() {
 		if err != nil {
 			continue // that it is missing is said elsewhere
 		}
-		if open := info.Mode().Perm() & 0o077; open != 0 {
-			d.fault("key file", "chmod 600 "+path, "others on this machine may read %s (mode %o)", path, info.Mode().Perm())
-			continue
-		}
-		d.ok("key file", "%s is its owner's alone", path)
+		d.kekFile(path, info.Mode().Perm(), mountedReadOnly(path))
+	}
+}
+
+// kekFile judges the mode of one. Compose, Swarm, Kubernetes and systemd mount secrets read-only
+// for one container or service alone, with modes by which it can read them whoever it
+// runs as: who else is on the machine does not see the mount.
+func (d *doctor) kekFile(path string, mode fs.FileMode, mounted bool) {
+	const check = "key file"
+	switch {
+	case mode&0o022 != 0:
+		d.fault(check, "chmod 600 "+path, "others on this machine may change %s (mode %o)", path, mode)
+	case mode&0o077 == 0:
+		d.ok(check, "%s is its owner's alone", path)
+	case mounted:
+		d.ok(check, "%s (mode %o) is mounted read-only, as secrets of containers are", path, mode)
+	case mode&0o007 == 0:
+		d.warning(check, "see that nobody but the server is in it, or chmod 600 "+path, "the group of %s may read it (mode %o)", path, mode)
+	default:
+		d.fault(check, "chmod 600 "+path, "others on this machine may read %s (mode %o)", path, mode)
 	}
 }
 

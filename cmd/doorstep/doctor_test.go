@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -57,6 +58,17 @@ func TestDoctorJudges(t *testing.T) {
 		"a proxy that is not trusted":     {func(d *doctor) { d.proxy(counts{}, counts{"ignored": 1}) }, statusFault, "not trusted"},
 		"a proxy that tells nothing":      {func(d *doctor) { d.proxy(counts{"missing": 1}, counts{"missing": 2}) }, statusFault, "passes no X-Forwarded-For"},
 		"a proxy that nobody trusts":      {func(d *doctor) { d.proxy(counts{"ignored": 1}, counts{"ignored": 1}) }, statusFault, "it is not trusted"},
+
+		"a key file of its owner's":        {func(d *doctor) { d.kekFile("/k", 0o600, false) }, statusOK, "its owner's alone"},
+		"a secret of Docker compose":       {func(d *doctor) { d.kekFile("/run/secrets/kek", 0o444, true) }, statusOK, "mode 444) is mounted read-only"},
+		"a secret of Kubernetes":           {func(d *doctor) { d.kekFile("/run/secrets/doorstep/kek", 0o440, true) }, statusOK, "mounted read-only"},
+		"a key file that everybody reads":  {func(d *doctor) { d.kekFile("/run/secrets/kek", 0o444, false) }, statusFault, "others on this machine may read /run/secrets/kek (mode 444)"},
+		"a key file that its group reads":  {func(d *doctor) { d.kekFile("/k", 0o640, false) }, statusWarning, "the group of /k may read it"},
+		"a key file that its group writes": {func(d *doctor) { d.kekFile("/k", 0o660, false) }, statusFault, "may change /k"},
+
+		"events that are chained":   {func(d *doctor) { d.eventHealth(events.Health{Number: 7, Waiting: now.Add(-time.Second)}) }, statusOK, "7 are chained"},
+		"events that nobody chains": {func(d *doctor) { d.eventHealth(events.Health{Number: 7, Waiting: now.Add(-time.Hour)}) }, statusWarning, "since 2026-11-27T11:00:00Z"},
+		"a head that is not ours":   {func(d *doctor) { d.eventHealth(events.Health{Fault: &events.Fault{Number: 3, Says: "is bad"}}) }, statusFault, "event 3 is bad"},
 	} {
 		d := &doctor{cfg: &config{settings: settings{Issuer: "https://login.example.com"}}, now: func() time.Time { return now }}
 		tc.look(d)

@@ -31,7 +31,24 @@ then finds whatever was changed, taken out or cut off before it.`,
 		Args:    cobra.NoArgs,
 		RunE:    a.chained(a.printHead),
 	}
-	all := []*cobra.Command{list, head, verify}
+	drop := &cobra.Command{
+		Use:   "drop-head NUMBER",
+		Short: "Take out a signed head that is not ours",
+		Long: `Take out the signed head that is kept for an event and that no key of ours signed, or
+signed for another event. Somebody who can write to the database put it there, so 'doorstep
+events verify' names it, and no event from there on is deleted however old. What it was is
+recorded as the event head.dropped. One of ours is evidence, and is not taken out.`,
+		Example: "  doorstep events verify\n  doorstep events drop-head 4711",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.inHouse(func(ctx context.Context, s *provider.Services, args []string) error {
+			number, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil || number < 1 {
+				return &usageError{"NUMBER must be the number of an event"}
+			}
+			return notFound(s.Events.DropHead(ctx, number, events.ActorOperator), "signed head of event", args[0])
+		}),
+	}
+	all := []*cobra.Command{list, head, verify, drop}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}
@@ -42,11 +59,22 @@ then finds whatever was changed, taken out or cut off before it.`,
 // gets it first, whether a server runs or not.
 func (a *app) chained(f func(ctx context.Context, s *provider.Services) error) func(*cobra.Command, []string) error {
 	return a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-		if _, err := s.Events.Sequence(ctx); err != nil {
+		if err := a.sequence(ctx, s); err != nil {
 			return err
 		}
 		return f(ctx, s)
 	})
+}
+
+// sequence chains what waits. What waits for a key that is not given is said, and stops
+// nobody.
+func (a *app) sequence(ctx context.Context, s *provider.Services) error {
+	_, err := s.Events.Sequence(ctx)
+	if errors.Is(err, keys.ErrWrongKEK) {
+		fmt.Fprintf(a.stderr, "%v\n", err)
+		return nil
+	}
+	return err
 }
 
 // eventFilter is what flags say of the events that are wanted.
@@ -300,14 +328,14 @@ func (a *app) verifyEvents(ctx context.Context, cfg *config, file string) error 
 	}
 	var report events.Report
 	err := a.withServices(ctx, cfg, func(s *provider.Services) (err error) {
-		if _, err := s.Events.Sequence(ctx); err != nil {
+		if err := a.sequence(ctx, s); err != nil {
 			return err
 		}
 		report, err = s.Events.Verify(ctx, elsewhere, cfg.KeepEvents)
 		return err
 	})
 	if errors.Is(err, keys.ErrToken) {
-		return fmt.Errorf("a signed head is none of this provider's: %w", err)
+		return fmt.Errorf("the head in %s is none of this provider's: %w", file, err)
 	}
 	if err != nil {
 		return err

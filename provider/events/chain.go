@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -68,63 +69,104 @@ func canonical(document []byte) json.RawMessage {
 	return text
 }
 
+// batchTime bounds one batch: however many wait, each has its own.
+const batchTime = 5 * time.Second
+
 // Sequence chains every event that is committed and has no number yet, batch by
 // batch, and returns how many it did. Every replica may call it at any time: who
-// finds that another one is at it leaves the rest to that one.
+// finds that another one is at it leaves the rest to that one. keys.ErrWrongKEK: some
+// events wait on for a key-encryption key that is not given; all others are chained.
 func (s *Service) Sequence(ctx context.Context) (int, error) {
+	p := pass{Service: s, missing: map[string]error{}}
 	for total := 0; ; {
-		n, err := s.sequence(ctx)
+		n, more, err := p.batch(ctx)
 		total += n
-		if errors.Is(err, storage.ErrStale) {
+		switch {
+		case errors.Is(err, storage.ErrStale):
 			return total, nil
-		}
-		if err != nil {
+		case err != nil:
+			s.waiting.CompareAndSwap(0, s.now().UnixMicro()) // at least since then nobody knows
 			return total, fmt.Errorf("events: sequence: %w", err)
-		}
-		if n < batch {
+		case !more && p.held > 0:
+			return total, fmt.Errorf("events: sequence: %d events wait for a key-encryption key, and all others are chained: %w", p.held, p.why)
+		case !more:
 			s.waiting.Store(0)
 			return total, nil
 		}
 	}
 }
 
-// sequence chains one batch, whole or not at all.
-func (s *Service) sequence(ctx context.Context) (int, error) {
+// pass is one walk of the sequencer over what waits.
+type pass struct {
+	*Service
+	held    int              // the events that wait on
+	last    *storage.Event   // the last of these, nil for none
+	why     error            // the first of these does
+	missing map[string]error // the key-encryption keys that are not given, by id
+}
+
+// batch chains one batch, whole or not at all. There may be more when it was a full one.
+func (p *pass) batch(ctx context.Context) (chained int, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
 	// The chain is read first: rows that were read before it might have been chained
 	// by somebody else in between, and it would be moved without them.
-	chain, err := s.store.Chain(ctx)
+	chain, err := p.store.Chain(ctx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	rows, err := s.store.UnchainedEvents(ctx, batch)
+	rows, err := p.store.UnchainedEvents(ctx, p.last, batch)
 	if err != nil || len(rows) == 0 {
-		return 0, err
+		return 0, false, err
 	}
-	s.waiting.Store(rows[0].CreatedAt.UnixMicro())
-	known, err := s.makeSalts(ctx, rows)
+	if p.held == 0 {
+		p.waiting.Store(rows[0].CreatedAt.UnixMicro())
+	}
+	known, err := p.makeSalts(ctx, rows)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
+	ready := make([]storage.Event, 0, len(rows))
 	before := chain.Hash
-	for i := range rows {
-		e := &rows[i]
-		if err := s.sealForPeople(e, known); err != nil {
-			return 0, err
+	for _, e := range rows {
+		err := p.sealForPeople(&e, known)
+		if errors.Is(err, keys.ErrWrongKEK) {
+			p.hold(e, err)
+			continue
 		}
-		e.Number = storage.Number(chain.Number + int64(i) + 1)
-		if e.Hash, err = hash(before, e); err != nil {
-			return 0, err
+		if err != nil {
+			return 0, false, err
+		}
+		e.Number = storage.Number(chain.Number + int64(len(ready)) + 1)
+		if e.Hash, err = hash(before, &e); err != nil {
+			return 0, false, err
 		}
 		before = e.Hash
+		ready = append(ready, e)
 	}
-	if err := s.store.ChainEvents(ctx, chain, rows); err != nil {
-		return 0, err
+	if len(ready) > 0 {
+		err = p.store.ChainEvents(ctx, chain, ready)
 	}
-	return len(rows), nil
+	if err != nil {
+		return 0, false, err
+	}
+	return len(ready), len(rows) == batch, nil
+}
+
+// hold has an event wait on, and nobody behind it.
+func (p *pass) hold(e storage.Event, why error) {
+	if p.held == 0 {
+		p.waiting.Store(e.CreatedAt.UnixMicro())
+		p.why = why
+	}
+	p.held++
+	p.last = &e
+	p.missing[keys.SealedWith(e.Origin)] = why
 }
 
 // Behind returns for how long the oldest event that the sequencer saw has been
-// waiting for its number; 0 while none waits.
+// waiting for its number, or for how long it has not been able to look; 0 while none
+// waits.
 func (s *Service) Behind() time.Duration {
 	since := s.waiting.Load()
 	if since == 0 {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -49,6 +48,7 @@ const (
 	KeyRevoked       Kind = "key.revoked"
 	DatabaseRestored Kind = "database.restored" // from a backup: what is older happened before it was made
 	KEKRotated       Kind = "kek.rotated"       // everything is sealed with the current key-encryption key
+	HeadDropped      Kind = "head.dropped"      // a signed head of the events that was not ours was taken out
 
 	GroupCreated       Kind = "group.created"
 	GroupUpdated       Kind = "group.updated"
@@ -103,7 +103,7 @@ type Keys interface {
 	Open(purpose, id string, sealed []byte) ([]byte, error)
 	Algorithms() []string
 	Sign(ctx context.Context, alg, typ string, payload []byte) (string, error)
-	VerifyRecord(ctx context.Context, compact, typ string, algs ...string) ([]byte, keys.Key, error)
+	Verifier
 }
 
 // Service records events, chains them and reads them. It is safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -74,40 +75,100 @@ func (s *Service) ReadHead(ctx context.Context, token string) (Head, error) {
 }
 
 func (s *Service) read(ctx context.Context, typ, token string) (Head, error) {
-	payload, by, err := s.keys.VerifyRecord(ctx, token, typ, headAlgorithms...)
+	return readHead(ctx, s.keys, typ, token)
+}
+
+// Verifier says whether a record is signed by a key of ours; it is the keys service.
+type Verifier interface {
+	VerifyRecord(ctx context.Context, compact, typ string, algs ...string) ([]byte, keys.Key, error)
+}
+
+func readHead(ctx context.Context, by Verifier, typ, token string) (Head, error) {
+	payload, key, err := by.VerifyRecord(ctx, token, typ, headAlgorithms...)
 	if err != nil {
 		return Head{}, fmt.Errorf("events: signed head: %w", err)
 	}
 	var c headClaims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return Head{}, fmt.Errorf("events: signed head: %w", err)
+		return Head{}, fmt.Errorf("events: signed head: %w: %w", keys.ErrToken, err)
 	}
-	return Head{c.Number, c.Hash, c.First, time.Unix(c.IssuedAt, 0).UTC(), token, by}, nil
+	return Head{c.Number, c.Hash, c.First, time.Unix(c.IssuedAt, 0).UTC(), token, key}, nil
+}
+
+// antedated is by how much the row of a head may be older than the head.
+const antedated = time.Minute
+
+// keptHead returns what a head says that is kept here; a *Fault if it is none of ours,
+// or not the one that its row takes it for: who can write rows cannot sign.
+func keptHead(ctx context.Context, by Verifier, kept *storage.EventHead) (Head, error) {
+	head, err := readHead(ctx, by, TypHead, kept.Token)
+	if err != nil && !errors.Is(err, keys.ErrToken) {
+		return Head{}, err
+	}
+	if err != nil || head.Number != kept.Number || head.At.Sub(kept.CreatedAt.Time) > antedated {
+		return Head{}, &Fault{Number: kept.Number, Says: fmt.Sprintf(
+			"has a signed head that is not ours: find out who wrote it, then `doorstep events drop-head %d` takes it out and records that", kept.Number)}
+	}
+	return head, nil
 }
 
 // Checkpoint keeps a signed head of the chain if events were chained since the last
 // one and that is older than checkpointEvery. Every replica may call it at any time.
 func (s *Service) Checkpoint(ctx context.Context) error {
-	now := s.now()
-	last, err := s.store.LastEventHead(ctx, storage.At(now.Add(time.Hour))) // of a clock that is ahead, too
+	head, err := s.Head(ctx)
+	if err != nil || head.Number == 0 {
+		return err
+	}
+	// What stands beyond the end is for Verify to name, and keeps nobody from signing.
+	last, err := s.store.LastEventHead(ctx, head.Number)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("events: checkpoint: %w", err)
 	}
-	if last != nil && now.Sub(last.CreatedAt.Time) < checkpointEvery {
-		return nil
+	if last != nil {
+		age := head.At.Sub(last.CreatedAt.Time)
+		if last.Number == head.Number || age < checkpointEvery {
+			return nil
+		}
 	}
-	head, err := s.Head(ctx)
-	if err != nil {
-		return err
-	}
-	if head.Number == 0 || last != nil && last.Number >= head.Number {
-		return nil
-	}
-	if err := s.store.CreateEventHead(ctx, &storage.EventHead{Number: head.Number, Token: head.Token, CreatedAt: storage.At(now)}); err != nil {
+	if err := s.store.CreateEventHead(ctx, &storage.EventHead{Number: head.Number, Token: head.Token, CreatedAt: storage.At(head.At)}); err != nil {
 		return fmt.Errorf("events: checkpoint: %w", err)
 	}
 	return nil
 }
+
+// DropHead takes out the kept head of an event that is not ours, so that Verify and Trim
+// go on without it, and records what it was. storage.ErrNotFound: none is kept; a fault
+// of the field number if it is ours, since then something else is wrong.
+func (s *Service) DropHead(ctx context.Context, number int64, actor Actor) error {
+	heads, err := s.store.EventHeads(ctx, number-1, 1)
+	if err != nil {
+		return fmt.Errorf("events: drop a head: %w", err)
+	}
+	if len(heads) == 0 || heads[0].Number != number {
+		return fmt.Errorf("events: a signed head of event %d: %w", number, storage.ErrNotFound)
+	}
+	kept := &heads[0]
+	var bad *Fault
+	switch _, err := keptHead(ctx, s.keys, kept); {
+	case err == nil:
+		return fault.Invalid("number", "has a signed head that is ours: it is evidence, and stays")
+	case !errors.As(err, &bad):
+		return fmt.Errorf("events: drop a head: %w", err)
+	}
+	return s.store.Together(ctx, func(ctx context.Context) error {
+		if err := s.store.DeleteEventHead(ctx, kept); err != nil {
+			return fmt.Errorf("events: drop a head: %w", err)
+		}
+		return s.Record(ctx, Event{Kind: HeadDropped, Actor: actor, Data: map[string]any{
+			"number": number, "kept_at": kept.CreatedAt.Format(time.RFC3339), "size": len(kept.Token),
+			"token": []byte(kept.Token[:min(len(kept.Token), longestHead)]), // base64: it may be anything
+		}})
+	})
+}
+
+// longestHead is how much of a head that is not ours is recorded, in bytes: more than
+// one of ours has.
+const longestHead = 4 << 10
 
 // Trim gives up the events that are older than keep and deletes up to batch of
 // those, from the beginning of the chain; it returns how many went. It gives up
@@ -119,7 +180,7 @@ func (s *Service) Trim(ctx context.Context, keep time.Duration) (int64, error) {
 			return 0, err
 		}
 	}
-	first, err := s.givenUp(ctx)
+	first, err := givenUp(ctx, s.store, s.keys)
 	if err != nil {
 		return 0, err
 	}
@@ -132,15 +193,15 @@ func (s *Service) Trim(ctx context.Context, keep time.Duration) (int64, error) {
 
 // givenUp returns the first event that is kept. Its anchor says so, not the row that
 // it stands in.
-func (s *Service) givenUp(ctx context.Context) (first int64, err error) {
-	chain, err := s.store.Chain(ctx)
+func givenUp(ctx context.Context, store *storage.Store, by Verifier) (first int64, err error) {
+	chain, err := store.Chain(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("events: trim: %w", err)
 	}
 	if chain.First == 1 {
 		return 1, nil
 	}
-	anchor, err := s.read(ctx, typAnchor, chain.Anchor)
+	anchor, err := readHead(ctx, by, typAnchor, chain.Anchor)
 	if err != nil {
 		return 0, fmt.Errorf("events: trim: the anchor: nothing is deleted: %w", err)
 	}
@@ -150,34 +211,83 @@ func (s *Service) givenUp(ctx context.Context) (first int64, err error) {
 	return anchor.First, nil
 }
 
-// anchor gives up the events up to the newest signed head from before the cutoff.
+// anchor gives up the events up to the newest signed head from before the cutoff that
+// has none before it which is not ours: such a one is a *Fault, and evidence.
 func (s *Service) anchor(ctx context.Context, cutoff time.Time) error {
 	chain, err := s.store.Chain(ctx)
 	if err != nil {
 		return fmt.Errorf("events: trim: %w", err)
 	}
-	old, err := s.store.LastEventHead(ctx, storage.At(cutoff))
-	if errors.Is(err, storage.ErrNotFound) || err == nil && old.Number < chain.First {
-		return nil
-	}
+	kept, err := s.store.EventHeads(ctx, chain.First-1, batch)
 	if err != nil {
 		return fmt.Errorf("events: trim: %w", err)
 	}
-	// What it says counts, not its row: who can write rows cannot sign.
-	head, err := s.ReadHead(ctx, old.Token)
-	if err != nil {
-		return fmt.Errorf("events: trim: the head kept for event %d: %w", old.Number, err)
+	var last *Head
+	for i := range kept {
+		if !kept[i].CreatedAt.Before(cutoff) {
+			break
+		}
+		// What it says counts, not its row.
+		head, err := keptHead(ctx, s.keys, &kept[i])
+		if err == nil && head.Number > chain.Number {
+			err = &Fault{Number: chain.Number + 1, Says: fmt.Sprintf("is missing: event %d was signed, and the end was cut off since", head.Number)}
+		}
+		if err != nil && last == nil {
+			return fmt.Errorf("events: trim: nothing is deleted: %w", err)
+		}
+		if err != nil || !head.At.Before(cutoff) {
+			break // as far as here, and no further the next time
+		}
+		last = &head
 	}
-	if head.Number < chain.First || head.Number > chain.Number || !head.At.Before(cutoff) {
-		return fmt.Errorf("events: trim: the head kept for event %d is that of event %d at %s: nothing is deleted", old.Number, head.Number, head.At.Format(time.RFC3339))
+	if last == nil {
+		return nil
 	}
-	anchor, err := s.sign(ctx, typAnchor, headClaims{Number: head.Number, Hash: head.Hash, First: head.Number + 1})
+	anchor, err := s.sign(ctx, typAnchor, headClaims{Number: last.Number, Hash: last.Hash, First: last.Number + 1})
 	if err != nil {
 		return err
 	}
-	err = s.store.AnchorEvents(ctx, chain, head.Number+1, anchor.Token)
+	err = s.store.AnchorEvents(ctx, chain, last.Number+1, anchor.Token)
 	if err != nil && !errors.Is(err, storage.ErrStale) {
 		return fmt.Errorf("events: trim: %w", err)
 	}
 	return nil
+}
+
+// Health is what there is to say of the chain without a walk along it.
+type Health struct {
+	Number  int64     // of the last event in it
+	Waiting time.Time // since when the oldest event waits for its number; zero: none does
+	Fault   error     // why events that are old will not be deleted, nil for nothing
+}
+
+// Examine looks at the chain, at the oldest signed heads that are kept, and writes
+// nothing.
+func Examine(ctx context.Context, store *storage.Store, by Verifier) (Health, error) {
+	first, err := givenUp(ctx, store, by)
+	if err != nil {
+		return Health{Fault: err}, nil
+	}
+	chain, err := store.Chain(ctx)
+	if err != nil {
+		return Health{}, fmt.Errorf("events: examine: %w", err)
+	}
+	h := Health{Number: chain.Number}
+	waiting, err := store.UnchainedEvents(ctx, nil, 1)
+	if err != nil {
+		return Health{}, fmt.Errorf("events: examine: %w", err)
+	}
+	if len(waiting) > 0 {
+		h.Waiting = waiting[0].CreatedAt.Time
+	}
+	kept, err := store.EventHeads(ctx, first-1, batch)
+	if err != nil {
+		return Health{}, fmt.Errorf("events: examine: %w", err)
+	}
+	for i := range kept {
+		if _, h.Fault = keptHead(ctx, by, &kept[i]); h.Fault != nil {
+			break
+		}
+	}
+	return h, nil
 }

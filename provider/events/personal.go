@@ -155,52 +155,52 @@ func (s *Service) makeSalts(ctx context.Context, events []storage.Event) (map[st
 	if err != nil {
 		return nil, err
 	}
-	made := false
+	fresh := map[storage.ID][]byte{}
 	for i := range events {
 		if !isPersonal(&events[i]) {
 			continue
 		}
 		for _, person := range concerned(&events[i]) {
-			if _, there := known[person]; there {
-				continue
+			if _, there := known[person]; !there && fresh[person] == nil {
+				fresh[person] = make([]byte, saltSize)
+				_, _ = rand.Read(fresh[person]) // never fails
 			}
-			salt := make([]byte, saltSize)
-			_, _ = rand.Read(salt) // never fails
-			if err := s.store.CreatePersonSalt(ctx, &storage.PersonSalt{PersonID: person, Salt: salt, CreatedAt: storage.At(s.now())}); err != nil {
-				return nil, fmt.Errorf("events: make a salt: %w", err)
-			}
-			if known == nil {
-				known = map[storage.ID][]byte{}
-			}
-			known[person], made = nil, true // what counts is what is in the database: somebody else may have been first
 		}
 	}
-	if !made {
+	if len(fresh) == 0 {
 		return known, nil
 	}
-	return s.knownSalts(ctx, events)
+	if err := s.store.CreatePersonSalts(ctx, storage.At(s.now()), fresh); err != nil {
+		return nil, fmt.Errorf("events: make salts: %w", err)
+	}
+	return s.knownSalts(ctx, events) // what counts is what is in the database: somebody else may have been first
 }
 
 // sealForPeople gives an event that is about to be chained its lasting personal
 // part: sealed for those whom it concerns, none if one of them is erased.
-// keys.ErrWrongKEK: another replica, or this one with that key, can do it.
-func (s *Service) sealForPeople(e *storage.Event, known map[storage.ID][]byte) (err error) {
+// keys.ErrWrongKEK: it is as it was; another replica, or this one with that key, can do it.
+func (p *pass) sealForPeople(e *storage.Event, known map[storage.ID][]byte) error {
 	if !isPersonal(e) {
 		return nil
 	}
 	all, there := saltsOf(e, known)
-	plain, broken := s.openRecorded(e)
+	if !there {
+		e.Personal, e.Origin = nil, nil
+		return nil
+	}
+	if why := p.missing[keys.SealedWith(e.Origin)]; e.Personal == nil && why != nil {
+		return why
+	}
+	plain, err := p.openRecorded(e)
 	switch {
-	case !there:
-		e.Personal = nil
-	case errors.Is(broken, keys.ErrWrongKEK):
-		return fmt.Errorf("event %s: %w", e.ID, broken)
-	case broken != nil: // nobody can read it, and no event waits for ever because of that
-		if e.Personal == nil {
-			e.Personal = e.Origin
-		}
+	case errors.Is(err, keys.ErrWrongKEK):
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	case err == nil:
+		e.Personal, err = p.seal(all, e.ID, plain)
+	case e.Personal == nil: // nobody can read it, and no event waits for ever because of that
+		e.Personal, err = e.Origin, nil
 	default:
-		e.Personal, err = s.seal(all, e.ID, plain)
+		err = nil
 	}
 	e.Origin = nil
 	return err

@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -143,7 +145,7 @@ func TestABatchIsChainedWholeOrNotAtAll(t *testing.T) {
 		if err := record(t.Context(), p, n); err != nil {
 			t.Fatal(err)
 		}
-		waiting, err := p.Store.UnchainedEvents(t.Context(), n)
+		waiting, err := p.Store.UnchainedEvents(t.Context(), nil, n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +237,7 @@ func TestAServerChainsBesideItsRequests(t *testing.T) {
 			}
 		}
 		p.Client("web")
-		wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), 1))) == 0 })
+		wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
 		wantGapless(t, numbers(t, p), int(providertest.CountRows(t, url)["events"]))
 		p.Restart()
 		wait("a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
@@ -268,11 +270,168 @@ func TestWhatWasRecordedBeforeIsChained(t *testing.T) {
 		if r := verify(t, p, ""); r.Fault != nil {
 			t.Error(r.Fault)
 		}
-		if waiting := must(p.Store.UnchainedEvents(t.Context(), 5)); len(waiting) != 0 {
+		if waiting := must(p.Store.UnchainedEvents(t.Context(), nil, 5)); len(waiting) != 0 {
 			t.Errorf("%d wait", len(waiting))
 		}
 		if rows := must(p.Store.ChainedEvents(t.Context(), 0, 100)); slices.ContainsFunc(rows, func(e storage.Event) bool { return e.Origin != nil }) {
 			t.Error("what was recorded is still sealed by the provider's own key")
 		}
 	})
+}
+
+// An event that is sealed with a key-encryption key which is not given waits for it, and
+// nobody waits for that event: all others are chained and signed, and it is said.
+func TestAnEventUnderAMissingKeyHoldsNobodyUp(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		sequence(t, p)
+		chained := head(t, p).Number
+		const held = 501 // more than a batch
+		sealed := map[storage.ID][]byte{}
+		unit := storage.WithUnit(t.Context())
+		for i := range held {
+			e := &storage.Event{ID: storage.NewID(), Kind: "grant.made", Actor: "person", PersonID: ada.ID, Document: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(p.Clock.Now())}
+			sealed[e.ID] = must(p.Keys.Seal(storage.PurposeOrigin, string(e.ID), []byte("198.51.100.7")))
+			e.Origin = slices.Clone(sealed[e.ID])
+			e.Origin[1] ^= 1 // the id of the key
+			if err := p.Store.CreateEvent(unit, e); err != nil {
+				t.Fatal(err)
+			}
+			if i%100 == 99 || i == held-1 {
+				if err := p.Store.Flush(unit); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		p.Clock.Advance(3 * time.Second)
+		if err := record(t.Context(), p, 20); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			n, err := p.Events.Sequence(t.Context())
+			if !errors.Is(err, keys.ErrWrongKEK) || !strings.Contains(err.Error(), "501 events wait for a key-encryption key") {
+				t.Fatalf("%d events, %v, want to hear of those that wait", n, err)
+			}
+			if behind := p.Events.Behind(); behind != 3*time.Second {
+				t.Errorf("%s behind, want 3s", behind)
+			}
+		}
+		wantGapless(t, numbers(t, p), int(chained)+20)
+		checkpoint(t, p)
+		if r := verify(t, p, ""); r.Fault != nil || r.Heads != 1 || r.Newest.Number != chained+20 {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		look := must(events.Examine(t.Context(), p.Store, p.Keys))
+		if look.Number != chained+20 || look.Fault != nil || !look.Waiting.Equal(p.Clock.Now().Add(-3*time.Second).Truncate(time.Microsecond)) {
+			t.Errorf("%+v", look)
+		}
+
+		// The key is given.
+		var given []string
+		for id, was := range sealed {
+			given = append(given, fmt.Sprintf("UPDATE events SET origin = %s WHERE id = '%s'", blob(url, was), id))
+		}
+		providertest.MeddleInOne(t, url, given...)
+		if n, err := p.Events.Sequence(t.Context()); err != nil || n != held || p.Events.Behind() != 0 {
+			t.Errorf("%d events, %v, %s behind", n, err, p.Events.Behind())
+		}
+		page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID, Kind: events.GrantMade}, 0, 10))
+		if len(page.Events) == 0 || page.Events[0].Address() != "198.51.100.7" {
+			t.Errorf("%+v", page.Events)
+		}
+		if r := verify(t, p, ""); r.Fault != nil || r.Last != chained+20+held {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+	})
+}
+
+func blob(url string, b []byte) string {
+	if strings.HasPrefix(url, "sqlite") {
+		return fmt.Sprintf("x'%x'", b)
+	}
+	return fmt.Sprintf("decode('%x', 'hex')", b)
+}
+
+// silent observes nothing.
+type silent struct{}
+
+func (silent) Begin(ctx context.Context, _ string) context.Context { return ctx }
+func (silent) End(context.Context, string, time.Duration, error)   {}
+func (silent) Swept(string, int64)                                 {}
+
+// deadlines notes until when each statement that moves the chain may take.
+type deadlines struct {
+	silent
+	seen []time.Time
+}
+
+func (d *deadlines) Begin(ctx context.Context, statement string) context.Context {
+	if strings.Contains(statement, "UPDATE event_chains") {
+		until, _ := ctx.Deadline()
+		d.seen = append(d.seen, until)
+	}
+	return ctx
+}
+
+// However many events wait, each batch has its own time.
+func TestABacklogHasTheTimeThatItTakes(t *testing.T) {
+	p := providertest.Start(t)
+	if err := record(t.Context(), p, 1100); err != nil {
+		t.Fatal(err)
+	}
+	var d deadlines
+	p.Store.Observe(&d)
+	if n, err := p.Events.Sequence(t.Context()); err != nil || n < 1100 {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	if len(d.seen) != 3 || !d.seen[2].After(d.seen[1]) || !d.seen[1].After(d.seen[0]) || d.seen[0].IsZero() {
+		t.Errorf("the batches end at %v, want three, each with its own end", d.seen)
+	}
+}
+
+// Who cannot look does not say that all is well.
+func TestWhoCannotLookIsBehind(t *testing.T) {
+	url := providertest.Database(t)
+	p := providertest.Start(t, providertest.On(url))
+	sequence(t, p)
+	providertest.Meddle(t, url, "ALTER TABLE event_chains RENAME TO away")
+	for range 2 {
+		if _, err := p.Events.Sequence(t.Context()); err == nil {
+			t.Fatal("the chain is not there")
+		}
+		p.Clock.Advance(3 * time.Second)
+	}
+	if behind := p.Events.Behind(); behind != 6*time.Second {
+		t.Errorf("%s behind, want 6s", behind)
+	}
+	providertest.Meddle(t, url, "ALTER TABLE away RENAME TO event_chains")
+	sequence(t, p)
+	if behind := p.Events.Behind(); behind != 0 {
+		t.Errorf("%s behind, want 0", behind)
+	}
+}
+
+// A server signs what is chained, although nothing more can be.
+func TestAServerSignsWhatIsChained(t *testing.T) {
+	url := providertest.SQLite(t)
+	p := providertest.Replicas(t, 1, providertest.On(url))
+	wait := func(what string, there func() bool) {
+		t.Helper()
+		for limit := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatal("waited too long for " + what)
+			}
+		}
+	}
+	p.Client("web")
+	wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
+	providertest.Meddle(t, url, "CREATE TRIGGER breaks BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
+	p.Client("spa")
+	providertest.Meddle(t, url, "DELETE FROM event_heads")
+	p.Restart()
+	wait("a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
+	if waiting := must(p.Store.UnchainedEvents(t.Context(), nil, 1)); len(waiting) == 0 {
+		t.Error("everything is chained")
+	}
 }

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 const day = 24 * time.Hour
@@ -122,6 +125,83 @@ func TestAForgedHeadTrimsNothing(t *testing.T) {
 			}
 			providertest.Meddle(t, url, "DELETE FROM event_heads")
 			providertest.Meddle(t, url, "INSERT INTO event_heads SELECT * FROM was")
+		}
+	})
+}
+
+// A kept head that is not ours is evidence: what comes after it stays until somebody
+// has looked at it and has it taken out, which is recorded.
+func TestTrimGoesOnAfterAHeadThatIsNotOurs(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		var kept []int64
+		for range 3 {
+			tell(t, p, ada, 3)
+			checkpoint(t, p)
+			kept = append(kept, head(t, p).Number)
+			p.Clock.Advance(day)
+		}
+		const theirs = "e30.e30.e30"
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE event_heads SET token = '%s' WHERE number = %d", theirs, kept[1]))
+		p.Clock.Advance(100 * day)
+		if n, err := p.Events.Trim(t.Context(), day); err != nil || n != kept[0]+1 {
+			t.Errorf("%d rows went, %v, want all up to the first head", n, err)
+		}
+		var bad *events.Fault
+		for range 2 {
+			if n, err := p.Events.Trim(t.Context(), day); n != 0 || !errors.As(err, &bad) || bad.Number != kept[1] {
+				t.Errorf("%d rows went, %v, want the head of event %d to be named", n, err, kept[1])
+			}
+		}
+		if r := verify(t, p, ""); r.First != kept[0]+1 || r.Fault == nil || r.Fault.Number != kept[1] {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		if look := must(events.Examine(t.Context(), p.Store, p.Keys)); !errors.As(look.Fault, &bad) || bad.Number != kept[1] {
+			t.Errorf("%+v", look)
+		}
+
+		var refused *fault.Error
+		if err := p.Events.DropHead(t.Context(), kept[2], events.ActorOperator); !errors.As(err, &refused) {
+			t.Errorf("one of ours: %v", err)
+		}
+		if err := p.Events.DropHead(t.Context(), kept[2]+1, events.ActorOperator); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("none: %v", err)
+		}
+		if err := p.Events.DropHead(t.Context(), kept[1], events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
+		sequence(t, p)
+		page := must(p.Events.List(t.Context(), events.Filter{Kind: events.HeadDropped}, 0, 10))
+		var told struct {
+			Number int64
+			Token  []byte
+		}
+		if len(page.Events) != 1 || json.Unmarshal(page.Events[0].Data, &told) != nil || told.Number != kept[1] || string(told.Token) != theirs {
+			t.Errorf("%+v", page.Events)
+		}
+		trim(t, p, day)
+		if r := verify(t, p, ""); r.Fault != nil || r.First != kept[2]+1 {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+		if look := must(events.Examine(t.Context(), p.Store, p.Keys)); look.Fault != nil {
+			t.Errorf("%+v", look)
+		}
+	})
+}
+
+// A head that somebody puts in the way keeps nobody from signing.
+func TestAForgedHeadSilencesNobody(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		tell(t, p, p.Person("ada"), 5)
+		later := storage.At(p.Clock.Now().Add(30 * time.Minute)).UnixMicro()
+		for number, token := range map[int64]string{1: "a", 1000: "b"} {
+			providertest.Meddle(t, url, fmt.Sprintf("INSERT INTO event_heads (number, token, created_at) VALUES (%d, '%s', %d)", number, token, later))
+		}
+		checkpoint(t, p)
+		if rows := providertest.CountRows(t, url); rows["event_heads"] != 3 {
+			t.Errorf("%d heads, want one of ours", rows["event_heads"])
 		}
 	})
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -38,11 +39,12 @@ type walk struct {
 	*Service
 	report Report
 	chain  *storage.EventChain
-	number int64  // the last event that held
-	hash   []byte // its hash
-	heads  []Head // those to be met, beside the kept ones: from elsewhere
-	kept   []storage.EventHead
-	keep   time.Duration // for how long events are to be kept; 0: for ever
+	number int64               // the last event that held
+	hash   []byte              // its hash
+	kept   []storage.EventHead // those to be met
+	keep   time.Duration       // for how long events are to be kept; 0: for ever
+
+	elsewhere *Head // to be met too; nil: none
 }
 
 // Verify walks the whole chain and says whether it holds: no event was changed,
@@ -73,19 +75,22 @@ func (s *Service) verify(ctx context.Context, elsewhere string, keep time.Durati
 	if err := w.begin(ctx, elsewhere); err != nil || w.report.Fault != nil {
 		return w.report, err
 	}
-	for w.report.Fault == nil && w.number < w.chain.Number {
-		n, err := w.step(ctx)
-		if err != nil {
+	for more := true; more; {
+		for w.number < w.chain.Number {
+			n, err := w.step(ctx)
+			if err != nil || w.report.Fault != nil {
+				return w.report, err
+			}
+			if n == 0 {
+				break
+			}
+		}
+		var err error
+		if more, err = w.end(ctx); err != nil {
 			return w.report, err
 		}
-		if n == 0 {
-			break
-		}
 	}
-	if w.report.Fault != nil {
-		return w.report, nil
-	}
-	return w.report, w.end(ctx)
+	return w.report, nil
 }
 
 // begin finds where the chain begins, and what it is to be held against.
@@ -131,7 +136,7 @@ func (w *walk) meetElsewhere(ctx context.Context, elsewhere string) error {
 	if head.Number < w.number {
 		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.chain.First)
 	}
-	w.heads = append(w.heads, head)
+	w.elsewhere = &head
 	return w.meet(ctx)
 }
 
@@ -199,75 +204,126 @@ func (w *walk) meet(ctx context.Context) error {
 	for len(w.kept) > 1 && w.kept[0].Number < w.number {
 		w.kept = w.kept[1:]
 	}
-	var due []Head
-	for _, head := range w.heads {
-		if head.Number == w.number {
-			due = append(due, head)
-		}
+	var due []*Head
+	if w.elsewhere != nil && w.elsewhere.Number == w.number {
+		due = append(due, w.elsewhere)
 	}
-	if kept := w.kept[0]; kept.Number == w.number {
-		head, err := w.ReadHead(ctx, kept.Token)
-		switch {
-		case errors.Is(err, keys.ErrToken), err == nil && head.Number != kept.Number:
-			w.fault(w.number, "", "has a signed head that is not ours")
+	if kept := &w.kept[0]; kept.Number == w.number {
+		head, err := keptHead(ctx, w.keys, kept)
+		if errors.As(err, &w.report.Fault) {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		w.revoked(head.Key)
 		w.report.Newest = &head
-		due = append(due, head)
+		due = append(due, &head)
 	}
 	for _, head := range due {
 		if !bytes.Equal(head.Hash, w.hash) {
-			w.fault(w.number, "", "or one before it was changed, and every hash since made anew: at %s another one was signed", head.At.Format(time.RFC3339))
-			return nil
+			return w.unfit(ctx, head, w.number, "or one before it was changed, and every hash since made anew: at %s another one was signed", head.At.Format(time.RFC3339))
 		}
 		w.report.Heads++
 	}
 	return nil
 }
 
+// unfit is fault for a signed head that does not fit the chain.
+func (w *walk) unfit(ctx context.Context, head *Head, number int64, format string, args ...any) error {
+	w.fault(number, "", format, args...)
+	if head != w.elsewhere { // those that are kept here come and go with the chain
+		return nil
+	}
+	restore, err := w.restoreAfter(ctx, head)
+	w.report.Fault.Says += restore
+	return err
+}
+
+// restoreAfter says what the chain tells of a backup that was made before a head was
+// signed, and restored after that; "" if it knows of none. Whoever can write rows can
+// have it say so.
+func (w *walk) restoreAfter(ctx context.Context, head *Head) (string, error) {
+	for before := int64(0); ; {
+		found, next, err := w.store.EventsBefore(ctx, storage.EventFilter{Kind: string(DatabaseRestored), Since: storage.At(head.At)}, before, batch)
+		if err != nil {
+			return "", err
+		}
+		for i := range found {
+			var backup struct {
+				MadeAt time.Time `json:"made_at"`
+			}
+			if json.Unmarshal(found[i].Document.V, &backup) != nil || backup.MadeAt.Truncate(time.Second).After(head.At) {
+				continue
+			}
+			return fmt.Sprintf("; event %d says that a backup of %s was restored at %s: if that was you, what was chained in between is gone, its numbers were given again, and heads that were signed in between fit no more",
+				found[i].Number, backup.MadeAt.UTC().Format(time.RFC3339), found[i].CreatedAt.Format(time.RFC3339)), nil
+		}
+		if before = next; next == 0 {
+			return "", nil
+		}
+	}
+}
+
 // end holds the end of the walk against what the chain and the signed heads say of
-// it.
-func (w *walk) end(ctx context.Context) error {
+// it. If a head was signed meanwhile of what was chained meanwhile there is more to walk.
+func (w *walk) end(ctx context.Context) (more bool, err error) {
 	if w.number < w.chain.Number {
 		w.fault(w.number+1, "", "is missing, and all up to event %d: the end was cut off", w.chain.Number)
-		return nil
+		return false, nil
 	}
 	if !bytes.Equal(w.hash, w.chain.Hash) {
 		w.fault(w.number, "", "is not the one that the chain ends with")
-		return nil
+		return false, nil
 	}
-	// The numbers first: whoever chains on moves both at once.
+	// In this order: whoever chains on moves the numbers and the chain at once, and only
+	// what was chained is signed.
+	kept, err := w.store.EventHeads(ctx, w.number, batch)
+	if err != nil {
+		return false, err
+	}
 	last, err := w.store.LastEvent(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	chain, err := w.store.Chain(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if last > chain.Number {
+	switch {
+	case chain.Number < w.number:
+		w.fault(chain.Number+1, "", "is missing, and all up to event %d: the end was cut off at this moment", w.number)
+		return false, nil
+	case last > chain.Number:
 		w.fault(chain.Number+1, "", "was never chained: it, or another one beyond the end, was put in")
-		return nil
+		return false, nil
 	}
-	heads, err := w.store.EventHeads(ctx, chain.Number, 1)
-	if err != nil {
-		return err
+	if w.elsewhere != nil && w.elsewhere.Number > chain.Number {
+		return false, w.cutOff(ctx, chain, w.elsewhere)
 	}
-	for _, kept := range heads {
-		head, err := w.ReadHead(ctx, kept.Token)
+	more = w.elsewhere != nil && w.elsewhere.Number > w.number
+	for i := range kept {
+		if kept[i].Number <= chain.Number { // to be met
+			more = true
+			continue
+		}
+		head, err := keptHead(ctx, w.keys, &kept[i])
+		if errors.As(err, &w.report.Fault) {
+			return false, nil
+		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		w.heads = append(w.heads, head)
+		return false, w.cutOff(ctx, chain, &head)
 	}
-	for _, head := range w.heads {
-		if head.Number > chain.Number {
-			w.fault(chain.Number+1, "", "is missing, and all up to event %d at least: at %s that one was signed, and the end was cut off since", head.Number, head.At.Format(time.RFC3339))
-			return nil
-		}
+	if more {
+		w.chain, w.report.Last, w.kept = chain, chain.Number, nil
 	}
-	return nil
+	return more, nil
+}
+
+// cutOff names the end that is missing before a signed head.
+func (w *walk) cutOff(ctx context.Context, chain *storage.EventChain, head *Head) error {
+	return w.unfit(ctx, head, chain.Number+1, "is missing, and all up to event %d at least: at %s that one was signed, and the end was cut off since",
+		head.Number, head.At.Format(time.RFC3339))
 }

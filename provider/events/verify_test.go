@@ -12,6 +12,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // origin is of a request from an address.
@@ -159,6 +160,8 @@ func TestTheFirstBadEventIsNamed(t *testing.T) {
 			"changed, and all hashes anew":          {anew(change), false, kept, "made anew"},
 			"changed, all hashes anew and no heads": {append(anew(change), noHeads), true, last, "made anew"},
 			"a head that is not ours":               {[]string{"UPDATE event_heads SET token = 'e30.e30.e30'"}, false, kept, "not ours"},
+			"a head of theirs beyond the end":       {[]string{fmt.Sprintf("INSERT INTO event_heads (number, token, created_at) VALUES (%d, 'e30.e30.e30', 1)", last+5)}, false, last + 5, "not ours"},
+			"a head that is antedated":              {[]string{"UPDATE event_heads SET created_at = 1"}, false, kept, "not ours"},
 			"a head in another's place":             {[]string{"UPDATE event_heads SET number = number - 1"}, false, kept - 1, "not ours"},
 			"the chain's hash":                      {[]string{"UPDATE event_chains SET hash = (SELECT hash FROM events WHERE number = 4)"}, false, last, "ends with"},
 		} {
@@ -219,10 +222,15 @@ func TestAHeadOutlivesItsKey(t *testing.T) {
 	if _, err := p.RevokeKey(t.Context(), recent.Key.KID, events.ActorOperator); err != nil {
 		t.Fatal(err)
 	}
-	p.Clock.Advance(time.Minute)
-	sequence(t, p)
-	if r := verify(t, p, recent.Token); r.Fault != nil || !slices.Equal(r.Revoked, []string{recent.Key.KID}) {
-		t.Errorf("after its revocation: %+v, %v", r, r.Fault)
+	for what, later := range map[string]time.Duration{"after its revocation": time.Minute, "long after it": 1000 * 24 * time.Hour} {
+		p.Clock.Advance(later)
+		sequence(t, p)
+		if _, err := p.Store.Sweep(t.Context(), storage.At(p.Clock.Now()), 100); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, p, recent.Token); r.Fault != nil || !slices.Equal(r.Revoked, []string{recent.Key.KID}) {
+			t.Errorf("%s: %+v, %v", what, r, r.Fault)
+		}
 	}
 	for name, token := range map[string]string{
 		"another type": must(p.Keys.Sign(t.Context(), keys.ES256, "at+jwt", []byte(`{"number":3}`))),
@@ -234,6 +242,68 @@ func TestAHeadOutlivesItsKey(t *testing.T) {
 			t.Errorf("%s: %v, want keys.ErrToken", name, err)
 		}
 	}
+}
+
+// meanwhile does something once, before the statement of that place is sent.
+type meanwhile struct {
+	silent
+	place int
+	do    func()
+}
+
+func (m *meanwhile) Begin(ctx context.Context, _ string) context.Context {
+	m.place--
+	if m.place == 0 {
+		m.do()
+	}
+	return ctx
+}
+
+// Events are chained and heads are signed while somebody verifies: at whichever moment,
+// the chain holds, and what a head was signed of is walked too.
+func TestTheChainGrowsWhileItIsVerified(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p, other := providertest.Start(t, providertest.On(url)), providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		tell(t, p, ada, 3)
+		grow := func() {
+			other.Clock.Advance(11 * time.Minute)
+			tell(t, other, ada, 2)
+			checkpoint(t, other)
+		}
+		for _, changed := range []bool{false, true} {
+			unseen := 0
+			for place := 1; ; place++ {
+				was, grew := head(t, other).Number, int64(0)
+				p.Store.Observe(&meanwhile{place: place, do: func() {
+					grow()
+					grew = was + 2
+					if changed {
+						providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET kind = 'x' WHERE number = %d", grew))
+					}
+				}})
+				r := verify(t, p, "")
+				p.Store.Observe(silent{})
+				if grew == 0 { // it took fewer statements
+					break
+				}
+				switch {
+				case !changed && r.Fault != nil:
+					t.Errorf("it grew before statement %d: %v", place, r.Fault)
+				case r.Last < grew:
+					unseen++
+				case changed && (r.Fault == nil || r.Fault.Number != grew):
+					t.Errorf("it grew before statement %d, and event %d was changed: %+v, %v", place, grew, r, r.Fault)
+				}
+				if changed {
+					providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET kind = 'grant.made' WHERE number = %d", grew))
+				}
+			}
+			if unseen > 3 { // those of the last statements
+				t.Errorf("it grew %d times and was not walked to its end", unseen)
+			}
+		}
+	})
 }
 
 func must[T any](v T, err error) T {

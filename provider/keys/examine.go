@@ -15,6 +15,13 @@ type Report struct {
 	Records int64    // that are sealed; 0 also if one of their keys is not given
 	Damaged []string // "table key" of those that their key does not open, 100 at most
 	Keys    []Key    // the signing keys, unless something is damaged
+
+	service *Service
+}
+
+// VerifyRecord is [Service.VerifyRecord].
+func (r *Report) VerifyRecord(ctx context.Context, compact, typ string, algs ...string) (payload []byte, by Key, err error) {
+	return r.service.VerifyRecord(ctx, compact, typ, algs...)
 }
 
 // Missing returns the key-encryption keys that are not given.
@@ -32,7 +39,7 @@ func Examine(ctx context.Context, cfg Config, store *storage.Store, now func() t
 	cfg.RereadKEKs = nil
 	s := &Service{cfg: cfg, store: store, now: now}
 	s.ring.Store(keks)
-	report := &Report{}
+	report := &Report{service: s}
 	if report.KEKs, err = s.KEKUses(ctx); err != nil || len(report.Missing()) > 0 {
 		return report, err
 	}
