@@ -252,13 +252,14 @@ func (a *archiveReader) end(text []byte) error {
 	if err := json.Unmarshal(text, &end); err != nil {
 		return damaged("its last line")
 	}
-	if end.SHA256 != hex.EncodeToString(a.hash.Sum(nil)) || end.Rows != a.rows || !slices.Equal(end.KEKs, a.keks.found) {
+	if end.SHA256 != hex.EncodeToString(a.hash.Sum(nil)) || end.Rows != a.rows {
 		return damaged("its checksum is another one")
 	}
 	if _, err := a.lines.ReadByte(); !errors.Is(err, io.EOF) { // gzip's own checksum comes before this end
 		return damaged("something follows its end")
 	}
-	a.head.Rows, a.head.KEKs = end.Rows, end.KEKs
+	// Another version may have known of other columns that something is sealed in.
+	a.head.Rows, a.head.KEKs = end.Rows, slices.Compact(slices.Sorted(slices.Values(slices.Concat(end.KEKs, a.keks.found))))
 	return nil
 }
 

@@ -19,7 +19,11 @@ var leftOut = []string{"interactions", "changes"}
 // up to this binary's; ErrSchemaAhead: on no newer one. On SQLite the log of writes
 // (-wal) grows meanwhile.
 func (s *Store) Backup(ctx context.Context, w io.Writer, version string, sealedWith SealedWith) (*Backup, error) {
-	if err := s.CheckSchema(ctx); err != nil && !errors.Is(err, ErrSchemaBehind) {
+	if err := s.CheckSchema(ctx); err != nil && !errors.Is(err, ErrSchemaBehind) && !errors.Is(err, ErrSchemaAhead) {
+		return nil, err
+	}
+	newest, err := newestSchema()
+	if err != nil {
 		return nil, err
 	}
 	at, err := s.Now(ctx)
@@ -39,6 +43,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, version string, sealedW
 	head := &Backup{Format: backupFormat, Database: string(s.dialect), Version: version, MadeAt: at}
 	if head.Schema, err = schemaVersion(ctx, tx); err != nil {
 		return nil, err
+	}
+	if head.Schema > newest { // what it has to know of it, such as what is sealed in it, it does not
+		return nil, fmt.Errorf("%w (%d > %d): it can be served, perhaps, and not be backed up; make the backup with the doorstep that migrated it", ErrSchemaAhead, head.Schema, newest)
 	}
 	tables, err := s.tables(ctx, tx)
 	if err != nil {

@@ -32,6 +32,7 @@ var backupTests = map[string]func(*testing.T, fixture){
 	"a damaged backup is restored nowhere":        testDamagedBackup,
 	"a backup of an older schema is brought up":   testOlderBackup,
 	"a backup of a newer schema is refused":       testNewerBackup,
+	"a backup needs what either version knows of": testKEKsOfBoth,
 	"a backup is restored into nothing else":      testRestoreNotEmpty,
 	"what ends in minutes does not live again":    testShortLived,
 	"what was revoked does not live again":        testRevokeAll,
@@ -321,14 +322,39 @@ func testNewerBackup(t *testing.T, f fixture) {
 	f.want(storage.ErrSchemaAhead, err)
 	_, err = f.Restore(f.ctx, bytes.NewReader(newer), storage.Restore{SealedWith: sealedWith})
 	f.want(storage.ErrSchemaAhead, err)
-	for _, statement := range []string{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)", "UPDATE schema_floors SET oldest = 99999"} {
+	// It may be served, and is not backed up: what this version does not know of might be left out.
+	for i, statement := range []string{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)", "UPDATE schema_floors SET oldest = 99999"} {
 		_, err = f.SQL().ExecContext(f.ctx, statement)
 		f.must(err)
+		if err := f.CheckSchema(f.ctx); (err == nil) != (i == 0) {
+			t.Errorf("it can be served: %v", err)
+		}
+		var file bytes.Buffer
+		_, err = f.Backup(f.ctx, &file, "test", sealedWith)
+		f.want(storage.ErrSchemaAhead, err)
+		if !strings.Contains(err.Error(), "make the backup with the doorstep that migrated it") || file.Len() > 0 {
+			t.Errorf("%v, %d bytes", err, file.Len())
+		}
 	}
-	_, err = f.Backup(f.ctx, io.Discard, "test", sealedWith)
-	f.want(storage.ErrSchemaAhead, err)
 	_, err = f.Restore(f.ctx, bytes.NewReader(signed(t, `{"doorstep_backup":1,"schema":1,"tables":[]}`)), storage.Restore{SealedWith: sealedWith})
 	f.want(storage.ErrSchemaAhead, err)
+}
+
+// Another version may have known of other columns that something is sealed in: the keys
+// that it named are needed, and those that this one finds.
+func testKEKsOfBoth(t *testing.T, f fixture) {
+	f.must(f.CreateSecret(f.ctx, &storage.Secret{Name: "s", Sealed: []byte{7, 7}, CreatedAt: now}))
+	lines := bytes.SplitAfter(unzip(t, f.backup().file), []byte("\n"))
+	last := len(lines) - 2
+	for named, want := range map[string][]string{`["07"]`: {"07"}, `["01","09"]`: {"01", "07", "09"}, `null`: {"07"}} {
+		other := slices.Clone(lines)
+		other[last] = bytes.Replace(lines[last], []byte(`["07"]`), []byte(named), 1)
+		read, err := storage.ReadBackup(bytes.NewReader(zip(t, bytes.Join(other, nil))), sealedWith)
+		f.must(err)
+		if !slices.Equal(read.KEKs, want) {
+			t.Errorf("%s: needs %v, want %v", named, read.KEKs, want)
+		}
+	}
 }
 
 func testRestoreNotEmpty(t *testing.T, f fixture) {

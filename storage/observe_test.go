@@ -12,7 +12,8 @@ import (
 
 // An observer hears of every statement, those of a transaction and of a unit included.
 var observeTests = map[string]func(*testing.T, fixture){
-	"an observer hears of every statement": testObserve,
+	"an observer hears of every statement":  testObserve,
+	"however many ids, it is one statement": testOneStatement,
 }
 
 type heard struct {
@@ -78,5 +79,52 @@ func testObserve(t *testing.T, f fixture) {
 	leave()
 	if _, err := f.Keys(gone); err == nil || h.fails != 1 {
 		t.Errorf("%v: %d failures heard of, want 1", err, h.fails)
+	}
+}
+
+// texts notes the statements.
+type texts struct {
+	heard
+	seen map[string]bool
+}
+
+func (h *texts) Begin(ctx context.Context, statement string) context.Context {
+	h.seen[statement] = true
+	return h.heard.Begin(ctx, statement)
+}
+
+// Each statement is prepared and kept: there must not be one for each number of rows that
+// somebody asks for.
+func testOneStatement(t *testing.T, f fixture) {
+	var persons []storage.ID
+	for _, name := range []string{"ada", "bob", "eve"} {
+		persons = append(persons, f.person(name).ID)
+	}
+	for what, ask := range map[string]func(ids []storage.ID) error{
+		"salts":           func(ids []storage.ID) error { _, err := f.PersonSalts(f.ctx, ids); return err },
+		"identifiers":     func(ids []storage.ID) error { _, err := f.IdentifiersOf(f.ctx, ids); return err },
+		"passwords":       func(ids []storage.ID) error { _, err := f.HavePasswords(f.ctx, ids); return err },
+		"session clients": func(ids []storage.ID) error { _, err := f.SessionClients(f.ctx, ids); return err },
+		"new salts": func(ids []storage.ID) error {
+			made := map[storage.ID][]byte{}
+			for _, id := range ids {
+				made[id] = hash(string(id))
+			}
+			return f.CreatePersonSalts(f.ctx, now, made)
+		},
+	} {
+		h := &texts{heard{swept: map[string]int64{}}, map[string]bool{}}
+		f.Observe(h)
+		for n := range persons {
+			f.must(ask(persons[:n+1]))
+		}
+		if len(h.seen) != 1 {
+			t.Errorf("%s: %d statements: %v", what, len(h.seen), h.seen)
+		}
+	}
+	salts, err := f.PersonSalts(f.ctx, persons)
+	f.must(err)
+	if len(salts) != len(persons) {
+		t.Errorf("%d salts", len(salts))
 	}
 }

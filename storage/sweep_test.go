@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func testSweep(t *testing.T, f fixture) {
 			t.Fatalf("throttle: %v, %v", wait, err)
 		}
 	}
+	f.must(f.Revoke(f.ctx, &storage.Revocation{Kind: storage.RevokedKey, ID: "kid", NotBefore: after(-time.Hour), ExpiresAt: after(-time.Hour)}))
 	f.must(f.CreateEvent(f.ctx, event("stays")))
 	swept, err := f.Sweep(f.ctx, now, 100)
 	f.must(err)
@@ -45,6 +47,13 @@ func testSweep(t *testing.T, f fixture) {
 		t.Errorf("%d rows swept, want one of each of %v", swept, sweptTables)
 	}
 	db := f.SQL()
+	revoked, err := f.RevokedKeys(f.ctx)
+	f.must(err)
+	if !slices.Equal(revoked, []string{"kid"}) {
+		t.Errorf("revoked keys %v: they stay revoked", revoked)
+	}
+	_, err = db.ExecContext(f.ctx, "DELETE FROM revocations WHERE kind = 'key'")
+	f.must(err)
 	for _, table := range sweptTables {
 		var left int
 		f.must(db.QueryRowContext(f.ctx, "SELECT count(*) FROM "+table).Scan(&left))

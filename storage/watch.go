@@ -157,32 +157,44 @@ func (s *Store) watchPostgres(ctx context.Context, tell func(Changes)) error {
 	)
 	check, gathered := time.NewTimer(0), time.NewTimer(time.Hour)
 	gathered.Stop()
+	hear := func(told heard) {
+		if told.Channel == own {
+			asked = false
+			check.Reset(s.watch.check)
+			if !sure {
+				sure = true
+				tell(Everything)
+			}
+			return
+		}
+		if asked { // it hears, and what was asked comes later in the queue
+			check.Reset(s.watch.patience)
+		}
+		if news == (Changes{}) {
+			gathered.Reset(s.watch.gather)
+		}
+		news.add(told.Payload)
+	}
 	for {
 		select {
 		case <-l.done:
 			return fmt.Errorf("watch: %w", l.err)
 		case told := <-l.heard:
-			if told.Channel == own {
-				asked = false
-				check.Reset(s.watch.check)
-				if !sure {
-					sure = true
-					tell(Everything)
-				}
-				continue
-			}
-			if news == (Changes{}) {
-				gathered.Reset(s.watch.gather)
-			}
-			news.add(told.Payload)
+			hear(told)
 		case <-gathered.C:
 			if sure { // else it is part of everything
 				tell(news)
 			}
 			news = Changes{}
 		case <-check.C:
-			if asked {
-				return ErrDeaf
+			if asked { // long ago; but tell, or this machine, may have taken that long, and what arrived is in the queue
+				select {
+				case told := <-l.heard:
+					hear(told)
+					continue
+				case <-time.After(s.watch.gather):
+					return ErrDeaf
+				}
 			}
 			if err := s.notify(ctx, own); err == nil {
 				asked = true

@@ -220,6 +220,37 @@ func TestWatchHearsItself(t *testing.T) {
 	}
 }
 
+// TestWatchHearsWhatWaited: who was busy for longer than its patience finds its own
+// notification in the queue, behind others.
+func TestWatchHearsWhatWaited(t *testing.T) {
+	f := newFixture(t, providertest.Postgres(t))
+	f.WatchOften()
+	f.WatchImpatiently()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told, ended := 0, make(chan error, 1)
+	const calls = 6
+	go func() {
+		ended <- f.Watch(ctx, func(storage.Changes) {
+			time.Sleep(700 * time.Millisecond) // longer than a check, and than the patience for it
+			if told++; told == calls {
+				stop()
+			}
+		})
+	}()
+	for i := 0; ctx.Err() == nil; i++ {
+		select {
+		case err := <-ended:
+			t.Fatalf("after %d calls: %v", told, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		f.must(f.CreateClient(f.ctx, newClient(fmt.Sprintf("c%d", i))))
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // deafened returns the URL of a way to the database that swallows notifications.
 func deafened(t *testing.T, database string) string {
 	t.Helper()

@@ -23,10 +23,7 @@ func (a *app) inProcess(ctx context.Context, cfg *config, f func(*operators) err
 		if err != nil {
 			return err
 		}
-		sequence := func(ctx context.Context) error {
-			_, err := s.Events.Sequence(ctx)
-			return err
-		}
+		sequence := func(ctx context.Context) error { return a.sequence(ctx, s) }
 		return f(&operators{base: cfg.Issuer + web.PathAPI, http: &http.Client{Transport: &direct{handler, &last}}, sequence: sequence})
 	})
 }

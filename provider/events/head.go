@@ -126,7 +126,7 @@ func (s *Service) Checkpoint(ctx context.Context) error {
 	}
 	if last != nil {
 		age := head.At.Sub(last.CreatedAt.Time)
-		if last.Number == head.Number || age < checkpointEvery {
+		if last.Number == head.Number || age > -antedated && age < checkpointEvery {
 			return nil
 		}
 	}

@@ -195,9 +195,8 @@ func TestAForgedHeadSilencesNobody(t *testing.T) {
 	providertest.Databases(t, func(t *testing.T, url string) {
 		p := providertest.Start(t, providertest.On(url))
 		tell(t, p, p.Person("ada"), 5)
-		later := storage.At(p.Clock.Now().Add(30 * time.Minute)).UnixMicro()
-		for number, token := range map[int64]string{1: "a", 1000: "b"} {
-			providertest.Meddle(t, url, fmt.Sprintf("INSERT INTO event_heads (number, token, created_at) VALUES (%d, '%s', %d)", number, token, later))
+		for number, made := range map[int64]time.Time{1: p.Clock.Now().Add(30 * time.Minute), 1000: p.Clock.Now()} {
+			providertest.Meddle(t, url, fmt.Sprintf("INSERT INTO event_heads (number, token, created_at) VALUES (%d, 'theirs', %d)", number, made.UnixMicro()))
 		}
 		checkpoint(t, p)
 		if rows := providertest.CountRows(t, url); rows["event_heads"] != 3 {
