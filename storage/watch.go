@@ -151,6 +151,12 @@ func (s *Store) watchPostgres(ctx context.Context, tell func(Changes)) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer l.end()
+	return s.attend(l, own, tell, func() error { return s.notify(ctx, own) })
+}
+
+// attend tells of what a listener hears until that ends. ask has something sent to the
+// channel of its own.
+func (s *Store) attend(l *listener, own string, tell func(Changes), ask func() error) error {
 	var (
 		sure, asked bool
 		news        Changes
@@ -196,7 +202,7 @@ func (s *Store) watchPostgres(ctx context.Context, tell func(Changes)) error {
 					return ErrDeaf
 				}
 			}
-			if err := s.notify(ctx, own); err == nil {
+			if err := ask(); err == nil {
 				asked = true
 				check.Reset(s.watch.patience)
 			} else if !sure {

@@ -220,34 +220,40 @@ func TestWatchHearsItself(t *testing.T) {
 	}
 }
 
-// TestWatchHearsWhatWaited: who was busy for longer than its patience finds its own
-// notification in the queue, behind others.
+// TestWatchHearsWhatWaited: who was busy for longer than its patience finds what it asked
+// for in the queue, behind others, and is not deaf.
 func TestWatchHearsWhatWaited(t *testing.T) {
-	f := newFixture(t, providertest.Postgres(t))
-	f.WatchOften()
-	f.WatchImpatiently()
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	told, ended := 0, make(chan error, 1)
-	const calls = 6
-	go func() {
-		ended <- f.Watch(ctx, func(storage.Changes) {
-			time.Sleep(700 * time.Millisecond) // longer than a check, and than the patience for it
-			if told++; told == calls {
-				stop()
+	const own, times = "own", 12
+	arrives, done, busy := make(chan storage.Heard), make(chan struct{}), make(chan struct{})
+	asked, told := 0, 0
+	ask := func() error {
+		asked++
+		go func(first bool) {
+			if !first {
+				arrives <- storage.Heard{Channel: "changes", Payload: "keys"}
+				<-busy
+				arrives <- storage.Heard{Channel: "changes", Payload: "keys"}
 			}
-		})
-	}()
-	for i := 0; ctx.Err() == nil; i++ {
-		select {
-		case err := <-ended:
-			t.Fatalf("after %d calls: %v", told, err)
-		case <-time.After(20 * time.Millisecond):
-		}
-		f.must(f.CreateClient(f.ctx, newClient(fmt.Sprintf("c%d", i))))
+			arrives <- storage.Heard{Channel: own}
+		}(asked == 1)
+		return nil
 	}
-	if err := <-ended; err != nil {
-		t.Error(err)
+	err := storage.Attend(arrives, done, own, func(c storage.Changes) {
+		if told++; c == storage.Everything {
+			return
+		}
+		if told == times {
+			close(done)
+			return
+		}
+		select {
+		case busy <- struct{}{}:
+			time.Sleep(30 * time.Millisecond) // more than its patience
+		default: // of what was behind it
+		}
+	}, ask)
+	if err == nil || errors.Is(err, storage.ErrDeaf) || told != times {
+		t.Errorf("told %d times, %v", told, err)
 	}
 }
 
