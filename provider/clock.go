@@ -16,14 +16,15 @@ const maxDrift = time.Second
 
 // clock is the one clock: this machine's, moved by its measured distance from
 // the database's, so that replicas agree. With more than maxDrift between them one
-// of the two is wrong, and nobody here knows which: the replica is not ready and
-// deletes nothing until somebody mends it. What it is asked meanwhile it answers by
-// the database's time, as the others do.
+// of the two is wrong, and nobody here knows which: until somebody mends it the replica
+// is not ready, and begins nothing by itself because of the time (see sound). What it is
+// asked meanwhile it answers by the database's time, as the others do.
 type clock struct {
 	machine func() time.Time
 	offset  atomic.Int64 // nanoseconds
 
 	measured atomic.Int64 // the newest drift, in nanoseconds, made up for or not
+	apart    atomic.Bool  // it was too far
 }
 
 // Now returns the time.
@@ -37,9 +38,13 @@ type reading struct{ drift, took time.Duration }
 // for its answer to be exact.
 func (r reading) sharp() bool { return r.took <= 100*time.Millisecond }
 
+// far says whether two clocks of which one is ahead by d are too far apart, whatever of
+// it the time that the question took explains.
+func (r reading) far(d time.Duration) bool { return d.Abs() > maxDrift+r.took/2 }
+
 // apart returns an error if the clocks are too far apart for a server here to be ready.
 func (r reading) apart() error {
-	if r.drift.Abs() <= maxDrift+r.took/2 {
+	if !r.far(r.drift) {
 		return nil
 	}
 	return fmt.Errorf("this machine's clock is %s away from the database's: synchronise it (timedatectl set-ntp true)", r.drift.Round(time.Millisecond))
@@ -59,17 +64,28 @@ func (c *clock) read(ctx context.Context, store *storage.Store) (reading, error)
 }
 
 // set compares the clocks and makes up for what is between them, as far as the time
-// that the question took does not explain it. It returns how far this machine's is
-// ahead; the error says that a server here is not ready.
+// that the question took does not explain it; by an answer that is not exact only if
+// what is left is far. It returns how far this machine's is ahead; the error says that a
+// server here is not ready.
 func (c *clock) set(ctx context.Context, store *storage.Store) (time.Duration, error) {
 	r, err := c.read(ctx, store)
 	if err != nil {
 		return 0, err
 	}
-	if left := r.drift + time.Duration(c.offset.Load()); r.sharp() && left.Abs() > r.took/2 {
+	if left := r.drift + time.Duration(c.offset.Load()); left.Abs() > r.took/2 && (r.sharp() || r.far(left)) {
 		c.offset.Store(int64(-r.drift))
 	}
-	return r.drift, r.apart()
+	err = r.apart()
+	c.apart.Store(err != nil)
+	return r.drift, err
+}
+
+// sound returns the time by which something may be deleted for good: that of the
+// database, from which this machine's is not far. By a wrong clock everything may have
+// lapsed.
+func (c *clock) sound(ctx context.Context, store *storage.Store) (time.Time, error) {
+	drift, err := c.set(ctx, store)
+	return c.machine().Add(-drift), err
 }
 
 // Drift returns how far this machine's clock is ahead of the database's; the error

@@ -43,6 +43,44 @@ func TestTheOneClockIsTheDatabases(t *testing.T) {
 	}
 }
 
+// A far-off clock is not made up for any longer than it is far off, however slow the
+// database is to answer: what an inexact answer says is believed as far as it goes.
+func TestWhatIsFarIsMadeUpForByAnyAnswer(t *testing.T) {
+	var database, way time.Duration
+	calls := 0
+	c := &clock{machine: func() time.Time { // is read before each question and after its answer
+		at := time.Unix(1_800_000_000, 0)
+		if calls++; calls%2 == 0 {
+			at = at.Add(way)
+		}
+		return at
+	}}
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "clock.db"), storage.WithClock(func() time.Time {
+		return time.Unix(1_800_000_000, 0).Add(database + way/2)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	for i, step := range []struct {
+		database, way, offset time.Duration // how far the database is ahead, what an answer takes, what is then made up for
+		apart                 bool
+	}{
+		{0, 2 * time.Second, 0, false},
+		{700 * time.Millisecond, 200 * time.Millisecond, 0, false}, // near, and not exact
+		{700 * time.Millisecond, 80 * time.Millisecond, 700 * time.Millisecond, false},
+		{720 * time.Millisecond, 80 * time.Millisecond, 700 * time.Millisecond, false}, // the question's own time explains it
+		{24 * time.Hour, 4 * time.Second, 24 * time.Hour, true},
+		{time.Millisecond, 4 * time.Second, time.Millisecond, false},
+	} {
+		database, way, calls = step.database, step.way, 0
+		_, err := c.set(t.Context(), store)
+		if got := time.Duration(c.offset.Load()); got != step.offset || (err != nil) != step.apart || c.apart.Load() != step.apart {
+			t.Errorf("step %d: %s is made up for, want %s; %v", i, got, step.offset, err)
+		}
+	}
+}
+
 // A command whose database is slow to answer (a busy pool, a network far away)
 // goes by the quickest of its answers, and not by the machine's own clock.
 func TestASlowDatabaseStillTellsACommandTheTime(t *testing.T) {

@@ -81,7 +81,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 
 // Each metric moves when what it tells of happens.
 func TestMetricsMoveWhenTheyShould(t *testing.T) {
-	p := providertest.Start(t, providertest.At(time.Now()), providertest.DatabasesClock)
+	p := providertest.Start(t, providertest.At(time.Now()), providertest.DatabaseAt(time.Now))
 	rp := p.Client("web", providertest.FirstParty)
 	ctx := t.Context()
 	limit := throttle.Limit{Name: "test", Every: time.Hour, Burst: 1}

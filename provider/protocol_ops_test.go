@@ -86,7 +86,7 @@ func TestReadinessNamesWhatIsWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantReady(http.StatusServiceUnavailable, `"schema":"`, "behind", `"clock":"ok"`)
-	}, providertest.At(time.Now()), providertest.DatabasesClock)
+	}, providertest.At(time.Now()), providertest.DatabaseAt(time.Now))
 }
 
 // The metrics that dashboards stand on; no label is a word of the public's.

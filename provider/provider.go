@@ -64,7 +64,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	p.logouts, err = oidc.NewLogouts(oidc.LogoutDeps{
 		Issuer: w.Issuer(), Store: store, Keys: services.Keys, Clients: services.Clients, Events: services.Events,
-		Outbound: services.Outbound, Metrics: p.registry, Log: p.job("back-channel logout"), Now: now,
+		Outbound: services.Outbound, Metrics: p.registry, Log: p.job("back-channel logout"), Now: now, Hold: one.apart.Load,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)

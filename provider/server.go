@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -169,12 +170,16 @@ func (p *Provider) parting(h http.Handler) http.Handler {
 }
 
 // keepKeys makes the keys that take long, before somebody waits for them, and a
-// successor of each that is due for one: now and every minute.
+// successor of each that is due for one by a clock that is sound: now and every minute.
 func (p *Provider) keepKeys(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		fresh, err := p.RotateDueKeys(ctx)
+		var fresh []keys.Key
+		_, err := p.clock.sound(ctx, p.Store)
+		if err == nil {
+			fresh, err = p.RotateDueKeys(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			p.job("keys").Error("keys", slog.Any("error", err))
 		}
@@ -202,25 +207,29 @@ func (p *Provider) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if p.setClock(ctx) != nil {
-			continue // by a wrong clock everything may have lapsed
-		}
-		p.inBatches(ctx, "sweep", func(ctx context.Context) (int64, error) {
-			return p.Store.Sweep(ctx, storage.At(p.clock.Now()), sweepBatch)
+		p.inBatches(ctx, "sweep", func(ctx context.Context, now time.Time) (int64, error) {
+			return p.Store.Sweep(ctx, storage.At(now), sweepBatch)
 		})
-		p.inBatches(ctx, "trim events", func(ctx context.Context) (int64, error) {
+		p.inBatches(ctx, "trim events", func(ctx context.Context, _ time.Time) (int64, error) {
 			return p.Events.Trim(ctx, p.cfg.KeepEvents)
 		})
 	}
 }
 
-// inBatches does one batch of a chore after the other until it does fewer rows than
-// one has.
-func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx context.Context) (int64, error)) {
+// inBatches does one batch of a chore after the other, each by a clock that is sound
+// just then, until it does fewer rows than one has.
+func (p *Provider) inBatches(ctx context.Context, what string, do func(ctx context.Context, now time.Time) (int64, error)) {
+	batch := func() (int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, chore)
+		defer cancel()
+		now, err := p.clock.sound(ctx, p.Store)
+		if err != nil {
+			return 0, err
+		}
+		return do(ctx, now)
+	}
 	for {
-		limited, cancel := context.WithTimeout(ctx, chore)
-		n, err := do(limited)
-		cancel()
+		n, err := batch()
 		if err != nil && ctx.Err() == nil {
 			p.observer.failed(what)
 			p.job(what).Error(what, slog.Any("error", err))
@@ -277,16 +286,13 @@ func (p *Provider) every(ctx context.Context, period time.Duration, what string,
 // chore is how long one piece of work beside the requests may take.
 const chore = 5 * time.Second
 
-// setClock moves the one clock by its distance from the database's. The error, which
-// is logged, says that one of the two is wrong, or that the database did not answer.
-func (p *Provider) setClock(ctx context.Context) error {
+// setClock moves the one clock by its distance from the database's.
+func (p *Provider) setClock(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, chore)
 	defer cancel()
-	_, err := p.clock.set(ctx, p.Store)
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := p.clock.set(ctx, p.Store); err != nil && !errors.Is(err, context.Canceled) {
 		p.job("clock").Warn("clock", slog.Any("error", err))
 	}
-	return err
 }
 
 // keepTime measures the clock now and every minute.
@@ -294,7 +300,7 @@ func (p *Provider) keepTime(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		_ = p.setClock(ctx) // it is logged, and readiness tells of it
+		p.setClock(ctx)
 		select {
 		case <-ctx.Done():
 			return

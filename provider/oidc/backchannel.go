@@ -57,6 +57,7 @@ type LogoutDeps struct {
 	Metrics  prometheus.Registerer
 	Log      *slog.Logger
 	Now      func() time.Time
+	Hold     func() bool // nothing that is due is told now: the clock may be wrong, by which it lapses
 }
 
 // Logouts tells clients that sessions ended (OpenID Connect Back-Channel Logout
@@ -163,6 +164,9 @@ func (l *Logouts) Run(ctx context.Context) {
 // TellDue begins an attempt for what is due now, as far as there is room, and
 // does not wait for it. busy says that there is more than was begun.
 func (l *Logouts) TellDue(ctx context.Context) (busy bool, err error) {
+	if l.Hold() {
+		return false, nil
+	}
 	limit, cancel := context.WithTimeout(ctx, logoutLease)
 	defer cancel()
 	now := storage.At(l.Now())

@@ -52,8 +52,8 @@ type Option func(*setup)
 type setup struct {
 	database  string
 	clock     *Clock
-	databases bool // the database's own time is asked
-	still     bool // of replicas
+	theirs    func() time.Time // the database's clock
+	still     bool             // of replicas
 	configure []func(*provider.Config)
 }
 
@@ -64,9 +64,8 @@ func On(databaseURL string) Option { return func(s *setup) { s.database = databa
 // browser counts the age of cookies itself.
 func At(start time.Time) Option { return func(s *setup) { s.clock = NewClockAt(start) } }
 
-// DatabasesClock leaves the database its own clock, from which that of the test may
-// be far away. Without it the two are one.
-func DatabasesClock(s *setup) { s.databases = true }
+// DatabaseAt gives the database a clock of its own; without it that of the test is both.
+func DatabaseAt(now func() time.Time) Option { return func(s *setup) { s.theirs = now } }
 
 // Configure changes the configuration.
 func Configure(change func(*provider.Config)) Option {
@@ -89,11 +88,10 @@ func Start(t testing.TB, options ...Option) *P {
 	}
 	issuer := issuerAt(listener)
 	p := &P{Issuer: issuer.String(), Clock: s.clock, Statements: &Statements{}, t: t, http: client(http.DefaultTransport), logs: newLogs(t), clients: &registered{}}
-	opening := []storage.Option{storage.WithTracer(p.Statements)}
-	if !s.databases {
-		opening = append(opening, storage.WithClock(s.clock.Now))
+	if s.theirs == nil {
+		s.theirs = s.clock.Now
 	}
-	store, err := storage.Open(t.Context(), s.database, opening...)
+	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements), storage.WithClock(s.theirs))
 	if err != nil {
 		t.Fatal(err)
 	}
