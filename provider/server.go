@@ -210,8 +210,8 @@ func (p *Provider) sweep(ctx context.Context) {
 		p.inBatches(ctx, "sweep", func(ctx context.Context, now time.Time) (int64, error) {
 			return p.Store.Sweep(ctx, storage.At(now), sweepBatch)
 		})
-		p.inBatches(ctx, "trim events", func(ctx context.Context, _ time.Time) (int64, error) {
-			return p.Events.Trim(ctx, p.cfg.KeepEvents)
+		p.inBatches(ctx, "trim events", func(ctx context.Context, now time.Time) (int64, error) {
+			return p.Events.Trim(ctx, now, p.cfg.KeepEvents)
 		})
 	}
 }

@@ -170,13 +170,13 @@ func (s *Service) DropHead(ctx context.Context, number int64, actor Actor) error
 // one of ours has.
 const longestHead = 4 << 10
 
-// Trim gives up the events that are older than keep and deletes up to batch of
+// Trim gives up the events that are older than keep by now and deletes up to batch of
 // those, from the beginning of the chain; it returns how many went. It gives up
 // whole stretches, as far as a signed head that is old enough itself; an anchor,
 // signed too, stands for them from then on. With keep 0 all are kept.
-func (s *Service) Trim(ctx context.Context, keep time.Duration) (int64, error) {
+func (s *Service) Trim(ctx context.Context, now time.Time, keep time.Duration) (int64, error) {
 	if keep > 0 {
-		if err := s.anchor(ctx, s.now().Add(-keep)); err != nil {
+		if err := s.anchor(ctx, now.Add(-keep)); err != nil {
 			return 0, err
 		}
 	}

@@ -20,7 +20,7 @@ const day = 24 * time.Hour
 func trim(t *testing.T, p *providertest.P, keep time.Duration) (total int64) {
 	t.Helper()
 	for {
-		n, err := p.Events.Trim(t.Context(), keep)
+		n, err := p.Events.Trim(t.Context(), p.Clock.Now(), keep)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestAForgedHeadTrimsNothing(t *testing.T) {
 			"a token of theirs": "UPDATE event_heads SET created_at = 1, token = 'e30.e30.e30'",
 		} {
 			providertest.Meddle(t, url, forged)
-			if n, err := p.Events.Trim(t.Context(), day); err == nil || n != 0 {
+			if n, err := p.Events.Trim(t.Context(), p.Clock.Now(), day); err == nil || n != 0 {
 				t.Errorf("%s: %d went, %v", name, n, err)
 			}
 			if r := verify(t, p, ""); r.First != 1 {
@@ -145,12 +145,12 @@ func TestTrimGoesOnAfterAHeadThatIsNotOurs(t *testing.T) {
 		const theirs = "e30.e30.e30"
 		providertest.Meddle(t, url, fmt.Sprintf("UPDATE event_heads SET token = '%s' WHERE number = %d", theirs, kept[1]))
 		p.Clock.Advance(100 * day)
-		if n, err := p.Events.Trim(t.Context(), day); err != nil || n != kept[0]+1 {
+		if n, err := p.Events.Trim(t.Context(), p.Clock.Now(), day); err != nil || n != kept[0]+1 {
 			t.Errorf("%d rows went, %v, want all up to the first head", n, err)
 		}
 		var bad *events.Fault
 		for range 2 {
-			if n, err := p.Events.Trim(t.Context(), day); n != 0 || !errors.As(err, &bad) || bad.Number != kept[1] {
+			if n, err := p.Events.Trim(t.Context(), p.Clock.Now(), day); n != 0 || !errors.As(err, &bad) || bad.Number != kept[1] {
 				t.Errorf("%d rows went, %v, want the head of event %d to be named", n, err, kept[1])
 			}
 		}
@@ -215,7 +215,7 @@ func TestAHeadIsNoAnchor(t *testing.T) {
 		providertest.Meddle(t, url, "UPDATE event_chains SET first = number + 1")
 		checkpoint(t, p)
 		providertest.Meddle(t, url, "UPDATE event_chains SET anchor = (SELECT token FROM event_heads)")
-		if n, err := p.Events.Trim(t.Context(), 0); err == nil || n != 0 {
+		if n, err := p.Events.Trim(t.Context(), p.Clock.Now(), 0); err == nil || n != 0 {
 			t.Errorf("%d events went, %v", n, err)
 		}
 		if r := verify(t, p, ""); r.Fault == nil || r.Fault.Number != 1 || !strings.Contains(r.Fault.Says, "no anchor of ours") {
@@ -239,7 +239,7 @@ func TestAnAnchorTrimsNoMoreThanItSays(t *testing.T) {
 	tell(t, p, ada, 5)
 	trim(t, p, day)
 	providertest.Meddle(t, url, "UPDATE event_chains SET first = first + 3")
-	if n, err := p.Events.Trim(t.Context(), day); err == nil || n != 0 {
+	if n, err := p.Events.Trim(t.Context(), p.Clock.Now(), day); err == nil || n != 0 {
 		t.Errorf("%d events went, %v", n, err)
 	}
 }
@@ -262,7 +262,7 @@ func TestTrimmersAtOnce(t *testing.T) {
 			go func() {
 				var err error
 				for keep := 6 * day; keep > 0 && err == nil; keep -= day / 2 {
-					_, err = p.Events.Trim(t.Context(), keep)
+					_, err = p.Events.Trim(t.Context(), p.Clock.Now(), keep)
 				}
 				errs <- err
 			}()
