@@ -194,11 +194,13 @@ func (s *Store) attend(l *listener, own string, tell func(Changes), ask func() e
 			news = Changes{}
 		case <-check.C:
 			if asked { // long ago; but tell, or this machine, may have taken that long, and what arrived is in the queue
+				late := time.NewTimer(s.watch.gather)
 				select {
 				case told := <-l.heard:
+					late.Stop()
 					hear(told)
 					continue
-				case <-time.After(s.watch.gather):
+				case <-late.C:
 					return ErrDeaf
 				}
 			}
