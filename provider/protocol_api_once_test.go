@@ -64,6 +64,44 @@ func TestAPIRequestsAreDoneOnce(t *testing.T) {
 	})
 }
 
+// Every operator's token is issued to one client, and yet nobody gets the answer, with
+// its secret, to what another operator asked, nor is kept from a key that another took.
+// A client's tokens share its keys: it asks again with a new one.
+func TestAttack83OperatorsDoNotShareKeys(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		op := p.API("ops", clients.ScopeClientsWrite)
+		create := func(token, name string) *providertest.Answer {
+			t.Helper()
+			op.Token = token
+			return op.Do(http.MethodPost, "/clients", map[string]any{"client_name": name, "grant_types": []string{"client_credentials"}}, onceBy("1")).WantStatus(http.StatusCreated)
+		}
+		mine, yours := operatorToken(t, p, clients.ScopeClientsWrite), operatorToken(t, p, clients.ScopeClientsWrite)
+		first := create(mine, "Job")
+		if again := create(mine, "Job"); string(again.Body) != string(first.Body) {
+			t.Errorf("%s\nagain %s", first, again)
+		}
+		if other := create(yours, "Job"); other.JSON()["client_id"] == first.JSON()["client_id"] {
+			t.Errorf("an operator got another's answer: %s", other)
+		}
+		create(operatorToken(t, p, clients.ScopeClientsWrite), "Another job")
+		service := create(op.ClientCredentials().OK().Access, "Job")
+		if again := create(op.ClientCredentials().OK().Access, "Job"); string(again.Body) != string(service.Body) {
+			t.Errorf("%s\nwith another token %s", service, again)
+		}
+	})
+}
+
+// operatorToken is a token of the command line with these scopes.
+func operatorToken(t *testing.T, p *providertest.P, scopes ...string) string {
+	t.Helper()
+	made, err := p.OperatorToken(t.Context(), scopes, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.Text
+}
+
 // Of many at once one is carried out; the others hear that it goes on, or its answer.
 func TestAPIRequestsAtOnceAreDoneOnce(t *testing.T) {
 	t.Parallel()
@@ -168,21 +206,13 @@ func TestAPITellsOfItsLimits(t *testing.T) {
 func TestAPIOperatorsAreCountedApart(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		token := func() string {
-			t.Helper()
-			made, err := p.OperatorToken(t.Context(), []string{clients.ScopeClientsRead}, time.Hour)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return made.Text
-		}
 		op := p.API("ops", clients.ScopeClientsRead)
 		read := func(with string, status int) {
 			t.Helper()
 			op.Token = with
 			op.Do(http.MethodGet, "/clients/ops", nil).WantStatus(status)
 		}
-		mine, yours, shared := token(), token(), op.Token
+		mine, yours, shared := operatorToken(t, p, clients.ScopeClientsRead), operatorToken(t, p, clients.ScopeClientsRead), op.Token
 		another := op.ClientCredentials().OK().Access
 		for range 3 {
 			read(mine, http.StatusOK)

@@ -32,9 +32,9 @@ func (c *Caller) actor() events.Actor {
 	return events.ActorClient
 }
 
-// bucket is whose requests are counted together: a client's, or of the client to which
-// every operator's tokens are issued those of one token. There is no person to count by:
-// a token of a person's grant is refused.
+// bucket is whose requests are counted together, and may be sent again by their keys: a
+// client's, or of the client to which every operator's tokens are issued those of one
+// token. There is no person to tell them apart by: a token of a person's grant is refused.
 func (c *Caller) bucket() []string {
 	if c.ClientID == clients.CommandLine {
 		return []string{c.ClientID, c.TokenID}

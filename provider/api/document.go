@@ -125,7 +125,7 @@ func sharedParameters() map[string]*huma.Param {
 	return map[string]*huma.Param{
 		"IdempotencyKey": {
 			Name: headerIdempotencyKey, In: "header", Example: "8e03978e-40d5-43dd-bc93-6894a57f9324",
-			Description: "Any text that no other request has, such as a random UUID: the request may be sent again within 24 hours and is carried out once.",
+			Description: "Any text that no other request has, such as a random UUID: the request may be sent again within 24 hours, with any token of the client (of the client doorstep-cli: with the same token), and is carried out once.",
 			Schema:      text(&huma.Schema{MinLength: &one, MaxLength: &most, Pattern: "^[!-~]+$"}),
 		},
 		"MayMatch":  {Name: headerIfMatch, In: "header", Example: `"3"`, Description: seen, Schema: text(&huma.Schema{})},

@@ -37,14 +37,15 @@ type kept struct {
 // once carries out a request once, however often it is sent with its key within 24
 // hours, on whichever replica: what is sent again gets the first answer
 // (draft-ietf-httpapi-idempotency-key-header). A request that was refused may be
-// mended and sent with the same key.
+// mended and sent with the same key. A key is its [Caller.bucket]'s: the answer may hold
+// a secret, and operators choose keys that are alike.
 func (h *Handler) once(w http.ResponseWriter, r *http.Request, keys []string, body []byte, run func(http.ResponseWriter, *http.Request)) error {
 	if len(keys) > 1 || !isIdempotencyKey(keys[0]) {
 		return fault.Invalid(headerIdempotencyKey, fmt.Sprintf("must be one, of 1 to %d visible characters of ASCII", maxIdempotencyKey))
 	}
 	ctx, now := r.Context(), storage.At(h.Now())
 	claim := &storage.IdempotencyKey{
-		Hash:      h.digest(callerOf(ctx).ClientID, keys[0]),
+		Hash:      h.digest(append(callerOf(ctx).bucket(), keys[0])...),
 		Request:   h.digest(append([]string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get(headerIfMatch), string(body)}, callerOf(ctx).rights()...)...),
 		BegunAt:   now,
 		ExpiresAt: storage.At(now.Add(keepAnswer)),
