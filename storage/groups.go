@@ -174,10 +174,17 @@ func (s *Store) AddMember(ctx context.Context, m *Member) error {
 		write{
 			text: "INSERT INTO members (group_name, person_id, created_at) SELECT ?, ?, ?" +
 				" WHERE (SELECT count(*) FROM members WHERE person_id = ?) < ?",
-			args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale, locks: []waitFor{groupStays(m.GroupName)},
+			args: []any{m.GroupName, m.PersonID, m.CreatedAt, m.PersonID, MaxGroups}, guard: ErrStale, locks: []waitFor{personStays(m.PersonID), groupStays(m.GroupName)},
 		},
 		write{text: "DELETE FROM setup_links WHERE name = ?", args: []any{m.GroupName}},
 	)
+}
+
+// personStays is the lock of who puts a person into a group: nobody has it together with
+// [unlessLast], which asks whether they are in one. It is no stronger than that needs:
+// rows that name the person are written beside both.
+func personStays(id ID) waitFor {
+	return waitFor{"SELECT 1 FROM persons WHERE id = ? FOR SHARE", []any{id}}
 }
 
 // groupStays is the lock of who needs a group to be there until the unit is done: any
@@ -217,9 +224,13 @@ const isLast = "EXISTS (SELECT 1 FROM members WHERE group_name = ? AND person_id
 func isLastArgs(person ID) []any { return []any{Operators, person, Operators, person} }
 
 // unlessLast is w, by which a person ceases to be an operator, for whoever is not the
-// last one: of two who go at once one stays.
+// last one: of two who go at once one stays. Who is in the group is held up by others who
+// go, nobody else is; whether they are in it stays so meanwhile.
 func unlessLast(w write, person ID) write {
-	w.locks = []waitFor{groupAlone(Operators)}
+	w.locks = []waitFor{
+		{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{person}}, // see personStays
+		{"SELECT 1 FROM groups WHERE name = ? AND EXISTS (SELECT 1 FROM members WHERE group_name = ? AND person_id = ?) FOR UPDATE", []any{Operators, Operators, person}},
+	}
 	return w.onlyIf("NOT ("+isLast+")", isLastArgs(person)...)
 }
 

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -11,17 +12,19 @@ import (
 
 // Groups, and who is in them.
 var groupTests = map[string]func(*testing.T, fixture){
-	"groups are kept":                      testGroups,
-	"members are kept":                     testMembers,
-	"an owner keeps its group":             testOwners,
-	"no owner is gone":                     testRaceOwners,
-	"what reads a person reads the groups": testGroupsAreRead,
-	"a list goes on where it stopped":      testPages,
-	"people are found by an address":       testSearch,
-	"a person is erased":                   testDeletePerson,
-	"all sessions of a person end":         testEndSessionsOf,
-	"the last operator stays":              testLastOperator,
-	"one of 50 operators stays":            testRaceLastOperator,
+	"groups are kept":                       testGroups,
+	"members are kept":                      testMembers,
+	"an owner keeps its group":              testOwners,
+	"no owner is gone":                      testRaceOwners,
+	"what reads a person reads the groups":  testGroupsAreRead,
+	"a list goes on where it stopped":       testPages,
+	"people are found by an address":        testSearch,
+	"a person is erased":                    testDeletePerson,
+	"all sessions of a person end":          testEndSessionsOf,
+	"the last operator stays":               testLastOperator,
+	"one of 50 operators stays":             testRaceLastOperator,
+	"nobody waits for the operators' group": testLastOperatorWaits,
+	"who becomes the last operator stays":   testRaceNewOperator,
 }
 
 func (f fixture) group(name string) *storage.Group {
@@ -179,6 +182,77 @@ func testRaceLastOperator(t *testing.T, f fixture) {
 	if kinds := f.eventKinds(); stayed != 1 || len(kinds) != racers-1 {
 		t.Errorf("%d stayed, with %d events of those who went", stayed, len(kinds))
 	}
+}
+
+// But those who are in it: the end of an account with much history takes long.
+func testLastOperatorWaits(t *testing.T, f fixture) {
+	if !f.onPostgres() {
+		t.Skip("SQLite has one writer at a time")
+	}
+	f.member(storage.Operators, f.person("ada"))
+	bob, eve := f.person("bob"), f.person("eve")
+	f.member(storage.Operators, bob)
+	release := f.hold("SELECT 1 FROM groups WHERE name = 'operators' FOR UPDATE")
+	ctx, cancel := context.WithTimeout(f.ctx, 20*time.Second)
+	defer cancel()
+	f.must(f.DisablePerson(ctx, eve.ID, now))
+	f.must(f.DeletePerson(ctx, eve.ID))
+	gone := make(chan error, 1)
+	go func() { gone <- f.DisablePerson(f.ctx, bob.ID, now) }()
+	f.waiting(1)
+	release()
+	f.must(<-gone)
+}
+
+// Who is put into the group while their account is being closed lets nobody else go.
+func testRaceNewOperator(t *testing.T, f fixture) {
+	if !f.onPostgres() {
+		t.Skip("SQLite has one writer at a time")
+	}
+	ada, bob := f.person("ada"), f.person("bob")
+	f.member(storage.Operators, ada)
+	f.session(bob, "secret")
+	release := f.hold("SELECT 1 FROM sessions FOR UPDATE")
+	closed, left := make(chan error, 1), make(chan error, 1)
+	go func() { closed <- f.DisablePerson(f.ctx, bob.ID, now) }()
+	f.waiting(1)
+	go func() {
+		f.member(storage.Operators, bob)
+		left <- f.RemoveMember(f.ctx, storage.Operators, ada.ID)
+	}()
+	select {
+	case err := <-left:
+		left <- err
+	case <-time.After(300 * time.Millisecond): // it waits, too
+	}
+	release()
+	if a, b := <-closed, <-left; a == nil && b == nil {
+		t.Error("nobody is left")
+	}
+}
+
+// hold sends a statement in a transaction of its own, which stays until release.
+func (f fixture) hold(statement string) (release func()) {
+	f.t.Helper()
+	tx, err := f.SQL().BeginTx(f.ctx, nil)
+	f.must(err)
+	_, err = tx.ExecContext(f.ctx, statement)
+	f.must(err)
+	return func() { f.must(tx.Rollback()) }
+}
+
+// waiting returns when so many wait for a lock on Postgres.
+func (f fixture) waiting(want int) {
+	f.t.Helper()
+	for range 200 {
+		var n int
+		f.must(f.SQL().QueryRowContext(f.ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n))
+		if n >= want {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	f.t.Fatalf("%d do not wait", want)
 }
 
 func testOwners(t *testing.T, f fixture) {
