@@ -230,6 +230,11 @@ func (s *Store) HavePasswords(ctx context.Context, persons []ID) (map[ID]bool, e
 	return have, nil
 }
 
+// CreatePassword adds a person's first password hash; ErrConflict: they have one.
+func (s *Store) CreatePassword(ctx context.Context, p *Password) error {
+	return s.do(ctx, s.insert(ctx, p, ""))
+}
+
 // SetPassword replaces a person's password hash.
 func (s *Store) SetPassword(ctx context.Context, p *Password) error {
 	return s.do(ctx, s.insert(ctx, p, "ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at"))

@@ -200,7 +200,9 @@ func testPasswords(t *testing.T, f fixture) {
 	p := f.person("ada")
 	_, err := f.PasswordOf(f.ctx, p.ID)
 	f.want(storage.ErrNotFound, err)
-	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "one", ChangedAt: now}))
+	first := &storage.Password{PersonID: p.ID, Hash: "one", ChangedAt: now}
+	f.must(f.CreatePassword(f.ctx, first))
+	f.want(storage.ErrConflict, f.CreatePassword(f.ctx, first))
 	second := &storage.Password{PersonID: p.ID, Hash: "two", ChangedAt: after(time.Hour)}
 	f.must(f.SetPassword(f.ctx, second))
 	got, err := f.PasswordOf(f.ctx, p.ID)
@@ -213,5 +215,7 @@ func testPasswords(t *testing.T, f fixture) {
 	f.must(err)
 	second.Hash = "three"
 	same(t, second, got) // the same password still: ChangedAt stays
-	f.want(storage.ErrNotFound, f.SetPassword(f.ctx, &storage.Password{PersonID: storage.NewID(), Hash: "x", ChangedAt: now}))
+	nobodys := &storage.Password{PersonID: storage.NewID(), Hash: "x", ChangedAt: now}
+	f.want(storage.ErrNotFound, f.SetPassword(f.ctx, nobodys))
+	f.want(storage.ErrNotFound, f.CreatePassword(f.ctx, nobodys))
 }

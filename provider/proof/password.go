@@ -176,7 +176,8 @@ func (p *Password) rehash(ctx context.Context, person storage.ID, old, fresh phc
 // addresses, and records the event in the unit of the change. by is who did it.
 // Where it replaces another, whoever knew that one may be signed in: all of the
 // person's sessions end and all of their grants are revoked in the same unit, with
-// an event each. A first password ends nothing.
+// an event each. A first password ends nothing; in a unit of the caller's, whose flush
+// says storage.ErrConflict where there is another one by then.
 func (p *Password) Set(ctx context.Context, person *storage.Person, password string, by events.Actor) error {
 	ids, err := p.store.Identifiers(ctx, person.ID)
 	if err != nil {
@@ -202,17 +203,31 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 	if err != nil {
 		return err
 	}
+	row := &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())}
+	err = p.write(ctx, row, first, by)
+	if first && errors.Is(err, storage.ErrConflict) { // another one was the first meanwhile
+		err = p.write(ctx, row, false, by)
+	}
+	return err
+}
+
+// write writes a person's password, their first one or another, and what goes with it,
+// in one unit. storage.ErrConflict: it is not the first, which that unit's flush tells.
+func (p *Password) write(ctx context.Context, row *storage.Password, first bool, by events.Actor) error {
 	return p.store.Together(ctx, func(ctx context.Context) error {
-		err := p.store.SetPassword(ctx, &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())})
-		if err != nil {
+		put := p.store.SetPassword
+		if first {
+			put = p.store.CreatePassword
+		}
+		if err := put(ctx, row); err != nil {
 			return fmt.Errorf("proof: set password: %w", err)
 		}
 		if !first {
-			if err := p.signOut(ctx, person.ID, by); err != nil {
+			if err := p.signOut(ctx, row.PersonID, by); err != nil {
 				return err
 			}
 		}
-		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: person.ID})
+		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: row.PersonID})
 	})
 }
 

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -82,5 +83,43 @@ func TestNewPasswordEndsWhatTheOldOneBegan(t *testing.T) {
 	told := kinds()
 	if len(told) != 3 || told["session.ended"] != `{"session":"all","why":"password set"}` || told["grant.revoked"] != `{"grant":"all","why":"password set"}` {
 		t.Errorf("another password: %v", told)
+	}
+}
+
+// TestOfTwoFirstPasswordsOneIsTheFirst: the other replaces it, and ends what it began.
+func TestOfTwoFirstPasswordsOneIsTheFirst(t *testing.T) {
+	store := newStore(t)
+	cfg := cheap
+	cfg.Workers = 1
+	p, other := newPassword(t, store, cfg), newPassword(t, store, cheap)
+	person := newPerson(t, store, "grace@example.com")
+	working, done := make(chan struct{}), make(chan struct{})
+	go func() { _ = p.pool.do(context.Background(), func() { close(working); <-done }) }()
+	<-working
+	late := make(chan error, 1)
+	go func() { late <- p.Set(context.Background(), person, "battery staple horse", events.ActorOperator) }()
+	for p.Load().Waiting == 0 { // it knows of no password yet
+		time.Sleep(time.Millisecond)
+	}
+	set(t, other, person, "correct horse battery")
+	se := &storage.Session{
+		ID: storage.NewID(), SecretHash: []byte("secret"), PersonID: person.ID, Evidence: storage.Document(storage.Raw("{}")),
+		CreatedAt: storage.At(noon), SeenAt: storage.At(noon), ExpiresAt: storage.At(noon.Add(time.Hour)),
+	}
+	if err := store.CreateSession(t.Context(), se); err != nil {
+		t.Fatal(err)
+	}
+	close(done)
+	if err := <-late; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Verify(t.Context(), person, "battery staple horse"); err != nil {
+		t.Errorf("the later one: %v", err)
+	}
+	if got, err := store.Session(t.Context(), se.ID); err != nil || got.EndedAt.IsZero() {
+		t.Errorf("the session that the first one began: %+v, %v", got, err)
+	}
+	if es, err := store.Events(t.Context(), 10); err != nil || len(es) != 4 {
+		t.Errorf("events %+v, %v", es, err)
 	}
 }
