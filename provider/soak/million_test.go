@@ -4,6 +4,7 @@ package soak_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -52,6 +53,13 @@ func seed(t *testing.T, database string, n int) {
 	t.Logf("%d people in %s", n, time.Since(began).Round(time.Second))
 }
 
+// chained says whether no event waits for its number.
+func chained(t *testing.T, database string) (all bool) {
+	t.Helper()
+	providertest.Query(t, database, "SELECT NOT EXISTS (SELECT 1 FROM events WHERE number IS NULL)", func(rows *sql.Rows) error { return rows.Scan(&all) })
+	return all
+}
+
 // million is how many there are, unless SOAK_PEOPLE says otherwise.
 func million(t *testing.T) int {
 	t.Helper()
@@ -81,6 +89,8 @@ func TestSoakCostDoesNotGrow(t *testing.T) {
 		database := pg.Database()
 		seed(t, database, s.people)
 		servers := soak.Start(t, 1, database)
+		took := soak.Within(t, 20*time.Minute, "the events of everybody are chained", func() bool { return chained(t, database) })
+		t.Logf("their events are chained after %s", took.Round(time.Second))
 		s.crowd = soak.NewCrowd(t, servers, 2, soak.NewLedger(t, filepath.Join(t.TempDir(), "ledger")))
 	}
 	const rounds = 5
