@@ -122,34 +122,42 @@ func (s *Store) ClientsWith(ctx context.Context, scopes []string, limit int) ([]
 	if len(scopes) == 0 {
 		return nil, nil
 	}
+	var ids []string
+	has, args := s.named(scopes)
+	err := s.db(ctx).Model(&Client{}).Where(has, args...).Order("id").Limit(limit).Pluck("id", &ids).Error
+	return ids, translate(err)
+}
+
+// named is a condition on clients, with its values: one of these scopes, of which there
+// is at least one, is in the registration.
+func (s *Store) named(scopes []string) (condition string, args []any) {
 	position := "instr"
 	if s.dialect == onPostgres {
 		position = "strpos"
 	}
-	has, args := make([]string, len(scopes)), make([]any, len(scopes))
+	has := make([]string, len(scopes))
 	for i, scope := range scopes {
-		has[i], args[i] = position+"(' ' || (metadata ->> 'scope') || ' ', ?) > 0", " "+scope+" "
+		has[i], args = position+"(' ' || (metadata ->> 'scope') || ' ', ?) > 0", append(args, " "+scope+" ")
 	}
-	var ids []string
-	err := s.db(ctx).Model(&Client{}).Where(strings.Join(has, " OR "), args...).Order("id").Limit(limit).Pluck("id", &ids).Error
-	return ids, translate(err)
+	return strings.Join(has, " OR "), args
 }
 
 // CreateClient adds a client; ErrConflict: the id is taken; ErrStale: its owner is no
-// group.
-func (s *Store) CreateClient(ctx context.Context, c *Client) error {
-	return s.do(ctx, owned(s.insert(ctx, c, ""), c.Owner))
+// group, or one of scopes, which are different ones, belongs to no resource.
+func (s *Store) CreateClient(ctx context.Context, c *Client, scopes ...string) error {
+	return s.do(ctx, owned(s.belonging(s.insert(ctx, c, ""), scopes), c.Owner))
 }
 
 // UpdateClient replaces a client that is still at c.Version, which it raises by
-// one; ErrStale: it changed since it was read, or is gone, or its new owner is no group.
-func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
-	err := s.do(ctx, owned(write{
+// one; ErrStale: it changed since it was read, or is gone, its new owner is no group, or
+// one of scopes, which are different ones, belongs to no resource.
+func (s *Store) UpdateClient(ctx context.Context, c *Client, scopes ...string) error {
+	err := s.do(ctx, owned(s.belonging(write{
 		text: "UPDATE clients SET version = version + 1, name = ?, owner = ?, metadata = ?, secrets = ?, updated_at = ?, disabled_at = ?" +
 			" WHERE id = ? AND version = ?",
 		args:  []any{c.Name, c.Owner, c.Metadata, c.Secrets, c.UpdatedAt, c.DisabledAt, c.ID, c.Version},
 		guard: ErrStale,
-	}, c.Owner))
+	}, scopes), c.Owner))
 	if err == nil {
 		c.Version++
 	}

@@ -18,6 +18,7 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 renews a session":             testRaceSession,
 	"one of 50 updates a client":             testRaceClient,
 	"one of 50 takes a scope":                testRaceScope,
+	"no client has a scope of nobody":        testRaceScopeGoes,
 	"one of 50 takes an address":             testRaceIdentifier,
 	"one of 50 makes the root secret":        testRaceSecret,
 	"one of 50 spends an id":                 testRaceSpentID,
@@ -154,6 +155,49 @@ func testRaceScope(t *testing.T, f fixture) {
 	}
 	if kinds := f.eventKinds(); len(all) != racers+len(kinds) {
 		t.Errorf("%d resources with %d events", len(all), len(kinds))
+	}
+}
+
+// A client is given a scope, new or as it is, or the scope goes, with its resource or
+// out of it.
+func testRaceScopeGoes(t *testing.T, f fixture) {
+	f.must(f.CreateClient(f.ctx, &storage.Client{ID: "web", Version: 1, CreatedAt: now, UpdatedAt: now}))
+	given := func(c *storage.Client, scope string) *storage.Client {
+		c.Metadata = storage.Document(storage.ClientMetadata{Scope: "openid " + scope})
+		return c
+	}
+	for round := range racers {
+		scope := fmt.Sprint("s", round)
+		r := &storage.Resource{Audience: "https://api.example/" + scope, Version: 1, Scopes: storage.Strings{scope, "other" + scope}, CreatedAt: now, UpdatedAt: now}
+		f.must(f.CreateResource(f.ctx, r))
+		web, err := f.Client(f.ctx, "web")
+		f.must(err)
+		for i, err := range race(4, func(i int) error {
+			mine := *r
+			switch i {
+			case 0:
+				return f.CreateClient(f.ctx, given(&storage.Client{ID: scope, Version: 1, CreatedAt: now, UpdatedAt: now}, scope), scope)
+			case 1:
+				return f.UpdateClient(f.ctx, given(web, scope), scope)
+			case 2:
+				mine.Scopes = storage.Strings{"other" + scope}
+				return f.UpdateResource(f.ctx, &mine, scope)
+			}
+			return f.DeleteResource(f.ctx, &mine)
+		}) {
+			if err != nil && !errors.Is(err, storage.ErrStale) {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		users, err := f.ClientsWith(f.ctx, []string{scope}, 5)
+		f.must(err)
+		left, err := f.Resource(f.ctx, r.Audience)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if stays := err == nil && left.Scopes.Has(scope); stays != (len(users) > 0) {
+			t.Fatalf("round %d: %v have the scope, and it is there: %t", round, users, stays)
+		}
 	}
 }
 

@@ -146,7 +146,7 @@ func FuzzDecodeRegistration(f *testing.F) {
 			return
 		}
 		r.ClientID = "x"
-		metadata, err := h.accept(t.Context(), &r, nil, events.ActorOperator)
+		metadata, _, err := h.accept(t.Context(), &r, nil, events.ActorOperator)
 		if err != nil {
 			return
 		}
@@ -155,7 +155,7 @@ func FuzzDecodeRegistration(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: what was accepted does not decode: %v", text, err)
 		}
-		again, err := h.accept(t.Context(), back, nil, events.ActorOperator)
+		again, _, err := h.accept(t.Context(), back, nil, events.ActorOperator)
 		one, _ := json.Marshal(metadata)
 		two, _ := json.Marshal(again)
 		if err != nil || string(one) != string(two) {

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,18 +239,17 @@ func (s *Service) UpdateResource(ctx context.Context, r *storage.Resource, patch
 	if err := s.checkResource(ctx, r, &was); err != nil {
 		return err
 	}
-	if gone := slices.DeleteFunc(slices.Clone(was.Scopes), r.Scopes.Has); len(gone) > 0 {
-		if err := s.checkUnused(ctx, "scopes", gone); err != nil {
-			return err
-		}
+	gone := slices.DeleteFunc(slices.Clone(was.Scopes), r.Scopes.Has)
+	if err := s.checkUnused(ctx, "scopes", gone); err != nil {
+		return err
 	}
 	unit := storage.WithUnit(ctx)
-	err := s.store.UpdateResource(unit, r)
+	err := s.store.UpdateResource(unit, r, gone...)
 	if err == nil {
 		err = s.flush(unit, events.Event{Kind: events.ResourceUpdated, Actor: by, Data: NewResourceView(r)})
 	}
 	if errors.Is(err, storage.ErrStale) {
-		return s.overtaken(ctx, r, &was)
+		return cmp.Or(s.checkUnused(ctx, "scopes", gone), s.overtaken(ctx, r, &was))
 	}
 	return s.settleResource(r, err)
 }
@@ -324,7 +324,13 @@ func (s *Service) checkResource(ctx context.Context, r, was *storage.Resource) e
 			f.add("introspects", "the client %q is public: it cannot prove who it is", id)
 		}
 	}
-	return fault.Join(f...)
+	if len(f) > 0 {
+		return fault.Join(f...)
+	}
+	// Nobody was given what belonged to nothing: those who have it would get this one.
+	return s.checkUnused(ctx, "scopes", slices.DeleteFunc(slices.Clone(r.Scopes), func(name string) bool {
+		return slices.ContainsFunc(known, func(k storage.Resource) bool { return k.Scopes.Has(name) })
+	}))
 }
 
 // owned checks that no other resource has a scope of r: the clients that have it
@@ -411,6 +417,11 @@ func (s *Service) RemoveResource(ctx context.Context, r *storage.Resource, by ev
 	if err == nil {
 		err = s.flush(unit, events.Event{Kind: events.ResourceDeleted, Actor: by, Data: map[string]string{"audience": r.Audience}})
 	}
+	if errors.Is(err, storage.ErrStale) {
+		if used := s.checkUnused(ctx, "audience", r.Scopes); used != nil {
+			return used
+		}
+	}
 	return s.settleResource(r, err)
 }
 
@@ -430,5 +441,5 @@ func (s *Service) checkUnused(ctx context.Context, field string, scopes storage.
 		names += " and others"
 	}
 	return fault.Conflict(field, fmt.Sprintf("is in use: clients are registered with its scopes (%s): %s. Update each with a scope "+
-		"that has none of them, then delete it", strings.Join(scopes, " "), names))
+		"that has none of them, then ask again", strings.Join(scopes, " "), names))
 }

@@ -264,3 +264,27 @@ func TestAResourceInUseIsNotDeleted(t *testing.T) {
 		t.Errorf("nobody has its scopes any more: %v", err)
 	}
 }
+
+// A scope that a client has, and that belongs to nothing, is no way to be given what
+// is registered later.
+func TestAScopeThatAClientHasIsNotRegistered(t *testing.T) {
+	h := start(t)
+	shop := &storage.Client{ID: "shop", Version: 1, CreatedAt: storage.At(h.now()), UpdatedAt: storage.At(h.now()), Metadata: storage.Document(storage.ClientMetadata{Scope: "cars"})}
+	if err := h.store.CreateClient(t.Context(), shop); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.KindConflict || f.Field != "scopes" || !strings.Contains(f.Message, "shop") {
+			t.Errorf("%s: %v, want a conflict of scopes that names the client", what, err)
+		}
+	}
+	_, err := h.CreateResource(t.Context(), &storage.Resource{Audience: "https://new.example", Scopes: storage.Strings{"bikes", "cars"}}, events.ActorOperator)
+	refused("created", err)
+	made, err := h.CreateResource(t.Context(), &storage.Resource{Audience: "https://new.example", Scopes: storage.Strings{"bikes"}}, events.ActorOperator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("updated", h.UpdateResource(t.Context(), made, []byte(`{"scopes": ["bikes", "cars"]}`), events.ActorOperator))
+}

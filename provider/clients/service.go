@@ -170,7 +170,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	if r.ClientID == "" {
 		r.ClientID = strings.ToLower(rand.Text())
 	}
-	metadata, err := s.accept(ctx, &r, nil, by)
+	metadata, scopes, err := s.accept(ctx, &r, nil, by)
 	if err != nil {
 		return nil, "", err
 	}
@@ -188,7 +188,7 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 		c.Secrets = storage.Document([]storage.ClientSecret{kept})
 	}
 	unit := storage.WithUnit(ctx)
-	if err := s.store.CreateClient(unit, c); err != nil {
+	if err := s.store.CreateClient(unit, c, scopes...); err != nil {
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
 	err = s.flush(unit, registered(events.ClientCreated, by, c.ID, r))
@@ -196,7 +196,10 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	case errors.Is(err, storage.ErrConflict):
 		return nil, "", fault.Conflict("client_id", "is taken")
 	case errors.Is(err, storage.ErrStale):
-		return nil, "", fault.Invalid("owner", fmt.Sprintf("the group %q was deleted at the same time", c.Owner))
+		if _, _, err := s.accept(ctx, &r, nil, by); err != nil {
+			return nil, "", err
+		}
+		return nil, "", errNamedMeanwhile
 	case err != nil:
 		return nil, "", fmt.Errorf("create client %s: %w", c.ID, err)
 	}
@@ -204,10 +207,16 @@ func (s *Service) Create(ctx context.Context, r Registration, by events.Actor) (
 	return c, secret, nil
 }
 
-var errChangedMeanwhile = &fault.Error{
-	Kind: fault.KindConflict, Code: "conflict", Message: "the client was changed by somebody else at the same time: read it again",
-	Err: storage.ErrStale,
-}
+var (
+	errChangedMeanwhile = &fault.Error{
+		Kind: fault.KindConflict, Code: "conflict", Message: "the client was changed by somebody else at the same time: read it again",
+		Err: storage.ErrStale,
+	}
+	errNamedMeanwhile = &fault.Error{
+		Kind: fault.KindConflict, Code: "conflict", Message: "its owner or a resource was changed by somebody else at the same time: register it again",
+		Err: storage.ErrStale,
+	}
+)
 
 // Update changes a client's registration by a JSON merge patch (RFC 7396): null
 // gives a member its default again; see [Service.Replace].
@@ -231,7 +240,7 @@ func (s *Service) Update(ctx context.Context, id string, patch []byte, by events
 // Conflict, unless it is among meant; so is a change by somebody else since c was
 // read, which is storage.ErrStale as well.
 func (s *Service) Replace(ctx context.Context, c *storage.Client, r *Registration, by events.Actor, meant ...Knowingly) error {
-	metadata, err := s.accept(ctx, r, c, by)
+	metadata, scopes, err := s.accept(ctx, r, c, by)
 	if err != nil {
 		return err
 	}
@@ -253,14 +262,15 @@ func (s *Service) Replace(ctx context.Context, c *storage.Client, r *Registratio
 		return err
 	}
 	c.Name, c.Owner, c.Metadata = r.Name, r.Owner, storage.Document(metadata)
-	return s.change(ctx, c, registered(events.ClientUpdated, by, c.ID, *r))
+	return s.change(ctx, c, registered(events.ClientUpdated, by, c.ID, *r), scopes...)
 }
 
-// change writes a client that was changed since it was read, with its event.
-func (s *Service) change(ctx context.Context, c *storage.Client, e events.Event) error {
+// change writes a client that was changed since it was read, with its event; scopes are
+// those of resources that it is given.
+func (s *Service) change(ctx context.Context, c *storage.Client, e events.Event, scopes ...string) error {
 	c.UpdatedAt = storage.At(s.now())
 	unit := storage.WithUnit(ctx)
-	if err := s.store.UpdateClient(unit, c); err != nil {
+	if err := s.store.UpdateClient(unit, c, scopes...); err != nil {
 		return fmt.Errorf("update client %s: %w", c.ID, err)
 	}
 	if e.Kind == events.ClientDisabled {

@@ -32,12 +32,13 @@ func (f *faults) add(field, format string, args ...any) {
 }
 
 // accept fills in the defaults of r, a change of was if that is not nil, and
-// returns the metadata to keep, or one fault that names everything that is wrong.
-func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Client, by events.Actor) (storage.ClientMetadata, error) {
+// returns the metadata to keep with those of its scopes that belong to registered
+// resources, or one fault that names everything that is wrong.
+func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Client, by events.Actor) (metadata storage.ClientMetadata, scopes []string, err error) {
 	r.setDefaults()
 	known, err := s.allResources(ctx)
 	if err != nil {
-		return storage.ClientMetadata{}, err
+		return metadata, nil, err
 	}
 	var f faults
 	if r.ClientID == CommandLine {
@@ -51,7 +52,7 @@ func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Clie
 	}
 	if was == nil || r.Owner != was.Owner {
 		if r.Owner, err = s.owner(ctx, &f, r.Owner); err != nil {
-			return storage.ClientMetadata{}, err
+			return metadata, nil, err
 		}
 	}
 	f.grants(r)
@@ -72,11 +73,11 @@ func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Clie
 	}
 	f.someOf("default_acr_values", r.DefaultACRValues, policy.ACRValues()...)
 	if err := fault.Join(f...); err != nil {
-		return storage.ClientMetadata{}, err
+		return metadata, nil, err
 	}
-	metadata := r.ClientMetadata
+	metadata = r.ClientMetadata
 	metadata.RequirePKCE = *r.RequirePKCE
-	return metadata, nil
+	return metadata, s.registeredScopes(metadata.Scope, known), nil
 }
 
 // isClientID reports whether id has the form of a client's id. A person's sub
@@ -288,6 +289,14 @@ func (f *faults) scope(scope string, known []storage.Resource) {
 		}
 		seen[name] = true
 	}
+}
+
+// registeredScopes returns which of a client's scopes belong to a resource that is
+// registered: the others are always there.
+func (s *Service) registeredScopes(scope string, known []storage.Resource) []string {
+	return slices.DeleteFunc(strings.Fields(scope), func(name string) bool {
+		return !slices.ContainsFunc(known, func(r storage.Resource) bool { return r.Audience != APIAudience(s.cfg.Issuer) && r.Scopes.Has(name) })
+	})
 }
 
 // isScopeToken reports whether name is a scope-token of RFC 6749 section 3.3.
