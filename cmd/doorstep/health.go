@@ -87,14 +87,18 @@ func healthURL(cfg *config) (*url.URL, error) {
 }
 
 // here is where a listener of this machine is reached: whoever listens on all
-// addresses listens on loopback.
+// addresses listens on loopback. It is an address: an image of one binary need not know
+// what localhost is.
 func here(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return listen // the configuration has none of that
 	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost"
+	switch ip, _ := netip.ParseAddr(host); {
+	case host == "", ip == netip.IPv4Unspecified():
+		host = "127.0.0.1"
+	case ip == netip.IPv6Unspecified():
+		host = "::1"
 	}
 	return net.JoinHostPort(host, port)
 }
