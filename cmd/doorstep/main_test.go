@@ -16,6 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/doorstep-id/doorstep/provider/api"
 )
 
 func TestMain(m *testing.M) {
@@ -219,3 +221,14 @@ func freePort() (int, error) {
 
 // FreePort is freePort for tests that see the command from outside.
 func FreePort() (int, error) { return freePort() }
+
+// Snippet is a program that --snippet prints, for tests that see the command from outside.
+func Snippet(issuer string, v *api.Client, language string) (string, error) {
+	s, err := newSnippet(issuer, v)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	err = s.write(&b, language)
+	return b.String(), err
+}

@@ -1,12 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/doorstep-id/doorstep/provider/api"
-	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -66,96 +59,6 @@ func TestSnippetsArePrograms(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// They run as they are, and what is secret is in no argument of curl's: ps shows those to
-// everybody on the machine.
-func TestCurlSnippetsTellPsNoSecret(t *testing.T) {
-	providertest.Curl(t)
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const secret, code, token = "dsk_secret", "code-secret", "token-secret"
-	var verifier string
-	mux := http.NewServeMux()
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"authorization_endpoint":"%[1]s/a","token_endpoint":"%[1]s/oauth2/token","userinfo_endpoint":"%[1]s/userinfo"}`, server.URL)
-	})
-	mux.HandleFunc("POST /oauth2/token", func(w http.ResponseWriter, r *http.Request) {
-		id, password, _ := r.BasicAuth()
-		verifier = cmp.Or(r.PostFormValue("code_verifier"), verifier)
-		if public := r.PostFormValue("client_id") == "app"; !public && (id != "app" || password != secret) ||
-			r.PostFormValue("grant_type") == "authorization_code" && r.PostFormValue("code") != code {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-		fmt.Fprintf(w, `{"access_token":"%s"}`, token)
-	})
-	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+token {
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-		fmt.Fprint(w, `{"sub":"ada"}`)
-	})
-	bin := t.TempDir()
-	seen := filepath.Join(bin, "arguments.txt")
-	wrapper := "#!/bin/sh\nprintf '%s\\n' \"$@\" >> " + shell(seen) + "\nexec " + shell(curl) + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "curl"), []byte(wrapper), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	people := storage.ClientMetadata{RedirectURIs: []string{"http://localhost:3000/callback"}, GrantTypes: []string{"authorization_code"}, Scope: "openid"}
-	for kind, v := range map[string]*api.Client{
-		"service": {ClientID: "app", Secret: secret, ClientMetadata: storage.ClientMetadata{GrantTypes: []string{"client_credentials"}, Scope: "a b"}},
-		"web":     {ClientID: "app", Secret: secret, ClientMetadata: people},
-		"native":  {ClientID: "app", ClientMetadata: people},
-	} {
-		t.Run(kind, func(t *testing.T) {
-			s, err := newSnippet(server.URL, v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var program, out, problems bytes.Buffer
-			if err := s.write(&program, "curl"); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", program.String())
-			cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-			cmd.Stderr = &problems
-			answer, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			for lines := bufio.NewScanner(stdout); lines.Scan(); {
-				fmt.Fprintln(&out, lines.Text())
-				if _, state, asked := strings.Cut(lines.Text(), "&state="); asked {
-					state, _, _ = strings.Cut(state, "&")
-					fmt.Fprintf(answer, "http://localhost:3000/callback?code=%s&state=%s\n", code, state)
-				}
-			}
-			want := map[bool]string{true: token, false: `{"sub":"ada"}`}[kind == "service"]
-			if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), want) {
-				t.Errorf("%v: %s%s", err, &out, &problems)
-			}
-			arguments, err := os.ReadFile(seen)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, hidden := range []string{secret, code, token, verifier} {
-				if hidden != "" && bytes.Contains(arguments, []byte(hidden)) {
-					t.Errorf("%q is there to see:\n%s", hidden, arguments)
-				}
-			}
-		})
 	}
 }
 
