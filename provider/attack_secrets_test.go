@@ -117,7 +117,7 @@ func TestAttack90SecretsAreToldToNobody(t *testing.T) {
 		}
 		silent(" of chained events", providertest.ReadRows(t, database))
 		told, err := p.Events.List(t.Context(), events.Filter{}, 0, events.MaxPage)
-		if err != nil || len(told.Events) == 0 || told.Events[0].Address() != "127.0.0.1" {
+		if err != nil || len(told.Events) == 0 || told.Events[0].Personal["address"] != "127.0.0.1" {
 			t.Fatalf("%+v, %v", told, err)
 		}
 		secrets.wantSilence(t, "the list of events", string(must(json.Marshal(told))))

@@ -44,13 +44,6 @@ type Recorded struct {
 	At        time.Time
 }
 
-// Address returns where the request came from that caused it; "" for nowhere, or if
-// that is erased.
-func (r *Recorded) Address() string {
-	address, _ := r.Personal[memberAddress].(string)
-	return address
-}
-
 // Page is a part of a list, the newest event first.
 type Page struct {
 	Events []Recorded

@@ -70,7 +70,7 @@ func TestEventsAreFiltered(t *testing.T) {
 						}
 					}
 					got = append(got, turn)
-					if e.Address() != address || !e.At.Equal(at(turn)) {
+					if e.Personal["address"] != address || !e.At.Equal(at(turn)) {
 						t.Errorf("%+v", e)
 					}
 				}

@@ -55,7 +55,7 @@ func TestErasingAPersonErasesThemFromEvents(t *testing.T) {
 		} {
 			recordFrom(t, p, event)
 			sequence(t, p)
-			if e := newest(t, p); e.Address() != address || e.Erased {
+			if e := newest(t, p); e.Personal["address"] != address || e.Erased {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}
@@ -64,7 +64,7 @@ func TestErasingAPersonErasesThemFromEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		sequence(t, p)
-		if e := newest(t, p); e.Address() != address || e.Erased {
+		if e := newest(t, p); e.Personal["address"] != address || e.Erased {
 			t.Errorf("done to another: %+v", e)
 		}
 		before := head(t, p)
@@ -79,10 +79,10 @@ func TestErasingAPersonErasesThemFromEvents(t *testing.T) {
 				if e.Erased {
 					erased++
 				}
-				if e.Address() != "" {
+				if e.Personal["address"] != nil {
 					readable++
 				}
-				if concerns := e.Person == ada.ID || e.ActorID == string(ada.ID) && e.Actor == events.ActorPerson; concerns != e.Erased || concerns == (e.Address() != "") {
+				if concerns := e.Person == ada.ID || e.ActorID == string(ada.ID) && e.Actor == events.ActorPerson; concerns != e.Erased || concerns == (e.Personal["address"] != nil) {
 					t.Errorf("%s: %+v", when, e)
 				}
 			}
@@ -98,7 +98,7 @@ func TestErasingAPersonErasesThemFromEvents(t *testing.T) {
 		// She is in the directory still: what comes now has another salt, and what was before stays erased.
 		recordFrom(t, p, events.Event{Actor: events.ActorPerson, Person: ada.ID})
 		sequence(t, p)
-		if e := newest(t, p); e.Address() != address {
+		if e := newest(t, p); e.Personal["address"] != address {
 			t.Errorf("after she was erased: %+v", e)
 		}
 		recordFrom(t, p, events.Event{Actor: events.ActorPerson, Person: ada.ID})
@@ -106,14 +106,14 @@ func TestErasingAPersonErasesThemFromEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		sequence(t, p)
-		if e := newest(t, p); e.Address() != "" {
+		if e := newest(t, p); e.Personal["address"] != nil {
 			t.Errorf("erased before it was chained: %+v", e)
 		}
 
 		recordFrom(t, p, events.Event{Actor: events.ActorPerson, Person: bob.ID})
 		providertest.Meddle(t, url, remove)
 		sequence(t, p)
-		if e := newest(t, p); e.Address() != "" || e.Person != bob.ID {
+		if e := newest(t, p); e.Personal["address"] != nil || e.Person != bob.ID {
 			t.Errorf("deleted before it was chained: %+v", e)
 		}
 		if salts := must(p.Store.PersonSalts(t.Context(), []storage.ID{ada.ID, bob.ID})); len(salts) != 0 {
@@ -150,7 +150,7 @@ func TestWhatIsPersonalIsSealed(t *testing.T) {
 		look("recorded")
 		sequence(t, p)
 		look("chained")
-		if e := newest(t, p); e.Address() != address {
+		if e := newest(t, p); e.Personal["address"] != address {
 			t.Errorf("%+v", e)
 		}
 		for _, kind := range []events.Kind{events.ClientCreated, events.ClientUpdated} {
@@ -168,7 +168,7 @@ func TestWhatIsPersonalIsSealed(t *testing.T) {
 			t.Error("the same address twice is the same text twice")
 		}
 		providertest.Meddle(t, url, "UPDATE events SET personal = (SELECT personal FROM events WHERE id = '"+string(rows[last-1].ID)+"') WHERE id = '"+string(rows[last].ID)+"'")
-		if e := newest(t, p); e.Address() != "" || e.Erased {
+		if e := newest(t, p); e.Personal["address"] != nil || e.Erased {
 			t.Errorf("another's address opens: %+v", e)
 		}
 	})
@@ -200,7 +200,7 @@ func TestAnAddressWaitsForItsKey(t *testing.T) {
 			t.Errorf("without the key: %d, %v", n, err)
 		}
 		sequence(t, p)
-		if got := newest(t, p); got.Address() != address {
+		if got := newest(t, p); got.Personal["address"] != address {
 			t.Errorf("with it: %+v", got)
 		}
 	})

@@ -224,23 +224,25 @@ func TestTheChainOutlivesKilledServers(t *testing.T) {
 	})
 }
 
+// wait waits until something is there that a server does beside its requests.
+func wait(t *testing.T, what string, there func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("waited too long for " + what)
+		}
+	}
+}
+
 // A server chains by itself, and signs a head of what it finds.
 func TestAServerChainsBesideItsRequests(t *testing.T) {
 	providertest.Databases(t, func(t *testing.T, url string) {
 		p := providertest.Replicas(t, 2, providertest.On(url))
-		wait := func(what string, there func() bool) {
-			t.Helper()
-			for limit := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
-				if time.Now().After(limit) {
-					t.Fatal("waited too long for " + what)
-				}
-			}
-		}
 		p.Client("web")
-		wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
+		wait(t, "numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
 		wantGapless(t, numbers(t, p), int(providertest.CountRows(t, url)["events"]))
 		p.Restart()
-		wait("a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
+		wait(t, "a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
 		if r := verify(t, p, ""); r.Fault != nil || r.Heads != 1 {
 			t.Errorf("%+v, %v", r, r.Fault)
 		}
@@ -264,7 +266,7 @@ func TestWhatWasRecordedBeforeIsChained(t *testing.T) {
 		}
 		sequence(t, p)
 		page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID, Kind: events.GrantMade}, 0, 10))
-		if len(page.Events) != 2 || page.Events[0].Address() != "" || page.Events[1].Address() != "198.51.100.7" {
+		if len(page.Events) != 2 || page.Events[0].Personal["address"] != nil || page.Events[1].Personal["address"] != "198.51.100.7" {
 			t.Errorf("%+v", page.Events)
 		}
 		if r := verify(t, p, ""); r.Fault != nil {
@@ -337,7 +339,7 @@ func TestAnEventUnderAMissingKeyHoldsNobodyUp(t *testing.T) {
 			t.Errorf("%d events, %v, %s behind", n, err, p.Events.Behind())
 		}
 		page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID, Kind: events.GrantMade}, 0, 10))
-		if len(page.Events) == 0 || page.Events[0].Address() != "198.51.100.7" {
+		if len(page.Events) == 0 || page.Events[0].Personal["address"] != "198.51.100.7" {
 			t.Errorf("%+v", page.Events)
 		}
 		if r := verify(t, p, ""); r.Fault != nil || r.Last != chained+20+held {
@@ -416,21 +418,13 @@ func TestWhoCannotLookIsBehind(t *testing.T) {
 func TestAServerSignsWhatIsChained(t *testing.T) {
 	url := providertest.SQLite(t)
 	p := providertest.Replicas(t, 1, providertest.On(url))
-	wait := func(what string, there func() bool) {
-		t.Helper()
-		for limit := time.Now().Add(20 * time.Second); !there(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(limit) {
-				t.Fatal("waited too long for " + what)
-			}
-		}
-	}
 	p.Client("web")
-	wait("numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
+	wait(t, "numbers", func() bool { return len(must(p.Store.UnchainedEvents(t.Context(), nil, 1))) == 0 })
 	providertest.Meddle(t, url, "CREATE TRIGGER breaks BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
 	p.Client("spa")
 	providertest.Meddle(t, url, "DELETE FROM event_heads")
 	p.Restart()
-	wait("a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
+	wait(t, "a signed head", func() bool { return providertest.CountRows(t, url)["event_heads"] == 1 })
 	if waiting := must(p.Store.UnchainedEvents(t.Context(), nil, 1)); len(waiting) == 0 {
 		t.Error("everything is chained")
 	}
