@@ -98,18 +98,11 @@ func (c connections) QueryRowContext(ctx context.Context, query string, args ...
 func (c connections) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
 	outer := context.WithoutCancel(ctx)
 	return observed(c, ctx, "BEGIN", func(ctx context.Context) (gorm.ConnPool, error) {
-		var (
-			tx  gorm.ConnPool
-			err error
-		)
-		switch begins := c.ConnPool.(type) {
-		case gorm.ConnPoolBeginner: // with prepared statements
-			tx, err = begins.BeginTx(ctx, opts)
-		case gorm.TxBeginner:
-			tx, err = begins.BeginTx(ctx, opts)
-		default:
-			err = errNoTx
+		begins, ok := c.ConnPool.(gorm.TxBeginner)
+		if !ok {
+			return nil, errNoTx
 		}
+		tx, err := begins.BeginTx(ctx, opts)
 		if err != nil {
 			return nil, err
 		}

@@ -93,15 +93,13 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// maxPrepared bounds the statements that are kept prepared: it is several times as
-// many as there are.
-const maxPrepared = 1000
-
-func gormConfig(prepare bool) *gorm.Config {
+// gormConfig has gorm prepare nothing. pgx keeps its statements prepared itself, and
+// SQLite's driver prepares at each use whatever one asks; and whoever waits for a
+// connection to prepare a statement with would keep all others from that statement,
+// the one included that they all wait for: the writer on SQLite.
+func gormConfig() *gorm.Config {
 	return &gorm.Config{
 		SkipDefaultTransaction: true,
-		PrepareStmt:            prepare,
-		PrepareStmtMaxSize:     maxPrepared,
 		TranslateError:         true,
 		Logger:                 logger.Discard,
 		DisableAutomaticPing:   true,
@@ -142,7 +140,7 @@ func openSQLite(rawURL string) (*Store, error) {
 	}
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	g, err := gorm.Open(&sqlite.Dialector{Conn: db}, gormConfig(true))
+	g, err := gorm.Open(&sqlite.Dialector{Conn: db}, gormConfig())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", path, err), db.Close())
 	}
@@ -178,8 +176,7 @@ func openPostgres(rawURL string, o options) (*Store, error) {
 	db.SetMaxOpenConns(o.maxConns)
 	db.SetMaxIdleConns(o.maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	// pgx keeps prepared statements itself: gorm's own cache would prepare twice.
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), gormConfig(false))
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), gormConfig())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open postgres: %w", err), db.Close())
 	}
