@@ -44,6 +44,13 @@ func killed(t *testing.T, url string, kills, people int) {
 	if slowest > 5*time.Second {
 		t.Errorf("a server was ready after %s", slowest)
 	}
+	for i := range n {
+		for line := range strings.Lines(s.Log(i)) {
+			if strings.Contains(line, "SQLITE_BUSY") {
+				t.Errorf("somebody waited in vain for the lock: %s", line)
+			}
+		}
+	}
 	a := settle(t, c, url)
 	t.Logf("%d kills of %d servers; slowest start %s; %s; %s", kills, n, slowest.Round(time.Millisecond), a, soak.Summary(c.Ledger.Entries()))
 }
