@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -15,6 +14,8 @@ type Evidence struct {
 	PhishingResistant bool      `json:"phishing_resistant,omitempty"`
 	UserVerified      bool      `json:"user_verified,omitempty"`
 	DeviceBound       bool      `json:"device_bound,omitempty"`
+	// Idle is the longest that the session went unused since: [Age] notes it, a proof has none.
+	Idle time.Duration `json:"idle,omitempty"`
 }
 
 // Methods of proof. The first four are values of amr (RFC 8176 section 2); mail
@@ -28,13 +29,30 @@ const (
 	Recovery = "recovery"
 )
 
+// multiFactor is in amr beside the methods of a level that needs two factors (RFC 8176
+// section 2); no proof has it.
+const multiFactor = "mfa"
+
 // AddEvidence returns evs with ev, which replaces an older proof by the same
-// method and credential: the list is as long as a person has ways to prove.
+// method and credential, unless that was the stronger one: the list is a few times as
+// long as a person has ways to prove.
 func AddEvidence(evs []Evidence, ev Evidence) []Evidence {
 	out := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool {
-		return e.Method == ev.Method && e.Credential == ev.Credential
+		return e.Method == ev.Method && e.Credential == ev.Credential &&
+			(ev.PhishingResistant || !e.PhishingResistant) && (ev.UserVerified || !e.UserVerified) && (ev.DeviceBound || !e.DeviceBound)
 	})
 	return append(out, ev)
+}
+
+// Age returns evs at now, each with the longest that its session went unused since:
+// seen is when that was last used before now. What lapsed by idleness so stays lapsed
+// when the session is used again.
+func Age(evs []Evidence, seen, now time.Time) []Evidence {
+	out := slices.Clone(evs)
+	for i := range out {
+		out[i].Idle = max(out[i].Idle, now.Sub(later(out[i].At, seen)))
+	}
+	return out
 }
 
 // Values of acr. The first three are the authentication assurance levels of
@@ -58,21 +76,73 @@ func KnownACR(v string) bool { return slices.Contains(ACRValues(), v) }
 // A kind tells whether a proof is of a sort that a level needs.
 type kind func(Evidence) bool
 
-func isAuthenticator(e Evidence) bool {
-	return slices.Contains([]string{Password, Hardware, Software, OneTime}, e.Method)
+func isAuthenticator(e Evidence) bool { return isKnown(e) || isHeld(e) }
+
+// isKnown: something that the person knows.
+func isKnown(e Evidence) bool { return e.Method == Password }
+
+// isHeld: something that the person has.
+func isHeld(e Evidence) bool { return isKey(e) || e.Method == OneTime }
+
+func isKey(e Evidence) bool { return e.Method == Hardware || e.Method == Software }
+
+// isBoth: a key that was opened by what the person knows or is, two factors in one.
+func isBoth(e Evidence) bool { return isKey(e) && e.UserVerified }
+
+func isPhishingResistant(e Evidence) bool { return isKey(e) && e.PhishingResistant }
+
+// isBound: a phishing-resistant key that cannot leave its hardware.
+func isBound(e Evidence) bool {
+	return isPhishingResistant(e) && e.Method == Hardware && e.DeviceBound
 }
 
-// levels says what each acr value needs: one living proof of every kind, the
-// strongest kind first. Strongest level last.
-var levels = []struct {
-	acr   string
-	needs []kind
-	lives time.Duration
-}{
-	// Any one authenticator. SP 800-63B-4 section 2.1.3 recommends to ask again after
-	// 30 days; we ask after 30 days without use, which is the session's to end, and
-	// after 90 in any case: a shop's customers come seldom.
-	{AAL1, []kind{isAuthenticator}, 90 * 24 * time.Hour},
+func isBoundBoth(e Evidence) bool { return isBound(e) && isBoth(e) }
+
+// Limits are how long a proof counts.
+type Limits struct {
+	Lives time.Duration // since it was given
+	Idle  time.Duration // without use of the session; see [Age]
+}
+
+const day = 24 * time.Hour
+
+// The limits of the levels. SP 800-63B-4 section 2.1.3 recommends to ask again after
+// 30 days; we ask after 30 days without use, and after 90 in any case: a shop's
+// customers come seldom. Those of aal2 and aal3 are in sections 2.2.3 and 2.3.3. EAP
+// sets none: whoever asks for phr or phrh wants what a step-up brings.
+var (
+	limits1 = Limits{Lives: 90 * day, Idle: 30 * day}
+	limits2 = Limits{Lives: day, Idle: time.Hour}
+	limits3 = Limits{Lives: 12 * time.Hour, Idle: 15 * time.Minute}
+)
+
+// A level is what one acr value needs: by any of its ways, one living proof of every
+// kind, the strongest kind first.
+type level struct {
+	acr    string
+	ways   [][]kind
+	limits Limits
+	mfa    bool // each way is two factors
+}
+
+// levels are in the order of [ACRValues]. What a stronger one of a scale needs is
+// enough for every weaker one.
+var levels = []level{
+	{AAL1, [][]kind{{isAuthenticator}}, limits1, false},
+	{AAL2, [][]kind{{isBoth}, {isHeld, isKnown}}, limits2, true},
+	{AAL3, [][]kind{{isBoundBoth}, {isBound, isKnown}}, limits3, true},
+	{PHR, [][]kind{{isPhishingResistant}}, limits2, false},
+	{PHRH, [][]kind{{isBound}}, limits3, false},
+}
+
+// LimitsOf returns how long a proof counts for an acr value, nothing for an unknown one.
+func LimitsOf(acr string) Limits {
+	for _, l := range levels {
+		if l.acr == acr {
+			return l.limits
+		}
+	}
+	return Limits{}
 }
 
 // Assurance is what evidence adds up to at one moment, for one acr value.
@@ -83,40 +153,65 @@ type Assurance struct {
 	FreshAt  time.Time // the newest proof of the strongest such kind: max_age counts from here
 }
 
-// Assess returns every level that the evidence holds at now, strongest first;
-// none when it all lapsed or there was none.
+// Assess returns every level that the evidence, aged to now by [Age], holds, strongest
+// first; none when it all lapsed or there was none.
 func Assess(evs []Evidence, now time.Time) []Assurance {
 	var held []Assurance
 	for _, l := range slices.Backward(levels) {
-		living := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool { return !e.At.Add(l.lives).After(now) })
-		if a, ok := holds(l.acr, l.needs, living); ok {
+		living := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool {
+			return !e.At.Add(l.limits.Lives).After(now) || e.Idle >= l.limits.Idle
+		})
+		if a, ok := l.heldBy(living); ok {
 			held = append(held, a)
 		}
 	}
 	return held
 }
 
-func holds(acr string, needs []kind, evs []Evidence) (Assurance, bool) {
-	a := Assurance{ACR: acr}
-	for i, is := range needs {
-		of := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool { return !is(e) })
-		if len(of) == 0 {
-			return Assurance{}, false
+// heldBy returns what evidence amounts to at this level: all ways count that it goes.
+func (l level) heldBy(evs []Evidence) (Assurance, bool) {
+	a := Assurance{ACR: l.acr}
+	for _, way := range l.ways {
+		proofs := make([][]Evidence, len(way))
+		gone := true
+		for i, is := range way {
+			proofs[i] = slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool { return !is(e) })
+			gone = gone && len(proofs[i]) > 0
 		}
-		newest := slices.MaxFunc(of, func(a, b Evidence) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) }).At
-		if i == 0 {
-			a.FreshAt = newest
+		if !gone {
+			continue
 		}
-		if newest.After(a.AuthTime) {
-			a.AuthTime = newest
+		a.FreshAt = later(a.FreshAt, newest(proofs[0]))
+		for _, of := range proofs {
+			a.AuthTime = later(a.AuthTime, newest(of))
+			for _, e := range of {
+				a.AMR = append(a.AMR, e.Method)
+			}
 		}
-		for _, e := range of {
-			a.AMR = append(a.AMR, e.Method)
-		}
+	}
+	if len(a.AMR) == 0 {
+		return Assurance{}, false
+	}
+	if l.mfa {
+		a.AMR = append(a.AMR, multiFactor)
 	}
 	slices.Sort(a.AMR)
 	a.AMR = slices.Compact(a.AMR)
 	return a, true
+}
+
+func newest(evs []Evidence) (at time.Time) {
+	for _, e := range evs {
+		at = later(at, e.At)
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // ACRAsked is which acr is asked for.

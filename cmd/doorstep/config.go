@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/proof"
 )
@@ -57,6 +58,9 @@ type setting struct {
 }
 
 const day = 24 * time.Hour
+
+// signIn is how long a proof is good for anything.
+var signIn = policy.LimitsOf(policy.AAL1)
 
 // minMemory is, with 5 passes, the weakest that OWASP's password storage cheat sheet
 // accepts of argon2id; in KiB.
@@ -125,10 +129,10 @@ var table = []setting{
 		set: duration(func(s *settings) *time.Duration { return &s.RefreshIdle }, time.Minute, 3650*day)},
 	{key: "lifetimes.refresh_absolute", preset: "180d", help: "lifetime of a grant, used or not",
 		set: duration(func(s *settings) *time.Duration { return &s.RefreshAbsolute }, time.Minute, 3650*day)},
-	{key: "lifetimes.session", preset: "90d", help: "lifetime of a browser's sign-in",
-		set: duration(func(s *settings) *time.Duration { return &s.Session }, time.Minute, 3650*day)},
-	{key: "lifetimes.session_idle", preset: "30d", help: "lifetime of a browser's sign-in that is not used",
-		set: duration(func(s *settings) *time.Duration { return &s.SessionIdle }, time.Minute, 3650*day)},
+	{key: "lifetimes.session", preset: short(signIn.Lives), help: "lifetime of a browser's sign-in",
+		set: duration(func(s *settings) *time.Duration { return &s.Session }, time.Minute, signIn.Lives)},
+	{key: "lifetimes.session_idle", preset: short(signIn.Idle), help: "lifetime of a browser's sign-in that is not used",
+		set: duration(func(s *settings) *time.Duration { return &s.SessionIdle }, time.Minute, signIn.Idle)},
 
 	{key: "password.memory", preset: "19456", help: "KiB of memory for each password hash (argon2id)",
 		set: integer(func(s *settings) *int { return &s.PasswordMemory }, minMemory, proof.MaxMemory)},

@@ -97,7 +97,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	}
 	if i := slices.IndexFunc(all, func(one storage.SignIn) bool { return one.Person.ID == person.ID }); i >= 0 {
 		p.session = &all[i].Session
-		if p.standing, err = session.Standing(p.session); err != nil {
+		if p.standing, err = session.Standing(p.session, s.now()); err != nil {
 			return p, err
 		}
 	}

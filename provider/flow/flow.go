@@ -274,7 +274,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 	}
 	var fresh *risk.Assessment
 	if a.SignIn != nil {
-		standing, err := session.Standing(&a.SignIn.Session)
+		standing, err := session.Standing(&a.SignIn.Session, s.now())
 		if err != nil {
 			return Answer{}, nil, err
 		}
@@ -335,7 +335,7 @@ func (s *Service) note(ctx context.Context, a Answer, fresh *risk.Assessment) er
 	if err := s.risk.Remember(ctx, fresh); err != nil {
 		return fmt.Errorf("flow: %w", err)
 	}
-	st, err := session.Standing(&a.SignIn.Session)
+	st, err := session.Standing(&a.SignIn.Session, s.now())
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (s *Service) List(ctx context.Context, person storage.ID, p storage.Page) (
 	}
 	out := storage.List[Living]{Items: make([]Living, 0, len(ids)), Next: sessions.Next}
 	for _, se := range sessions.Items {
-		st, err := Standing(&se)
+		st, err := Standing(&se, now)
 		if err != nil {
 			return storage.List[Living]{}, err
 		}

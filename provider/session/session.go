@@ -8,6 +8,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,10 +29,11 @@ const (
 	touchEvery    = time.Minute
 )
 
-// Config says how long sessions live. What is zero takes its default.
+// Config says how long sessions live. What is zero takes its default, which is as long
+// as a proof is good for anything.
 type Config struct {
-	Lifetime time.Duration // since the newest proof; 90 days
-	Idle     time.Duration // since the last use; 30 days
+	Lifetime time.Duration // since the newest proof; that of policy.AAL1
+	Idle     time.Duration // since the last use; that of policy.AAL1
 }
 
 // Service keeps sessions.
@@ -44,13 +46,8 @@ type Service struct {
 
 // New returns the service.
 func New(cfg Config, store *storage.Store, ev *events.Service, now func() time.Time) *Service {
-	const day = 24 * time.Hour
-	if cfg.Lifetime == 0 {
-		cfg.Lifetime = 90 * day
-	}
-	if cfg.Idle == 0 {
-		cfg.Idle = 30 * day
-	}
+	limits := policy.LimitsOf(policy.AAL1)
+	cfg.Lifetime, cfg.Idle = cmp.Or(cfg.Lifetime, limits.Lives), cmp.Or(cfg.Idle, limits.Idle)
 	return &Service{cfg: cfg, store: store, events: ev, now: now}
 }
 
@@ -123,7 +120,10 @@ func (s *Service) Decide(ctx context.Context, se *storage.Session, st policy.Sta
 	if err := s.stand(se, st); err != nil {
 		return err
 	}
-	return s.keep(ctx, se)
+	if err := s.store.KeepSession(ctx, se); err != nil {
+		return fmt.Errorf("session: keep: %w", err)
+	}
+	return nil
 }
 
 // Touch notes that a session was used, at most once a minute, in the unit of ctx.
@@ -132,29 +132,22 @@ func (s *Service) Touch(ctx context.Context, se *storage.Session) error {
 	if now.Sub(se.SeenAt.Time) < touchEvery {
 		return nil
 	}
-	st, err := Standing(se)
+	st, err := Standing(se, now.Time)
 	if err != nil {
 		return err
 	}
-	se.SeenAt = now
-	se.ExpiresAt = s.expiry(se, st)
-	return s.keep(ctx, se)
+	return s.Decide(ctx, se, st)
 }
 
-func (s *Service) keep(ctx context.Context, se *storage.Session) error {
-	if err := s.store.KeepSession(ctx, se); err != nil {
-		return fmt.Errorf("session: keep: %w", err)
-	}
-	return nil
-}
-
-// Standing reads what a session stands on.
-func Standing(se *storage.Session) (policy.Standing, error) {
+// Standing reads what a session stands on, its evidence aged to now. Until it is kept
+// or renewed the session counts as unused since it was last seen.
+func Standing(se *storage.Session, now time.Time) (policy.Standing, error) {
 	st, err := policy.DecodeStanding(se.Evidence.V)
 	if err != nil {
 		return st, fmt.Errorf("session %s: %w", se.ID, err)
 	}
 	st.Decision.ID = string(se.DecisionID)
+	st.Evidence = policy.Age(st.Evidence, se.SeenAt.Time, now)
 	return st, nil
 }
 

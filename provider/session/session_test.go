@@ -94,7 +94,7 @@ func TestSecretChangesWithEveryProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st, err := Standing(row); err != nil || len(st.Evidence) != 1 {
+	if st, err := Standing(row, h.at); err != nil || len(st.Evidence) != 1 {
 		t.Errorf("who holds the old secret wrote over the evidence: %+v, %v", st, err)
 	}
 }
@@ -156,6 +156,61 @@ func TestSessionEndsByAgeAndByIdleness(t *testing.T) {
 	}
 }
 
+// TestUseDoesNotBringBackWhatLapsed: after an hour without use aal2 is over, and the
+// person signed in as before.
+func TestUseDoesNotBringBackWhatLapsed(t *testing.T) {
+	h := newHouse(t)
+	st := h.standing()
+	st.Evidence = append(st.Evidence, policy.Evidence{Method: policy.OneTime, Credential: "t", At: h.at})
+	se, secret, err := h.Start(t.Context(), h.ada, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acr := func() string {
+		t.Helper()
+		if !h.lives(t, secret) {
+			t.Fatal("signed out")
+		}
+		if err := h.Touch(t.Context(), se); err != nil {
+			t.Fatal(err)
+		}
+		row, err := h.store.Session(t.Context(), se.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := Standing(row, h.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return policy.Best(policy.Assess(st.Evidence, h.at), policy.ACRAsked{}).ACR
+	}
+	for range 5 {
+		h.at = h.at.Add(time.Hour - time.Second)
+		if got := acr(); got != policy.AAL2 {
+			t.Fatalf("in use: %s", got)
+		}
+	}
+	h.at = h.at.Add(time.Hour)
+	for range 3 {
+		if got := acr(); got != policy.AAL1 {
+			t.Fatalf("after an hour without use: %s", got)
+		}
+		h.at = h.at.Add(time.Minute)
+	}
+	if st, err = Standing(se, h.at); err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range []policy.Evidence{{Method: policy.Password, At: h.at}, {Method: policy.OneTime, Credential: "t", At: h.at}} {
+		st.Evidence = policy.AddEvidence(st.Evidence, ev)
+	}
+	if secret, err = h.Renew(t.Context(), se, st); err != nil {
+		t.Fatal(err)
+	}
+	if got := acr(); got != policy.AAL2 {
+		t.Errorf("proven anew: %s", got)
+	}
+}
+
 // TestSessionIsTouchedOnceAMinute.
 func TestSessionIsTouchedOnceAMinute(t *testing.T) {
 	h := newHouse(t)
@@ -195,7 +250,7 @@ func TestStandingComesBackWithItsDecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Standing(row)
+	got, err := Standing(row, h.at)
 	if err != nil || got.Decision.ID != st.Decision.ID || got.Circumstances != "c" || len(got.Evidence) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
