@@ -11,7 +11,7 @@ import (
 	"testing/fstest"
 )
 
-//go:embed pages locales icons assets
+//go:embed pages mails locales icons assets
 var files embed.FS
 
 // The font comes before the stylesheet, which names it.

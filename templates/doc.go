@@ -1,4 +1,4 @@
-// Package templates turns view structs into the bytes of Doorstep's pages: HTML, styles, the Figtree font, icons,
+// Package templates turns view structs into the bytes of Doorstep's pages and mails: HTML, styles, the Figtree font, icons,
 // a small script and the words in English, Swedish and Spanish, all embedded.
 //
 // A surface fills one of the structs in views.go and calls [Pages.Render]. The stylesheet, script, font and favicon are
@@ -10,6 +10,9 @@
 //     no inline style, no inline handler, nothing from another origin;
 //   - WCAG 2.2 AA: labels, one h1, landmarks, targets of 44 px, contrast in light and dark, 320 px and 400 % zoom;
 //   - html, styles, script and font together stay below 60 kB.
+//
+// A mail is a view of mailviews.go and [Mails.Render]: a subject, a text, and HTML that stands alone, with styles in it (programs that
+// show mails load none), no image, and a dark scheme. Every mail has one clear action and says what to do if it was not its reader.
 //
 // It must never import another package of Doorstep nor net/http, read the clock, or decide anything: which problem, which
 // scopes, which links to show is the caller's knowledge. It never prints an address with a scheme that a browser would

@@ -83,11 +83,15 @@ func (p *Pages) Languages() []string { return append([]string(nil), languages...
 // Match picks the language for a person: ui_locales of the request (OpenID Connect Core section 3.1.2.1), then the person's
 // own setting, then Accept-Language, then English. Each may be "" and none is trusted to be well formed.
 func (p *Pages) Match(uiLocales, stored, acceptLanguage string) string {
+	return match(p.matcher, uiLocales, stored, acceptLanguage)
+}
+
+func match(matcher language.Matcher, uiLocales, stored, acceptLanguage string) string {
 	for _, tags := range [][]language.Tag{parseTags(uiLocales), parseTags(stored), parseAccept(acceptLanguage)} {
 		if len(tags) == 0 {
 			continue
 		}
-		if _, i, confidence := p.matcher.Match(tags...); confidence > language.No {
+		if _, i, confidence := matcher.Match(tags...); confidence > language.No {
 			return languages[i]
 		}
 	}

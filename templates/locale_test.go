@@ -120,6 +120,9 @@ func TestEveryMessageIsUsedAndGivenItsPlaceholders(t *testing.T) {
 		call{"locale.go", "month.*", nil},
 		call{"locale.go", "date", []string{"Day", "Month", "Year"}},
 		call{"LanguageLink", "language.name", nil},
+		call{"mails.go", "mail.device.both", []string{"Browser", "System"}},
+		call{"mails.go", "mail.device.unknown", nil},
+		call{"mails.go", "mail.moment", []string{"Date", "Time"}},
 	)
 	en, used := messages(t, "en"), map[string]bool{}
 	for _, c := range calls {
@@ -163,7 +166,7 @@ func anyGives(calls []call, pattern *regexp.Regexp, name string) bool {
 	})
 }
 
-// pageCalls finds every call of t in the parse trees of the pages.
+// pageCalls finds every call of t in the parse trees of the pages and mails.
 func pageCalls(t *testing.T) []call {
 	t.Helper()
 	var calls []call
@@ -191,11 +194,15 @@ func pageCalls(t *testing.T) []call {
 
 func pageFiles(t *testing.T) []string {
 	t.Helper()
-	names, err := fs.Glob(files, "pages/*.html")
-	if err != nil || len(names) == 0 {
-		t.Fatal(names, err)
+	var all []string
+	for _, pattern := range []string{"pages/*.html", "mails/*.html", "mails/*.txt"} {
+		names, err := fs.Glob(files, pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatal(names, err)
+		}
+		all = append(all, names...)
 	}
-	return names
+	return all
 }
 
 func readCall(t *testing.T, where string, args []parse.Node) call {
