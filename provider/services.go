@@ -58,6 +58,8 @@ type Services struct {
 	Sessions  *session.Service
 	Directory *directory.Service
 	Passwords *proof.Password
+	TOTP      *proof.TOTP
+	Recovery  *proof.Recovery
 	Risk      *risk.Service
 	Flow      *flow.Service
 	Engine    *engine.Engine
@@ -94,6 +96,10 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
 		return nil, fmt.Errorf("password hashing: %w", err)
 	}
+	if s.TOTP, err = proof.NewTOTP(cfg.Web.Name, store, k, s.Events, now); err != nil {
+		return nil, err
+	}
+	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{

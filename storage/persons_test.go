@@ -132,6 +132,8 @@ func testDeletePerson(t *testing.T, f fixture) {
 	for _, p := range []*storage.Person{ada, bob} {
 		f.email(p, p.Sub+"@example.com", now)
 		f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "x", ChangedAt: now}))
+		f.must(f.BeginTOTP(f.ctx, totp(p, "phone")))
+		f.must(f.ReplaceRecoveryCodes(f.ctx, p.ID, []storage.RecoveryCode{{Hash: hash(p.Sub), PersonID: p.ID, CreatedAt: now}}))
 		se := f.session(p, p.Sub)
 		f.grant(p, p.Sub)
 		f.member("operators", p)
@@ -154,7 +156,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 	f.must(f.DeletePerson(f.ctx, ada.ID))
 	f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, ada.ID))
 	rows := providertest.CountRows(t, f.url)
-	for _, table := range []string{"persons", "identifiers", "passwords", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices"} {
+	for _, table := range []string{"persons", "identifiers", "passwords", "totps", "recovery_codes", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices"} {
 		if rows[table] != 1 {
 			t.Errorf("%s: %d rows, want one", table, rows[table])
 		}

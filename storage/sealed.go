@@ -14,6 +14,7 @@ const (
 	PurposeKey    = "signing-key"
 	PurposeOrigin = "event-origin"
 	PurposeAnswer = "idempotency-answer"
+	PurposeTOTP   = "totp-seed"
 )
 
 // SealedColumn is a column that holds what the keys room sealed for Purpose and the
@@ -27,6 +28,7 @@ func SealedColumns() []SealedColumn {
 	return []SealedColumn{
 		{"events", "id", "origin", PurposeOrigin},
 		{"idempotency_keys", "hash", "answer", PurposeAnswer},
+		{"totps", "id", "seed", PurposeTOTP},
 		{"keys", "kid", "sealed", PurposeKey},
 		{"secrets", "name", "sealed", PurposeSecret},
 	}

@@ -122,6 +122,9 @@ func testEverySealedColumn(t *testing.T, f fixture) {
 	answered := newKey("a", now)
 	answered.Answer = []byte("\x01old answer")
 	f.must(f.ClaimIdempotencyKey(f.ctx, answered))
+	app := totp(f.person("ada"), "phone")
+	app.Seed = []byte("\x01old seed")
+	f.must(f.BeginTOTP(f.ctx, app))
 	for _, c := range storage.SealedColumns() {
 		rows, err := f.SealedRows(f.ctx, c, []byte("\x01new"), nil, 10)
 		f.must(err)

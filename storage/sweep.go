@@ -14,6 +14,7 @@ var swept = []struct{ table, key, but string }{
 	{"spent_ids", "hash", ""},
 	{"idempotency_keys", "hash", ""},
 	{"setup_links", "name", ""},
+	{"totps", "id", ""}, // a confirmed one does not lapse
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

@@ -17,7 +17,7 @@ var sweepTests = map[string]func(*testing.T, fixture){
 	"sweepers do not stand in each other's way": testSweepRace,
 }
 
-var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "devices", "sessions", "grants"}
+var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "totps", "devices", "sessions", "grants"}
 
 func testSweep(t *testing.T, f fixture) {
 	p := f.person("ada")
@@ -29,6 +29,9 @@ func testSweep(t *testing.T, f fixture) {
 		f.must(f.ClaimIdempotencyKey(f.ctx, &storage.IdempotencyKey{Hash: hash(n), Request: hash(n), BegunAt: after(-time.Hour), ExpiresAt: expires}))
 		f.group("group " + n)
 		f.must(f.ReplaceSetupLink(f.ctx, &storage.SetupLink{Name: "group " + n, SecretHash: hash(n), CreatedAt: now, ExpiresAt: expires}))
+		app := totp(f.person("app "+n), "phone")
+		app.ExpiresAt = expires
+		f.must(f.BeginTOTP(f.ctx, app))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))
 		f.must(f.CreateSession(f.ctx, &storage.Session{ID: storage.NewID(), SecretHash: hash(n), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))

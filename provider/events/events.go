@@ -60,6 +60,12 @@ const (
 	PersonEnabled   Kind = "person.enabled"
 	PersonDeleted   Kind = "person.deleted" // the end of all that was theirs
 
+	FactorAdded       Kind = "factor.added" // it counts from now on: an authenticator gave its first code
+	FactorRenamed     Kind = "factor.renamed"
+	FactorRemoved     Kind = "factor.removed"
+	RecoveryGenerated Kind = "recovery.generated" // new recovery codes, in the place of all others
+	RecoveryUsed      Kind = "recovery.used"      // one of them
+
 	SetupOffered   Kind = "setup.offered"   // a link for the first operator was made
 	SetupCompleted Kind = "setup.completed" // it was used
 )

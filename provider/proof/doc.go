@@ -5,6 +5,10 @@
 //	password.go   what the person knows: check, set, refuse a weak one
 //	argon2id.go   its hash, in PHC form
 //	pool.go       how many hashes run at once
+//	totp.go       what the person's authenticator app shows (RFC 6238)
+//	qr.go         how it learns its seed
+//	recovery.go   what the person kept for the day on which the others are lost
+//	factor.go     what those that a person has several of have in common
 //
 // It must never say which of identifier and proof was wrong, cost less for a
 // person who is not there, change a byte of what was typed, or decide what the
@@ -16,4 +20,11 @@
 //     normalised, a NUL stays a NUL. SP 800-63B-4 section 3.1.1.2 allows
 //     normalising; then two different inputs would open one account, and a hash
 //     from another system would not match.
+//   - 2026-11-27: a recovery code is 80 random bits behind the throttle of passwords,
+//     and kept as HMAC-SHA256 under a key of the root secret. OWASP ASVS 5.0 6.5.2 asks
+//     for a password hash below 112 bits, against whoever has the table: without the
+//     key that one cannot search at all. A code of 112 bits nobody would type.
+//   - 2026-11-27: a step of an authenticator and a recovery code are spent at once,
+//     outside the caller's unit: what was shown to us is not to work again when the rest
+//     fails.
 package proof

@@ -18,10 +18,11 @@ const (
 	needApache   = "apache"
 	needPython   = "python"
 	needCurl     = "curl"
+	needOathtool = "oathtool"
 )
 
 // needs are all of them.
-var needs = []string{needPostgres, needChromium, needNode, needApache, needPython, needCurl}
+var needs = []string{needPostgres, needChromium, needNode, needApache, needPython, needCurl, needOathtool}
 
 // missing is what a machine lacks: a reason to skip a test, where anything else
 // that goes wrong with a need is a failure.
@@ -57,6 +58,15 @@ func Curl(t testing.TB) {
 		_, err := program(name)
 		need(t, needCurl, err)
 	}
+}
+
+// Oathtool returns where a program is that shows one-time codes as an authenticator
+// app does, and has no code of ours.
+func Oathtool(t testing.TB) string {
+	t.Helper()
+	path, err := program("oathtool")
+	need(t, needOathtool, err)
+	return path
 }
 
 // program returns where a program of Debian's package of the same name is.

@@ -54,4 +54,12 @@ func TestNeeds(t *testing.T) {
 		Curl(t)
 		t.Log("curl and openssl are there")
 	})
+	t.Run(needOathtool, func(t *testing.T) {
+		out, err := exec.Command(Oathtool(t), "--version").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, _, _ := bytes.Cut(out, []byte("\n"))
+		t.Logf("%s works", line)
+	})
 }

@@ -1,0 +1,107 @@
+package proof
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+const (
+	recoveryCodes = 10
+	recoveryBytes = 10 // 80 bits, 16 letters
+)
+
+// crockford is Crockford's base32: no letter in it is taken for another.
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// forgiven are the letters that people write for others, and what parts groups.
+var forgiven = strings.NewReplacer("O", "0", "I", "1", "L", "1", "-", "", " ", "", "\t", "", "\u00a0", "", "\u2010", "", "\u2013", "")
+
+// Recovery makes and checks recovery codes: what a person keeps on paper for the day
+// on which everything else is lost.
+type Recovery struct {
+	store  *storage.Store
+	events *events.Service
+	now    func() time.Time
+	key    [32]byte
+	nobody storage.ID // has no row, and is asked for like everybody
+}
+
+// NewRecovery returns the proof; key is the MAC key of the codes' hashes.
+func NewRecovery(store *storage.Store, key [32]byte, ev *events.Service, now func() time.Time) *Recovery {
+	return &Recovery{store: store, events: ev, now: now, key: key, nobody: storage.NewID()}
+}
+
+// hash is what the store knows of a person's code, however it was written: the same
+// code of two people has two hashes.
+func (r *Recovery) hash(person storage.ID, code string) []byte {
+	mac := hmac.New(sha256.New, r.key[:])
+	mac.Write([]byte(string(person) + "\x00" + forgiven.Replace(strings.ToUpper(code))))
+	return mac.Sum(nil)
+}
+
+// Generate gives a person new codes in the place of all that they had, with the event
+// in one unit, and returns them to be shown once.
+func (r *Recovery) Generate(ctx context.Context, person storage.ID, by events.Actor) ([]string, error) {
+	codes, rows := make([]string, recoveryCodes), make([]storage.RecoveryCode, recoveryCodes)
+	for i := range codes {
+		raw := make([]byte, recoveryBytes)
+		_, _ = rand.Read(raw) // never fails
+		codes[i] = inFours(crockford.EncodeToString(raw), "-")
+		rows[i] = storage.RecoveryCode{Hash: r.hash(person, codes[i]), PersonID: person, CreatedAt: storage.At(r.now())}
+	}
+	err := r.store.Together(ctx, func(ctx context.Context) error {
+		if err := r.store.ReplaceRecoveryCodes(ctx, person, rows); err != nil {
+			return err
+		}
+		return r.events.Record(ctx, events.Event{Kind: events.RecoveryGenerated, Actor: by, Person: person})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("proof: generate recovery codes: %w", err)
+	}
+	return codes, nil
+}
+
+// Remaining returns how many codes a person has left.
+func (r *Recovery) Remaining(ctx context.Context, person storage.ID) (int, error) {
+	n, err := r.store.RecoveryCodesOf(ctx, person)
+	if err != nil {
+		return 0, fmt.Errorf("proof: recovery codes: %w", err)
+	}
+	return n, nil
+}
+
+// Verify returns the evidence that a code gives that was not used, and uses it up with
+// the event, whatever comes of the caller's unit; else [ErrWrong]. A nil person stands
+// for an unknown one, who costs the same statements, as a disabled one does. The caller
+// takes from the throttle before it asks, as for [TOTP.Verify].
+func (r *Recovery) Verify(ctx context.Context, person *storage.Person, code string) (policy.Evidence, error) {
+	owner := r.nobody
+	if person != nil && person.DisabledAt.IsZero() {
+		owner = person.ID
+	}
+	ctx = storage.WithoutUnit(ctx)
+	err := r.store.Together(ctx, func(ctx context.Context) error {
+		if err := r.store.SpendRecoveryCode(ctx, owner, r.hash(owner, code)); err != nil {
+			return err
+		}
+		return r.events.Record(ctx, events.Event{Kind: events.RecoveryUsed, Actor: events.ActorPerson, Person: owner})
+	})
+	switch {
+	case errors.Is(err, storage.ErrSpent):
+		return policy.Evidence{}, ErrWrong
+	case err != nil:
+		return policy.Evidence{}, fmt.Errorf("proof: recovery: %w", err)
+	}
+	return policy.Evidence{Method: policy.Recovery, At: r.now()}, nil
+}

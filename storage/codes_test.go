@@ -1,0 +1,175 @@
+package storage_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// One-time codes and recovery codes.
+var codeTests = map[string]func(*testing.T, fixture){
+	"an authenticator counts once it is confirmed":     testTOTP,
+	"an authenticator is its person's":                 testTOTPOwner,
+	"one of 50 spends a step":                          testRaceTOTP,
+	"a person has so many authenticators and no more":  testTOTPMost,
+	"recovery codes are counted down":                  testRecoveryCodes,
+	"one of 50 spends a recovery code":                 testRaceRecoveryCode,
+	"of 20 sets of recovery codes at once one is left": testRaceRecoveryCodes,
+}
+
+func totp(p *storage.Person, name string) *storage.TOTP {
+	return &storage.TOTP{ID: storage.NewID(), PersonID: p.ID, Name: name, Seed: []byte("sealed"), CreatedAt: now, ExpiresAt: after(15 * time.Minute)}
+}
+
+// confirmed is an authenticator that counts, and whose step 100 is spent.
+func (f fixture) confirmed(p *storage.Person, name string) *storage.TOTP {
+	f.t.Helper()
+	t := totp(p, name)
+	f.must(f.BeginTOTP(f.ctx, t))
+	f.must(f.ConfirmTOTP(f.ctx, p.ID, t.ID, 100, now, 10))
+	t.ConfirmedAt, t.UsedAt, t.LastStep, t.ExpiresAt = now, now, 100, storage.Time{}
+	return t
+}
+
+func (f fixture) totps(p *storage.Person) []storage.TOTP {
+	f.t.Helper()
+	all, err := f.TOTPsOf(f.ctx, p.ID)
+	f.must(err)
+	return all
+}
+
+func testTOTP(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	phone := f.confirmed(ada, "phone")
+	lost, tablet := totp(ada, "lost"), totp(ada, "tablet")
+	f.must(f.BeginTOTP(f.ctx, lost))
+	f.must(f.BeginTOTP(f.ctx, tablet)) // in the place of the one that was never confirmed
+	same(t, []storage.TOTP{*phone}, f.totps(ada))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 200, now))
+	_, err := f.PendingTOTP(f.ctx, ada.ID, lost.ID, now)
+	f.want(storage.ErrNotFound, err)
+	got, err := f.PendingTOTP(f.ctx, ada.ID, tablet.ID, after(15*time.Minute-time.Microsecond))
+	f.must(err)
+	same(t, tablet, got)
+	late := after(15 * time.Minute)
+	_, err = f.PendingTOTP(f.ctx, ada.ID, tablet.ID, late)
+	f.want(storage.ErrNotFound, err)
+	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, ada.ID, tablet.ID, 1, late, 10))
+	f.must(f.ConfirmTOTP(f.ctx, ada.ID, tablet.ID, 7, now, 10))
+	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, ada.ID, tablet.ID, 8, now, 10))
+	_, err = f.PendingTOTP(f.ctx, ada.ID, tablet.ID, now)
+	f.want(storage.ErrNotFound, err)
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 7, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 6, now))
+	f.must(f.SpendTOTP(f.ctx, tablet.ID, 8, after(time.Second)))
+	f.must(f.RenameTOTP(f.ctx, ada.ID, tablet.ID, "slate"))
+	tablet.Name, tablet.LastStep, tablet.ConfirmedAt, tablet.UsedAt, tablet.ExpiresAt = "slate", 8, now, after(time.Second), storage.Time{}
+	same(t, []storage.TOTP{*phone, *tablet}, f.totps(ada))
+	_, err = f.Sweep(f.ctx, after(1000*time.Hour), 10)
+	f.must(err)
+	f.must(f.RemoveTOTP(f.ctx, ada.ID, phone.ID))
+	same(t, []storage.TOTP{*tablet}, f.totps(ada))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, phone.ID, 1000, now))
+}
+
+// The id of another's, and one that is not confirmed, opens nothing.
+func testTOTPOwner(_ *testing.T, f fixture) {
+	ada, eve := f.person("ada"), f.person("eve")
+	phone, pending := f.confirmed(ada, "phone"), totp(ada, "tablet")
+	f.must(f.BeginTOTP(f.ctx, pending))
+	_, err := f.PendingTOTP(f.ctx, eve.ID, pending.ID, now)
+	f.want(storage.ErrNotFound, err)
+	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, eve.ID, pending.ID, 1, now, 10))
+	f.want(storage.ErrNotFound, f.RenameTOTP(f.ctx, eve.ID, phone.ID, "mine"))
+	f.want(storage.ErrNotFound, f.RemoveTOTP(f.ctx, eve.ID, phone.ID))
+	f.want(storage.ErrNotFound, f.RenameTOTP(f.ctx, ada.ID, pending.ID, "tablet"))
+	f.want(storage.ErrNotFound, f.RemoveTOTP(f.ctx, ada.ID, pending.ID))
+}
+
+func testTOTPMost(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	for _, name := range []string{"one", "two"} {
+		f.confirmed(ada, name)
+	}
+	f.confirmed(f.person("bob"), "another's")
+	third := totp(ada, "three")
+	f.must(f.BeginTOTP(f.ctx, third))
+	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, ada.ID, third.ID, 1, now, 2))
+	f.must(f.ConfirmTOTP(f.ctx, ada.ID, third.ID, 1, now, 3))
+	if n := len(f.totps(ada)); n != 3 {
+		t.Errorf("%d, want 3", n)
+	}
+}
+
+// Attack case 61: one success a code, whatever came at the same moment.
+func testRaceTOTP(t *testing.T, f fixture) {
+	phone := f.confirmed(f.person("ada"), "phone")
+	f.oneWins(storage.ErrSpent, race(racers, func(int) error { return f.SpendTOTP(f.ctx, phone.ID, 101, now) }))
+	won := 0
+	for _, err := range race(racers, func(i int) error { return f.SpendTOTP(f.ctx, phone.ID, 102+int64(i%3), now) }) {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, storage.ErrSpent):
+			t.Error(err)
+		}
+	}
+	if won < 1 || won > 3 {
+		t.Errorf("%d of 3 steps were spent", won)
+	}
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, phone.ID, 104, now))
+}
+
+func recoveryCodes(p *storage.Person, codes ...string) (rows []storage.RecoveryCode) {
+	for _, code := range codes {
+		rows = append(rows, storage.RecoveryCode{Hash: hash(p.Sub + code), PersonID: p.ID, CreatedAt: now})
+	}
+	return rows
+}
+
+func (f fixture) wantCodes(p *storage.Person, want int) {
+	f.t.Helper()
+	n, err := f.RecoveryCodesOf(f.ctx, p.ID)
+	f.must(err)
+	if n != want {
+		f.t.Errorf("%s has %d codes left, want %d", p.Sub, n, want)
+	}
+}
+
+func testRecoveryCodes(_ *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	f.wantCodes(ada, 0)
+	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, recoveryCodes(ada, "1", "2", "3")))
+	f.must(f.ReplaceRecoveryCodes(f.ctx, bob.ID, recoveryCodes(bob, "1")))
+	f.want(storage.ErrSpent, f.SpendRecoveryCode(f.ctx, bob.ID, hash("ada1"))) // another's
+	f.must(f.SpendRecoveryCode(f.ctx, ada.ID, hash("ada1")))
+	f.want(storage.ErrSpent, f.SpendRecoveryCode(f.ctx, ada.ID, hash("ada1")))
+	f.wantCodes(ada, 2)
+	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, recoveryCodes(ada, "4", "5")))
+	f.want(storage.ErrSpent, f.SpendRecoveryCode(f.ctx, ada.ID, hash("ada2")))
+	f.wantCodes(ada, 2)
+	f.wantCodes(bob, 1)
+	f.want(storage.ErrNotFound, f.ReplaceRecoveryCodes(f.ctx, storage.NewID(), []storage.RecoveryCode{{Hash: hash("x"), PersonID: storage.NewID(), CreatedAt: now}}))
+}
+
+func testRaceRecoveryCode(_ *testing.T, f fixture) {
+	ada := f.person("ada")
+	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, recoveryCodes(ada, "1", "2")))
+	f.oneWins(storage.ErrSpent, race(racers, func(int) error { return f.SpendRecoveryCode(f.ctx, ada.ID, hash("ada1")) }))
+	f.wantCodes(ada, 1)
+}
+
+func testRaceRecoveryCodes(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	for _, err := range race(20, func(i int) error {
+		n := string(rune('a' + i))
+		return f.ReplaceRecoveryCodes(f.ctx, ada.ID, recoveryCodes(ada, n+"1", n+"2"))
+	}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	f.wantCodes(ada, 2)
+}
