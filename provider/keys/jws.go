@@ -75,30 +75,10 @@ func (s *Service) VerifyHint(ctx context.Context, compact, typ string, algs ...s
 	return s.verify(ctx, compact, typ, algs, (*stored).knowsHints)
 }
 
-// VerifyRecord is Verify for what is kept as evidence, such as a signed head of the
-// events: every key that ever signed is accepted, those that are forgotten and those
-// that were revoked too. by is the key: what a revoked one signed may be somebody
-// else's, and it is for the caller to say so.
-func (s *Service) VerifyRecord(ctx context.Context, compact, typ string, algs ...string) (payload []byte, by Key, err error) {
-	payload, kid, err := s.verify(ctx, compact, typ, algs, func(*stored, time.Time) bool { return true })
-	if err != nil {
-		return nil, Key{}, err
-	}
-	set, err := s.current(ctx)
-	if err != nil {
-		return nil, Key{}, err
-	}
-	if k := set.find(kid); k != nil {
-		by = k.describe(s.now())
-	}
-	return payload, by, nil
-}
-
 func (s *Service) verify(ctx context.Context, compact, typ string, algs []string, accepts func(*stored, time.Time) bool) ([]byte, string, error) {
-	head, rest, _ := strings.Cut(compact, ".")
-	body, signature, found := strings.Cut(rest, ".")
-	if !found || len(compact) > maxToken || !canonical(body) || !canonical(signature) {
-		return nil, "", fmt.Errorf("%w: not a compact JWS", ErrToken)
+	head, err := headOf(compact)
+	if err != nil {
+		return nil, "", err
 	}
 	set, err := s.current(ctx)
 	if err != nil {
@@ -113,19 +93,39 @@ func (s *Service) verify(ctx context.Context, compact, typ string, algs []string
 	if err != nil {
 		return nil, "", err
 	}
+	payload, err := k.open(compact, alg)
+	if err != nil {
+		return nil, "", err
+	}
+	return payload, k.kid, nil
+}
+
+// headOf returns the first segment of a compact JWS in its one spelling, and of no more
+// than we read.
+func headOf(compact string) (string, error) {
+	head, rest, _ := strings.Cut(compact, ".")
+	body, signature, found := strings.Cut(rest, ".")
+	if !found || len(compact) > maxToken || !canonical(body) || !canonical(signature) {
+		return "", fmt.Errorf("%w: not a compact JWS", ErrToken)
+	}
+	return head, nil
+}
+
+// open returns the payload of what this key signed with alg, as its header says.
+func (k *key) open(compact, alg string) ([]byte, error) {
 	parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrToken, err)
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	payload, err := parsed.Verify(k.public)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: wrong signature", ErrToken)
+		return nil, fmt.Errorf("%w: wrong signature", ErrToken)
 	}
 	var claims map[string]any
 	if err := josejson.Unmarshal(payload, &claims); err != nil { // refuses two members of one name
-		return nil, "", fmt.Errorf("%w: payload: %w", ErrToken, err)
+		return nil, fmt.Errorf("%w: payload: %w", ErrToken, err)
 	}
-	return payload, k.kid, nil
+	return payload, nil
 }
 
 // match finds the key and the algorithm whose header head is, byte for byte.
