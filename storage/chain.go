@@ -28,6 +28,20 @@ func (s *Store) Chain(ctx context.Context) (*EventChain, error) {
 	return &c, nil
 }
 
+// ChainAndLast returns how far the events are chained, and the highest number that an
+// event has at that moment, 0 if none has one. It is the chain's, unless somebody meddled.
+func (s *Store) ChainAndLast(ctx context.Context) (*EventChain, int64, error) {
+	var row struct {
+		EventChain `gorm:"embedded"`
+		Last       Number
+	}
+	const last = "(SELECT number FROM events WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1)"
+	if err := take(s.db(ctx).Table("event_chains").Select("event_chains.*, "+last+" AS last").Where("name = ?", chainName), &row); err != nil {
+		return nil, 0, err
+	}
+	return &row.EventChain, int64(row.Last), nil
+}
+
 // UnchainedEvents returns up to limit committed events that have no number yet,
 // oldest first, from the first that comes after that one; nil is before them all. Who
 // wants to chain them reads the chain before it.
@@ -86,12 +100,6 @@ func (s *Store) ChainedEvents(ctx context.Context, after int64, limit int) ([]Ev
 	var es []Event
 	err := s.db(ctx).Where("number > ?", after).Order("number").Limit(limit).Find(&es).Error
 	return es, translate(err)
-}
-
-// LastEvent returns the highest number that an event has, 0 if none has one. It is
-// the chain's, unless somebody meddled.
-func (s *Store) LastEvent(ctx context.Context) (int64, error) {
-	return pluckNumber(s.db(ctx).Model(&Event{}).Where("number IS NOT NULL").Order("number DESC").Limit(1))
 }
 
 // EventHead is a signed head of the chain: what it was when CreatedAt.

@@ -43,8 +43,9 @@ func testChain(t *testing.T, f fixture) {
 	if chain.Number != 0 || chain.First != 1 || chain.Anchor != "" || string(chain.Hash) != string(make([]byte, 32)) {
 		t.Errorf("before the first event: %+v", chain)
 	}
-	last, err := f.LastEvent(f.ctx)
+	there, last, err := f.ChainAndLast(f.ctx)
 	f.must(err)
+	same(t, chain, there)
 	if last != 0 {
 		t.Errorf("the last of no events is %d", last)
 	}
@@ -69,8 +70,9 @@ func testChain(t *testing.T, f fixture) {
 	chain, err = f.Chain(f.ctx)
 	f.must(err)
 	same(t, &storage.EventChain{Name: "events", Number: 2, Hash: hash("2"), First: 1}, chain)
-	last, err = f.LastEvent(f.ctx)
+	there, last, err = f.ChainAndLast(f.ctx)
 	f.must(err)
+	same(t, chain, there)
 	none, err := f.UnchainedEvents(f.ctx, nil, 10)
 	f.must(err)
 	if last != 2 || len(none) != 0 {

@@ -8,7 +8,7 @@
 // the event before it ([Service.Sequence]). Every ten minutes a signing key signs
 // the head of the chain, and an operator can keep such a head elsewhere
 // ([Service.Head]): so whatever is changed, taken out or put in afterwards is found,
-// and the first bad event named ([Service.Verify]).
+// and the first bad event named ([Verify]), on the database or from far away ([Source]).
 //
 // What is personal in an event (the address that it came from, contacts) is sealed
 // under a key that takes the salts of all people concerned: whom it is about, and

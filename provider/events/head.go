@@ -64,18 +64,14 @@ func (s *Service) sign(ctx context.Context, typ string, c headClaims) (Head, err
 	if err != nil {
 		return Head{}, fmt.Errorf("events: sign the head: %w", err)
 	}
-	return s.read(ctx, typ, token)
-}
-
-// ReadHead returns what a signed head says; keys.ErrToken if it is none of ours. A
-// key that has retired long ago is good for it, and one that was revoked too: Key
-// tells.
-func (s *Service) ReadHead(ctx context.Context, token string) (Head, error) {
-	return s.read(ctx, TypHead, token)
-}
-
-func (s *Service) read(ctx context.Context, typ, token string) (Head, error) {
 	return readHead(ctx, s.keys, typ, token)
+}
+
+// ReadHead returns what a signed head says; keys.ErrToken if it is none of the keys that
+// by knows. One that has retired long ago is good for it, and one that was revoked too: Key
+// tells.
+func ReadHead(ctx context.Context, by Verifier, token string) (Head, error) {
+	return readHead(ctx, by, TypHead, token)
 }
 
 // Verifier says whether a record is signed by a key of ours; it is the keys service.

@@ -3,7 +3,6 @@ package events
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -36,47 +35,56 @@ func (f *Fault) Error() string { return fmt.Sprintf("event %d %s", f.Number, f.S
 
 // walk is one verification under way.
 type walk struct {
-	*Service
+	from   Source
+	now    time.Time
 	report Report
-	chain  *storage.EventChain
+	state  State               // as it was when the walk began, or last went on
 	number int64               // the last event that held
 	hash   []byte              // its hash
 	kept   []storage.EventHead // those to be met
-	keep   time.Duration       // for how long events are to be kept; 0: for ever
 
 	elsewhere *Head // to be met too; nil: none
 }
 
-// Verify walks the whole chain and says whether it holds: no event was changed,
+// Verify verifies the chain in the database, by [Verify].
+func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
+	return Verify(ctx, s.Source(keep), elsewhere, s.now())
+}
+
+// Verify walks the whole chain of a source and says whether it holds: no event was changed,
 // taken out, put in or moved since it was chained, as far back as events are kept.
 // Each of the kept signed heads has to say the same, and so has elsewhere, a signed
-// head that somebody kept outside of this database; "" for none. Its event may be gone
-// if the head is older than keep, for how long events are to be kept (0: for ever). The
-// error is that of whoever could not look.
-func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
+// head that somebody kept outside of what is in question; "" for none. Its event may be gone
+// if the head is older than events are to be kept, at now. It takes as much memory however
+// long the chain is. The error is that of whoever could not look, with the report as far as
+// it came.
+func Verify(ctx context.Context, from Source, elsewhere string, now time.Time) (Report, error) {
 	for {
-		report, err := s.verify(ctx, elsewhere, keep)
+		report, err := verify(ctx, from, elsewhere, now)
 		if err != nil {
 			return report, fmt.Errorf("events: verify: %w", err)
+		}
+		if report.Fault == nil {
+			return report, nil
 		}
 		// What was given up meanwhile went on its way; then the walk begins anew after it.
-		chain, err := s.store.Chain(ctx)
+		state, err := from.State(ctx)
 		if err != nil {
 			return report, fmt.Errorf("events: verify: %w", err)
 		}
-		if report.Fault == nil || chain.First <= report.First {
+		if state.Chain.First <= report.First {
 			return report, nil
 		}
 	}
 }
 
-func (s *Service) verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
-	w := &walk{Service: s, keep: keep}
+func verify(ctx context.Context, from Source, elsewhere string, now time.Time) (Report, error) {
+	w := &walk{from: from, now: now}
 	if err := w.begin(ctx, elsewhere); err != nil || w.report.Fault != nil {
 		return w.report, err
 	}
 	for more := true; more; {
-		for w.number < w.chain.Number {
+		for w.number < w.state.Chain.Number {
 			n, err := w.step(ctx)
 			if err != nil || w.report.Fault != nil {
 				return w.report, err
@@ -95,22 +103,22 @@ func (s *Service) verify(ctx context.Context, elsewhere string, keep time.Durati
 
 // begin finds where the chain begins, and what it is to be held against.
 func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
-	// In this order: what is chained in between has numbers beyond the chain that was read.
-	if w.chain, err = w.store.Chain(ctx); err != nil {
+	// First of all: what is chained from now on has numbers beyond it.
+	if w.state, err = w.from.State(ctx); err != nil {
 		return err
 	}
-	w.report.First, w.report.Last = w.chain.First, w.chain.Number
-	w.number, w.hash = w.chain.First-1, make([]byte, len(w.chain.Hash))
-	if w.chain.First != 1 {
-		anchor, err := w.read(ctx, typAnchor, w.chain.Anchor)
+	w.report.First, w.report.Last = w.state.Chain.First, w.state.Chain.Number
+	w.number, w.hash = w.state.Chain.First-1, make([]byte, len(w.state.Chain.Hash))
+	if w.state.Chain.First != 1 {
+		anchor, err := readHead(ctx, w.from, typAnchor, w.state.Chain.Anchor)
 		switch {
 		case errors.Is(err, keys.ErrToken):
 			w.fault(1, "", "is gone, and all up to event %d: no anchor of ours stands for them", w.number)
 			return nil
 		case err != nil:
 			return err
-		case anchor.Number != w.number || anchor.First != w.chain.First:
-			w.fault(min(anchor.Number, w.number)+1, "", "is gone: the anchor stands for the events up to %d, and the chain begins with event %d", anchor.Number, w.chain.First)
+		case anchor.Number != w.number || anchor.First != w.state.Chain.First:
+			w.fault(min(anchor.Number, w.number)+1, "", "is gone: the anchor stands for the events up to %d, and the chain begins with event %d", anchor.Number, w.state.Chain.First)
 			return nil
 		}
 		w.hash, w.report.Since = anchor.Hash, anchor.At
@@ -124,17 +132,17 @@ func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
 
 // meetElsewhere takes the head from elsewhere along.
 func (w *walk) meetElsewhere(ctx context.Context, elsewhere string) error {
-	head, err := w.ReadHead(ctx, elsewhere)
+	head, err := ReadHead(ctx, w.from, elsewhere)
 	if err != nil {
 		return fmt.Errorf("the head from elsewhere: %w", err)
 	}
 	w.revoked(head.Key)
-	if head.Number < w.number && (w.keep == 0 || !head.At.Before(w.now().Add(-w.keep))) {
+	if head.Number < w.number && (w.state.Keep == 0 || !head.At.Before(w.now.Add(-w.state.Keep))) {
 		w.fault(head.Number, "", "is gone, and all up to event %d: a head of it was signed at %s, and events.keep says that it is there (unless that was less when they went)", w.number, head.At.Format(time.RFC3339))
 		return nil
 	}
 	if head.Number < w.number {
-		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.chain.First)
+		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.state.Chain.First)
 	}
 	w.elsewhere = &head
 	return w.meet(ctx)
@@ -160,13 +168,13 @@ func (w *walk) revoked(by keys.Key) {
 
 // step walks one batch and returns how many rows it has.
 func (w *walk) step(ctx context.Context) (int, error) {
-	rows, err := w.store.ChainedEvents(ctx, w.number, batch)
+	rows, err := w.from.ChainedEvents(ctx, w.number, batch)
 	if err != nil {
 		return 0, err
 	}
 	for i := range rows {
 		e := &rows[i]
-		if int64(e.Number) > w.chain.Number {
+		if w.number == w.state.Chain.Number { // what comes after it was chained meanwhile, or put in
 			break
 		}
 		if next := w.number + 1; int64(e.Number) != next {
@@ -194,7 +202,7 @@ func (w *walk) step(ctx context.Context) (int, error) {
 func (w *walk) meet(ctx context.Context) error {
 	if len(w.kept) == 0 || w.kept[len(w.kept)-1].Number < w.number {
 		var err error
-		if w.kept, err = w.store.EventHeads(ctx, w.number-1, batch); err != nil {
+		if w.kept, err = w.from.EventHeads(ctx, max(w.number-1, 0), batch); err != nil {
 			return err
 		}
 		if len(w.kept) == 0 { // none to come: not asked again
@@ -209,7 +217,7 @@ func (w *walk) meet(ctx context.Context) error {
 		due = append(due, w.elsewhere)
 	}
 	if kept := &w.kept[0]; kept.Number == w.number {
-		head, err := keptHead(ctx, w.keys, kept)
+		head, err := keptHead(ctx, w.from, kept)
 		if errors.As(err, &w.report.Fault) {
 			return nil
 		}
@@ -243,58 +251,44 @@ func (w *walk) unfit(ctx context.Context, head *Head, number int64, format strin
 // restoreAfter says what the chain tells of a backup that was made before a head was
 // signed, and restored after that; "" if it knows of none. Whoever can write rows can
 // have it say so.
-func (w *walk) restoreAfter(ctx context.Context, head *Head) (string, error) {
-	for before := int64(0); ; {
-		found, next, err := w.store.EventsBefore(ctx, storage.EventFilter{Kind: string(DatabaseRestored), Since: storage.At(head.At)}, before, batch)
-		if err != nil {
-			return "", err
+func (w *walk) restoreAfter(ctx context.Context, head *Head) (says string, err error) {
+	err = w.from.Restores(ctx, head.At, func(r Restore) bool {
+		if r.MadeAt.Truncate(time.Second).After(head.At) {
+			return true
 		}
-		for i := range found {
-			var backup struct {
-				MadeAt time.Time `json:"made_at"`
-			}
-			if json.Unmarshal(found[i].Document.V, &backup) != nil || backup.MadeAt.Truncate(time.Second).After(head.At) {
-				continue
-			}
-			return fmt.Sprintf("; event %d says that a backup of %s was restored at %s: if that was you, what was chained in between is gone, its numbers were given again, and heads that were signed in between fit no more",
-				found[i].Number, backup.MadeAt.UTC().Format(time.RFC3339), found[i].CreatedAt.Format(time.RFC3339)), nil
-		}
-		if before = next; next == 0 {
-			return "", nil
-		}
-	}
+		says = fmt.Sprintf("; event %d says that a backup of %s was restored at %s: if that was you, what was chained in between is gone, its numbers were given again, and heads that were signed in between fit no more",
+			r.Number, r.MadeAt.UTC().Format(time.RFC3339), r.At.Format(time.RFC3339))
+		return false
+	})
+	return says, err
 }
 
 // end holds the end of the walk against what the chain and the signed heads say of
 // it. If a head was signed meanwhile of what was chained meanwhile there is more to walk.
 func (w *walk) end(ctx context.Context) (more bool, err error) {
-	if w.number < w.chain.Number {
-		w.fault(w.number+1, "", "is missing, and all up to event %d: the end was cut off", w.chain.Number)
+	if w.number < w.state.Chain.Number {
+		w.fault(w.number+1, "", "is missing, and all up to event %d: the end was cut off", w.state.Chain.Number)
 		return false, nil
 	}
-	if !bytes.Equal(w.hash, w.chain.Hash) {
+	if !bytes.Equal(w.hash, w.state.Chain.Hash) {
 		w.fault(w.number, "", "is not the one that the chain ends with")
 		return false, nil
 	}
-	// In this order: whoever chains on moves the numbers and the chain at once, and only
-	// what was chained is signed.
-	kept, err := w.store.EventHeads(ctx, w.number, batch)
+	// In this order: only what was chained is signed.
+	kept, err := w.from.EventHeads(ctx, w.number, batch)
 	if err != nil {
 		return false, err
 	}
-	last, err := w.store.LastEvent(ctx)
+	now, err := w.from.State(ctx)
 	if err != nil {
 		return false, err
 	}
-	chain, err := w.store.Chain(ctx)
-	if err != nil {
-		return false, err
-	}
+	chain := &now.Chain
 	switch {
 	case chain.Number < w.number:
 		w.fault(chain.Number+1, "", "is missing, and all up to event %d: the end was cut off at this moment", w.number)
 		return false, nil
-	case last > chain.Number:
+	case now.Last > chain.Number:
 		w.fault(chain.Number+1, "", "was never chained: it, or another one beyond the end, was put in")
 		return false, nil
 	}
@@ -307,7 +301,7 @@ func (w *walk) end(ctx context.Context) (more bool, err error) {
 			more = true
 			continue
 		}
-		head, err := keptHead(ctx, w.keys, &kept[i])
+		head, err := keptHead(ctx, w.from, &kept[i])
 		if errors.As(err, &w.report.Fault) {
 			return false, nil
 		}
@@ -317,7 +311,7 @@ func (w *walk) end(ctx context.Context) (more bool, err error) {
 		return false, w.cutOff(ctx, chain, &head)
 	}
 	if more {
-		w.chain, w.report.Last, w.kept = chain, chain.Number, nil
+		w.state, w.report.Last, w.kept = now, chain.Number, nil
 	}
 	return more, nil
 }

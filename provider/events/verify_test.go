@@ -215,7 +215,7 @@ func TestAHeadOutlivesItsKey(t *testing.T) {
 	if r := verify(t, p, before.Token); r.Fault != nil || r.Heads != 1 || len(r.Revoked) != 0 {
 		t.Errorf("long after: %+v, %v", r, r.Fault)
 	}
-	if h, err := p.Events.ReadHead(t.Context(), before.Token); err != nil || h.Key.State != keys.StateForgotten {
+	if h, err := events.ReadHead(t.Context(), p.Keys, before.Token); err != nil || h.Key.State != keys.StateForgotten {
 		t.Errorf("%+v, %v", h, err)
 	}
 	recent := head(t, p)

@@ -1,0 +1,107 @@
+package events_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// handed is the chain as it is handed out, page by page.
+type handed struct {
+	events.Source
+	p     *providertest.P
+	limit int
+	pages [][]storage.Event
+}
+
+func (h *handed) ChainedEvents(ctx context.Context, after int64, limit int) ([]storage.Event, error) {
+	rows, _, err := h.p.Events.Links(ctx, after, min(limit, h.limit))
+	h.pages = append(h.pages, rows)
+	return rows, err
+}
+
+func (h *handed) EventHeads(ctx context.Context, after int64, limit int) ([]storage.EventHead, error) {
+	heads, _, err := h.p.Events.Heads(ctx, after, min(limit, h.limit))
+	return heads, err
+}
+
+// What is handed out to whoever verifies from far away is verified alike, in pages of any
+// length; no page is longer than its bounds, whatever somebody wrote into the table.
+func TestTheChainIsHandedOutInBounds(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		tell(t, p, ada, 4)
+		checkpoint(t, p)
+		for range 6 { // as long as a request makes them, and longer
+			if err := p.Events.Record(t.Context(), events.Event{Kind: events.ClientUpdated, Actor: events.ActorOperator, Data: map[string]any{"text": strings.Repeat("x<", 60<<10)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sequence(t, p)
+		last := head(t, p).Number
+		far := func(limit int) (events.Report, [][]storage.Event) {
+			t.Helper()
+			h := &handed{Source: p.Events.Source(0), p: p, limit: limit}
+			return must(events.Verify(t.Context(), h, "", p.Clock.Now())), h.pages
+		}
+		for _, limit := range []int{1, 3, events.MaxLinks} {
+			r, pages := far(limit)
+			if r.Fault != nil || r.Checked != last || r.Heads != 1 {
+				t.Errorf("pages of %d: %+v, %v", limit, r, r.Fault)
+			}
+			for _, page := range pages {
+				size := 0
+				for i := range page {
+					size += len(page[i].Document.V)
+				}
+				if len(page) > limit || size > 1<<20 && len(page) > 1 {
+					t.Errorf("pages of %d: one has %d events of %d bytes", limit, len(page), size)
+				}
+			}
+		}
+		_, more, err := p.Events.Links(t.Context(), 0, events.MaxLinks)
+		if err != nil || !more {
+			t.Errorf("a page that was cut is the last one: %v", err)
+		}
+		if _, more, err = p.Events.Links(t.Context(), last, events.MaxLinks); err != nil || more {
+			t.Errorf("there are more after the last one: %v", err)
+		}
+
+		huge := "'\"' || replace(hex(zeroblob(5000000)), '0', 'x') || '\"'"
+		long := "replace(hex(zeroblob(5000)), '0', 'x')"
+		if strings.HasPrefix(url, "postgres") {
+			huge, long = "to_jsonb(repeat('x', 10000000))", "repeat('x', 10000)"
+		}
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET document = %s WHERE number = %d", huge, last-1))
+		rows, more, err := p.Events.Links(t.Context(), last-2, events.MaxLinks)
+		if err != nil || more || len(rows) != 2 || rows[0].Number != storage.Number(last-1) || len(rows[0].Document.V) > 10 || rows[0].Hash != nil {
+			t.Errorf("an event that is too long: %d rows, %v", len(rows), err)
+		}
+		if r, _ := far(events.MaxLinks); r.Fault == nil || r.Fault.Number != last-1 || !strings.Contains(r.Fault.Says, "is not what was chained") {
+			t.Errorf("an event that is too long: %+v", r.Fault)
+		}
+		providertest.Meddle(t, url, "UPDATE event_heads SET token = "+long)
+		if heads, _, err := p.Events.Heads(t.Context(), 0, 1); err != nil || len(heads) != 1 || len(heads[0].Token) > 4<<10 {
+			t.Errorf("a head that is too long: %v", err)
+		}
+	})
+}
+
+// A hole before something that was put in beyond the end is an end of the walk, too.
+func TestAHoleBeforeTheEndIsNoLoop(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		tell(t, p, p.Person("ada"), 5)
+		last := head(t, p).Number
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET number = %d WHERE number = %d", last+1, last))
+		if r := verify(t, p, ""); r.Fault == nil || r.Fault.Number != last {
+			t.Errorf("%+v, %v", r, r.Fault)
+		}
+	})
+}
