@@ -22,8 +22,9 @@ import (
 )
 
 // api returns the operators' API; as is api.Deps.As.
-func (s *Services) api(cfg api.Config, w *web.Web, now func() time.Time, as *api.Caller) (*api.Handler, error) {
-	return api.New(cfg, api.Deps{
+func (s *Services) api(cfg Config, w *web.Web, now func() time.Time, as *api.Caller) (*api.Handler, error) {
+	cfg.API.KeepEvents = cfg.Server.KeepEvents
+	return api.New(cfg.API, api.Deps{
 		Web: w, Store: s.Store, Keys: s.Keys, Clients: s.Clients, Directory: s.Directory, Sessions: s.Sessions, Grants: s.Grants, Events: s.Events,
 		Throttle: s.Throttle, Now: now, CreatePerson: s.CreatePerson, SetPassword: s.Passwords.Set,
 		Verify: s.verifyCaller, RotateKey: s.RotateKey, RevokeKey: s.RevokeKey, As: as,
@@ -101,7 +102,7 @@ func (s *Services) OperatorsAPI(cfg Config, log *slog.Logger, now func() time.Ti
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.api(cfg.API, w, now, api.Operator())
+	h, err := s.api(cfg, w, now, api.Operator())
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

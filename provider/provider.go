@@ -87,7 +87,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
 		Sessions: services.Sessions,
 	})
-	programs, err := services.api(cfg.API, w, now, nil)
+	programs, err := services.api(cfg, w, now, nil)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	// Rate is how many requests one client, or one operator's token, may send: default
 	// 300 at once, and then 20 a second.
 	Rate throttle.Limit
+	// KeepEvents is how long events are kept, as whoever verifies them is told; 0: for ever.
+	KeepEvents time.Duration
 }
 
 // Deps is what the API works with.
@@ -89,6 +91,7 @@ func New(cfg Config, d Deps) (*Handler, error) {
 	h.registerConsents()
 	h.registerKeys()
 	h.registerEvents()
+	h.registerChain()
 	return h, h.publish()
 }
 

@@ -10,7 +10,7 @@
 //	once.go        Idempotency-Key: what is sent twice is done once
 //	document.go    the OpenAPI document
 //	clients.go, resources.go, keys.go, users.go, groups.go, sessions.go, grants.go,
-//	consents.go, events.go: the resources
+//	consents.go, events.go, chain.go: the resources
 //
 // A resource's file has the shapes of its requests and answers, which are exported
 // for whoever speaks to this API in Go, its operations, and one handler for each:
@@ -35,8 +35,9 @@
 //     has 422: 422 says that an Idempotency-Key was used for another request.
 //   - 2026-11-27: who is in a group is told by id. Addresses and names are for a token
 //     that may read people besides: nobody learns them by the way.
-//   - 2026-11-27: no operation verifies the chain of events. It takes as long as there
-//     are events, and its answer would be the word of the server that is in question.
+//   - 2026-11-27: no operation verifies the chain of events: its answer would be the word
+//     of the server that is in question. They hand out what the hashes cover, page by
+//     page, and whoever asks verifies it.
 //   - 2026-11-27: an answer whose request was done and that could not be kept is told
 //     as lost (409), not made anew: the change is marked in its own transaction.
 package api
