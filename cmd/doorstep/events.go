@@ -27,9 +27,11 @@ func (a *app) eventsCommand() *cobra.Command {
 		Long: `Sign the head of the chain of events: the number and the hash of the last one, as a JWS.
 Keep it where whoever can write to the database cannot: 'doorstep events verify --head'
 then finds whatever was changed, taken out or cut off before it.`,
-		Example: "  doorstep events head > /mnt/worm/events-$(date +%F).jws\n  doorstep events head -o json",
-		Args:    cobra.NoArgs,
-		RunE:    a.chained(a.printHead),
+		Example: `  doorstep events head > /mnt/worm/events-$(date +%F).jws
+  doorstep events head --server https://login.example.com > events-$(date +%F).jws
+  doorstep events head -o json`,
+		Args: cobra.NoArgs,
+		RunE: a.onChain(a.printHead),
 	}
 	drop := &cobra.Command{
 		Use:   "drop-head NUMBER",
@@ -53,17 +55,6 @@ recorded as the event head.dropped. One of ours is evidence, and is not taken ou
 		addSettingFlags(cmd, databaseSettings...)
 	}
 	return a.group("events", "See what happened, and that nobody changed the record of it", all...)
-}
-
-// chained is inHouse for a command that reads the chain: what waits for its number
-// gets it first, whether a server runs or not.
-func (a *app) chained(f func(ctx context.Context, s *provider.Services) error) func(*cobra.Command, []string) error {
-	return a.inHouse(func(ctx context.Context, s *provider.Services, _ []string) error {
-		if err := a.sequence(ctx, s); err != nil {
-			return err
-		}
-		return f(ctx, s)
-	})
 }
 
 // sequence chains what waits. What waits for a key that is not given is said, and stops
@@ -268,8 +259,8 @@ func newPrintedHead(h events.Head) printedHead {
 	return printedHead{h.Number, h.Hash, h.First, moment(storage.At(h.At)), h.Key.KID, h.Token}
 }
 
-func (a *app) printHead(ctx context.Context, s *provider.Services) error {
-	head, err := s.Events.Head(ctx)
+func (a *app) printHead(ctx context.Context, c *chain) error {
+	head, err := c.head(ctx)
 	if err != nil {
 		return err
 	}
@@ -287,11 +278,16 @@ The first bad event is named, and the exit code is 1.
 
 An end that was cut off together with its signed heads shows only against a head that
 was kept elsewhere: see 'doorstep events head'. So do hashes that were all made anew.
-Heads hold for good, whatever became of the key that signed them.`,
-		Example:     "  doorstep events verify\n  doorstep events verify --head /mnt/worm/events-2026-11-27.jws",
-		Args:        cobra.NoArgs,
-		Annotations: map[string]string{whyHere: ", since it walks every event by itself and takes no server's word for it"},
-		RunE:        a.configured(func(ctx context.Context, cfg *config, _ []string) error { return a.verifyEvents(ctx, cfg, file) }),
+Heads hold for good, whatever became of the key that signed them.
+
+With --server every event is read and verified here, with a token that has events:read. A
+server that somebody got into may show another chain that holds as well, signed by its own
+keys: only a head that was kept elsewhere tells that one from yours.`,
+		Example: `  doorstep events verify
+  doorstep events verify --head /mnt/worm/events-2026-11-27.jws
+  doorstep events verify --server https://login.example.com --head events-2026-11-27.jws`,
+		Args: cobra.NoArgs,
+		RunE: a.onChain(func(ctx context.Context, c *chain) error { return a.verifyEvents(ctx, c, file) }),
 	}
 	cmd.Flags().StringVar(&file, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
 	return cmd
@@ -315,7 +311,7 @@ type printedReport struct {
 	Head    *printedHead  `json:"head,omitempty"` // the newest one that is kept here
 }
 
-func (a *app) verifyEvents(ctx context.Context, cfg *config, file string) error {
+func (a *app) verifyEvents(ctx context.Context, c *chain, file string) error {
 	var elsewhere string
 	if file != "" {
 		text, err := a.readInput(file)
@@ -326,16 +322,12 @@ func (a *app) verifyEvents(ctx context.Context, cfg *config, file string) error 
 			return errors.New("--head: the file is empty")
 		}
 	}
-	var report events.Report
-	err := a.withServices(ctx, cfg, func(s *provider.Services) (err error) {
-		if err := a.sequence(ctx, s); err != nil {
-			return err
-		}
-		report, err = s.Events.Verify(ctx, elsewhere, cfg.KeepEvents)
-		return err
-	})
+	report, err := events.Verify(ctx, c, elsewhere, c.now)
 	if errors.Is(err, keys.ErrToken) {
 		return fmt.Errorf("the head in %s is none of this provider's: %w", file, err)
+	}
+	if err != nil && report.Checked > 0 {
+		return fmt.Errorf("events %d to %d hold, and then it stopped, before event %d: %s", report.First, report.First+report.Checked-1, report.Last, message(err))
 	}
 	if err != nil {
 		return err

@@ -163,15 +163,11 @@ func (a *app) does(f func(ctx context.Context, cmd *cobra.Command, args []string
 	}
 }
 
-// whyHere is the annotation of a command that says why it works on the database only,
-// where that does not go without saying.
-const whyHere = "why here"
-
 // configured is does for a command that needs the settings.
 func (a *app) configured(f func(ctx context.Context, cfg *config, args []string) error) func(*cobra.Command, []string) error {
 	return a.does(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		if a.remote != (remote{}) {
-			return &usageError{fmt.Sprintf("--server: '%s' works on the database only%s: run it where that is, without --server and --token-file", cmd.CommandPath(), cmd.Annotations[whyHere])}
+			return &usageError{fmt.Sprintf("--server: '%s' works on the database only: run it where that is, without --server and --token-file", cmd.CommandPath())}
 		}
 		cfg, err := a.load(cmd.Flags())
 		if err != nil {

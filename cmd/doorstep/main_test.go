@@ -237,3 +237,11 @@ func Snippet(issuer string, v *api.Client, language string) (string, error) {
 	err = s.write(&b, language)
 	return b.String(), err
 }
+
+// Run carries out a command line, for tests that see the command from outside.
+func Run(now func() time.Time, environ, args []string) (code int, printed, said string) {
+	var stdout, stderr bytes.Buffer
+	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, now: now, environ: environ}
+	code = a.run(args)
+	return code, stdout.String(), stderr.String()
+}

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,8 +210,9 @@ func (o *operators) refusal(res *http.Response, text []byte) error {
 	if kind != "application/problem+json" || json.Unmarshal(text, &p) != nil {
 		return o.stranger(res)
 	}
+	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // a date is none that the API sends
 	as := func(field, says string) *fault.Error {
-		return &fault.Error{Kind: fault.Kind(res.StatusCode), Code: p.Code, Field: field, Message: says}
+		return &fault.Error{Kind: fault.Kind(res.StatusCode), Code: p.Code, Field: field, Message: says, RetryAfter: time.Duration(seconds) * time.Second}
 	}
 	switch says := cmp.Or(p.Detail, p.Title); {
 	case res.StatusCode == http.StatusPreconditionFailed:

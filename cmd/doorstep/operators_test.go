@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +89,34 @@ func (spaces) Read(b []byte) (int, error) {
 		b[i] = ' '
 	}
 	return len(b), nil
+}
+
+// Who walks along the chain of a server waits where that asks for it, and no longer than a
+// request may take.
+func TestAWalkWaitsWhereItIsAskedTo(t *testing.T) {
+	for retry, want := range map[string][]time.Duration{"7": {7 * time.Second, 7 * time.Second}, "3600": nil, "": nil, "-1": nil} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if asked++; asked <= 2 {
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.Header().Set("Retry-After", retry)
+				w.WriteHeader(http.StatusTooManyRequests)
+				fmt.Fprint(w, `{"title": "Too Many Requests", "code": "too_many"}`)
+				return
+			}
+			fmt.Fprint(w, `{"items": []}`)
+		}))
+		defer server.Close()
+		var waited []time.Duration
+		c := &chainThere{o: &operators{base: server.URL, http: server.Client(), server: server.URL}, wait: func(_ context.Context, d time.Duration) error {
+			waited = append(waited, d)
+			return nil
+		}}
+		rows, err := c.ChainedEvents(t.Context(), 0, 10)
+		if len(rows) != 0 || (err == nil) != (want != nil) || !slices.Equal(waited, want) {
+			t.Errorf("Retry-After %q: waited %v, %v", retry, waited, err)
+		}
+	}
 }
 
 // At the database the operator is told why something failed: there is no log elsewhere.
