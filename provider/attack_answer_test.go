@@ -118,7 +118,7 @@ func TestAttack20HostileTextStaysText(t *testing.T) {
 				}
 				wantInert(t, a, 0)
 			}
-			wantInert(t, p.Browser().Walk(nil, rp.AuthorizationURL("openid", state, providertest.With("login_hint", text), providertest.With("ui_locales", text))).Answer, 2)
+			wantInert(t, p.Browser().Walk(nil, rp.AuthorizationURL("openid", state, providertest.With("login_hint", text), providertest.With("ui_locales", text))).Answer, 3)
 		}
 	}, showAll)
 }

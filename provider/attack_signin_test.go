@@ -135,6 +135,7 @@ func (g *guesser) measure(name, password string) trace {
 	}
 	same := func(s string) string {
 		s = regexp.MustCompile(`'nonce-[^']+'`).ReplaceAllString(s, "NONCE")
+		s = regexp.MustCompile(`data-passkey="[^"]*"`).ReplaceAllString(s, "CHALLENGE")
 		return strings.ReplaceAll(nonceInPolicy.ReplaceAllString(s, "NONCE"), identifier, "NAME")
 	}
 	return trace{a.Status, same(fmt.Sprint(a.Header)), same(string(a.Body)), g.p.Passwords.Hashes() - before, strings.Join(statements, "\n")}

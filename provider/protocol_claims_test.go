@@ -258,7 +258,7 @@ func TestACRIsMetOrRefused(t *testing.T) {
 			}
 		}
 		metadata := p.Get(web.PathOpenIDConfiguration).JSON()
-		if got := metadata["acr_values_supported"]; !reflect.DeepEqual(got, []any{"aal1"}) || metadata["claims_parameter_supported"] != true {
+		if got := metadata["acr_values_supported"]; !reflect.DeepEqual(got, []any{"aal1", "aal2", "aal3", "phr", "phrh"}) || metadata["claims_parameter_supported"] != true {
 			t.Errorf("metadata: acr_values_supported %v, claims_parameter_supported %v", got, metadata["claims_parameter_supported"])
 		}
 	})

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,7 @@ type Config struct {
 	Engine   engine.Config
 	Session  session.Config
 	Password proof.PasswordConfig
+	Passkey  proof.PasskeyConfig
 	Flow     flow.Config
 	Outbound outbound.Config
 	API      api.Config
@@ -60,6 +62,7 @@ type Services struct {
 	Passwords *proof.Password
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
+	Passkeys  *proof.Passkey
 	Risk      *risk.Service
 	Flow      *flow.Service
 	Engine    *engine.Engine
@@ -100,13 +103,24 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
+	cfg.Passkey.RPID = cmp.Or(cfg.Passkey.RPID, cfg.Issuer.Hostname())
+	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
+	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)
+	if s.Passkeys, err = proof.NewPasskey(cfg.Passkey, store, s.Events, k.Derive("webauthn challenge"), now); err != nil {
+		return nil, err
+	}
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
-		Password: prefix + web.PathSignIn, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
-		Pages: map[flow.Page]string{flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone},
+		Add: map[flow.Step]string{flow.StepAddPasskey: prefix + web.PathAddPasskey},
+		Pages: map[flow.Page]string{
+			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
+			flow.PageSecurity: prefix + web.PathSecurity, flow.PagePasskey: prefix + web.PathSecurityPasskey, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
+		},
 	}
+	cfg.Flow.Passkeys = s.Passkeys.Enabled()
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Throttle, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)

@@ -16,7 +16,7 @@ func columns(entity any, alias, prefix string) string {
 	if err != nil {
 		panic("storage: entity: " + err.Error()) // a fault of our own struct
 	}
-	key := sch.Table + " " + alias
+	key := sch.Table + " " + alias + " " + prefix
 	if list, ok := columnLists.Load(key); ok {
 		return list.(string) //nolint:forcetypeassert // only strings are stored
 	}

@@ -22,6 +22,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"passwords are kept":                     testPasswords,
 	"sessions are kept":                      testSessions,
 	"devices are kept":                       testDevices,
+	"passkeys are kept":                      testPasskeys,
 	"interactions are kept":                  testInteractions,
 	"grants are kept":                        testGrants,
 	"consents are kept":                      testConsents,

@@ -12,6 +12,8 @@ type SignIn struct {
 	History    JSON[Raw] // policy's History
 	Verified   Time      // when Identifier was verified
 	Groups     Words     // names of the person's groups
+	// The ids of the person's passkeys, and of those that stay in their device.
+	Passkeys, BoundPasskeys Words
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -44,7 +46,8 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 	var rows []SignIn
 	err := s.db(ctx).Table("sessions s").
 		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
-			", h.document AS history, i.display AS identifier, i.verified_at AS verified, "+groupsOf("s.person_id")+" AS groups").
+			", h.document AS history, i.display AS identifier, i.verified_at AS verified, "+groupsOf("s.person_id")+" AS groups, "+
+			passkeysOf("s.person_id", "")+" AS passkeys, "+passkeysOf("s.person_id", " AND NOT k.backup_eligible")+" AS bound_passkeys").
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").

@@ -66,6 +66,22 @@ func everyPage(lang string) map[string]any {
 		"signin-again-alone":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "again", Reauth: true, Who: ada, CancelAction: "/signin/cancel?i=1"},
 		"signin-again-wrong":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "wrong", Reauth: true, Who: ada},
 		"signin-again-empty":    SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "empty", Reauth: true, Who: ada},
+		"signin-passkey":        SignIn{Base: base, Form: form, ClientName: "Kerbside", Passkey: &PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Autofill: true}, Problem: "passkey"},
+		"signin-again-others":   SignIn{Base: base, Form: form, Identifier: "ada@example.com", Reauth: true, Who: ada, Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}}},
+		"passkey":               Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"password", "/signin/password?i=1"}}, CancelAction: "/signin/cancel?i=1"},
+		"passkey-wrong":         Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "passkey"},
+		"passkey-throttled":     Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "throttled", RetryAfter: 61},
+		"passkey-busy":          Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "busy"},
+		"addpasskey":            AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, CancelAction: "/signin/cancel?i=1"},
+		"addpasskey-wrong":      AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Name: "My phone", Problem: "wrong"},
+		"addpasskey-taken":      AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "taken"},
+		"addpasskey-model":      AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "passkey_model"},
+		"addpasskey-name":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Name: strings.Repeat("long ", 20), Problem: "passkey_name"},
+		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
+		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), AddPasskeyHref: "/account/security/add-passkey", Back: "/"},
+		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", Back: "/"},
+		"passkeydetails":        PasskeyDetails{Base: base, PasskeyLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
+		"passkeydetails-name":   PasskeyDetails{Base: base, PasskeyLine: everyPasskey()[1], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
 		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}, CancelAction: "/signin/cancel?i=1"},
 		"consent":               Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()},
 		"consent-claims":        Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()[:1], Claims: everyClaim()},
@@ -87,7 +103,7 @@ func everyPage(lang string) map[string]any {
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
 		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: true, Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
-		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
 		"setup":                 Setup{Base: base, Form: form},
 		"setup-empty":           Setup{Base: base, Form: form, Problems: SetupProblem{"name", "email", "password_short"}},
@@ -98,6 +114,14 @@ func everyPage(lang string) map[string]any {
 		"setup-dead":            SetupClosed{Base: base},
 		"setup-done":            SetupDone{Base: base, Who: ada, Home: "/"},
 		"formpost":              FormPost{Action: "https://kerbside.example/cb", Fields: []Field{{"code", "c0de"}, {"state", `a"b`}}, Nonce: "bm9uY2U", Lang: lang, Paths: base.Paths},
+	}
+}
+
+func everyPasskey() []PasskeyLine {
+	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []PasskeyLine{
+		{ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/passkey?id=p1"},
+		{ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/passkey?id=p2"},
 	}
 }
 
@@ -129,7 +153,7 @@ func TestPagesMatchGoldenFiles(t *testing.T) {
 	want := map[string]bool{}
 	for _, lang := range languages {
 		for name, page := range everyPage(lang) {
-			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "apps" && name != "signout" && name != "error-too_many" {
+			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "apps" && name != "security" && name != "signout" && name != "error-too_many" {
 				continue
 			}
 			file := filepath.Join("testdata", name+"."+lang+".golden.html")
@@ -222,7 +246,7 @@ func TestPagesStayWithinTheSizeBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(script) >= 2000 {
+	if len(script) >= 5000 {
 		t.Errorf("the script has %d bytes", len(script))
 	}
 }

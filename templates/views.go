@@ -33,12 +33,76 @@ type SignIn struct {
 	Form         Form
 	ClientName   string       // the app that the person goes on to; "" when they came without one
 	Identifier   string       // kept after a problem, or login_hint
-	Problem      string       // "" | "wrong" | "throttled" | "empty" | "busy" | "again" (please confirm that it is you)
+	Problem      string       // "" | "wrong" | "throttled" | "empty" | "busy" | "passkey" | "again" (please confirm that it is you)
 	RetryAfter   int          // seconds, for "throttled" and "busy"; 0 reads "in a moment"
 	Reauth       bool         // the person is known and proves again: Who is shown, no identifier asked
 	Who          Account      // with Reauth; Identifier is theirs
 	Demo         *DemoAccount // set by `doorstep demo` alone
 	CancelAction string       // back to the app with access_denied; "" shows no button
+	Passkey      *PasskeyPrompt
+	Others       []OtherWay // with Reauth
+}
+
+// PasskeyPrompt asks an authenticator, by script: its answer comes as the field "passkey". Options are JSON, as
+// PublicKeyCredential.parseRequestOptionsFromJSON takes it, or with Creates parseCreationOptionsFromJSON.
+type PasskeyPrompt struct {
+	Form     Form
+	Options  string
+	Creates  bool
+	Autofill bool // the browser offers passkeys in the field of the address
+}
+
+// OtherWay is another step that proves as much: Name is "password" or "passkey".
+type OtherWay struct{ Name, Href string }
+
+// Passkey asks somebody who is signed in to prove more by a passkey of theirs.
+type Passkey struct {
+	Base
+	Prompt       PasskeyPrompt
+	Who          Account
+	ClientName   string
+	Problem      string // "" | "passkey" | "throttled" | "busy"
+	RetryAfter   int    // as SignIn's
+	Others       []OtherWay
+	CancelAction string
+}
+
+// AddPasskey has somebody make a passkey: fields "name", "session", which is Who.ID, and "passkey".
+type AddPasskey struct {
+	Base
+	Prompt       PasskeyPrompt // without Options: one more cannot be made
+	Who          Account
+	Name         string // kept after a problem
+	Problem      string // "" | "wrong" | "taken" | "passkey_model" | "passkeys_many" | "passkey_name"
+	CancelAction string
+}
+
+// Security is the person's page of how they prove who they are.
+type Security struct {
+	Base
+	Who            Account
+	Done           bool // something was just changed
+	Passkeys       []PasskeyLine
+	AddPasskeyHref string // "" where there are no passkeys
+	Back           string
+}
+
+// PasskeyLine is one passkey. Model is what its authenticator's maker calls it, "" if nobody knows; Used is zero before its first use.
+type PasskeyLine struct {
+	ID, Name, Model string
+	Synced          bool // it may be on several devices
+	Added, Used     time.Time
+	Href            string // its own page
+}
+
+// PasskeyDetails is the page of one passkey: the field "do" is "rename", with "name", or "remove"; "session" is Who.ID.
+type PasskeyDetails struct {
+	Base
+	PasskeyLine
+	Form    Form
+	Who     Account
+	Problem string // "" | "name"
+	Back    string
 }
 
 // DemoAccount is the made-up person that the demo lets one sign in as.
@@ -139,7 +203,7 @@ type Welcome struct {
 	Base
 	Who                     *Account
 	SignInHref, SignOutHref string
-	AppsHref                string // with Who: the page of their apps
+	AppsHref, SecurityHref  string // with Who: the pages of their apps and of their proofs
 	Clients                 []App
 }
 
@@ -199,15 +263,19 @@ func (b Base) base() Base { return b }
 
 func (f FormPost) base() Base { return Base{Lang: f.Lang, Paths: f.Paths, Nonce: f.Nonce} }
 
-func (SignIn) file() string        { return "signin" }
-func (ChooseAccount) file() string { return "choose" }
-func (Consent) file() string       { return "consent" }
-func (SignOut) file() string       { return "signout" }
-func (SignedOut) file() string     { return "signedout" }
-func (Error) file() string         { return "error" }
-func (Apps) file() string          { return "apps" }
-func (Welcome) file() string       { return "welcome" }
-func (Setup) file() string         { return "setup" }
-func (SetupClosed) file() string   { return "setupclosed" }
-func (SetupDone) file() string     { return "setupdone" }
-func (FormPost) file() string      { return "formpost" }
+func (SignIn) file() string         { return "signin" }
+func (Passkey) file() string        { return "passkey" }
+func (AddPasskey) file() string     { return "addpasskey" }
+func (Security) file() string       { return "security" }
+func (PasskeyDetails) file() string { return "passkeydetails" }
+func (ChooseAccount) file() string  { return "choose" }
+func (Consent) file() string        { return "consent" }
+func (SignOut) file() string        { return "signout" }
+func (SignedOut) file() string      { return "signedout" }
+func (Error) file() string          { return "error" }
+func (Apps) file() string           { return "apps" }
+func (Welcome) file() string        { return "welcome" }
+func (Setup) file() string          { return "setup" }
+func (SetupClosed) file() string    { return "setupclosed" }
+func (SetupDone) file() string      { return "setupdone" }
+func (FormPost) file() string       { return "formpost" }

@@ -1,6 +1,7 @@
 // Package account is where people look after themselves: one file per page.
 //
-//	apps.go   what may use the account, and where to go on to
+//	apps.go       what may use the account, and where to go on to
+//	security.go   how the person proves who they are
 //
 // A page asks flow whether whoever is at the browser may see it. Who is not signed
 // in goes to the steps of signing in, and flow sends them back to the page: to a
@@ -19,6 +20,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -32,6 +34,7 @@ type Deps struct {
 	Clients  *clients.Service
 	Grants   *grants.Service
 	Sessions *session.Service
+	Passkeys *proof.Passkey
 }
 
 // Handler serves the pages.
@@ -52,7 +55,14 @@ func (h *Handler) at(page flow.Page, run func(http.ResponseWriter, *http.Request
 		if visitor.Secret == "" {
 			visitor.Secret = h.Web.Browser(w, r) // an interaction is bound to it
 		}
-		a, err := h.Flow.Visit(ctx, page, flow.Browser(visitor))
+		var object storage.ID
+		if text := r.URL.Query().Get(flow.ParamObject); text != "" {
+			var err error
+			if object, err = storage.ParseID(text); err != nil {
+				return err
+			}
+		}
+		a, err := h.Flow.Visit(ctx, page, object, flow.Browser(visitor))
 		if err != nil {
 			return err
 		}

@@ -12,5 +12,9 @@ func (h *Handler) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: web.PathApps, Handler: h.at(flow.PageApps, h.showApps), Dialect: web.HTML},
 		{Method: http.MethodPost, Path: web.PathApps, Handler: h.at(flow.PageApps, h.removeApp), Dialect: web.HTML, CSRF: true},
+		{Method: http.MethodGet, Path: web.PathSecurity, Handler: h.at(flow.PageSecurity, h.showSecurity), Dialect: web.HTML},
+		{Method: http.MethodGet, Path: web.PathSecurityAddPasskey, Handler: h.at(flow.PageAddPasskey, h.showSecurity), Dialect: web.HTML},
+		{Method: http.MethodGet, Path: web.PathSecurityPasskey, Handler: h.at(flow.PagePasskey, h.showPasskey), Dialect: web.HTML},
+		{Method: http.MethodPost, Path: web.PathSecurityPasskey, Handler: h.at(flow.PagePasskey, h.takePasskey), Dialect: web.HTML, CSRF: true},
 	}
 }

@@ -97,7 +97,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	}
 	if i := slices.IndexFunc(all, func(one storage.SignIn) bool { return one.Person.ID == person.ID }); i >= 0 {
 		p.session = &all[i].Session
-		if p.standing, err = session.Standing(p.session, s.now()); err != nil {
+		if p.standing, err = s.standing(&all[i]); err != nil {
 			return p, err
 		}
 	}
@@ -233,6 +233,18 @@ func (s *Service) Consent(ctx context.Context, a Answer, shown storage.ID, allow
 	return s.advance(ctx, a, progress, func(ctx context.Context) error {
 		return s.grants.Give(ctx, a.SignIn.Person.ID, a.Request.ClientID, &a.SignIn.Consent, a.Request.asked())
 	})
+}
+
+// Did notes that the step was done that a page of ours is for, in one unit with what
+// also does, and answers anew. Nothing is done where another step is due by now, or
+// the request goes on with another session than shown.
+func (s *Service) Did(ctx context.Context, a Answer, shown storage.ID, also func(context.Context) error) (Answer, error) {
+	if a.Step != pageRules[a.Request.Page].does || a.SignIn.Session.ID != shown {
+		return a, nil
+	}
+	progress := a.Progress
+	progress.Done = true
+	return s.advance(ctx, a, progress, also)
 }
 
 // Cancel ends the request with a no: "back to the app".

@@ -16,10 +16,13 @@ type Step string
 // The steps. All but the last two are pages that ask a person.
 const (
 	StepPassword Step = "password"
+	StepPasskey  Step = "passkey"
 	StepAccount  Step = "account"
 	StepConsent  Step = "consent"
-	StepDone     Step = "done"
-	StepRefuse   Step = "refuse"
+	// StepAddPasskey is what a page of ours is there for: see pageRules.
+	StepAddPasskey Step = "add-passkey"
+	StepDone       Step = "done"
+	StepRefuse     Step = "refuse"
 )
 
 // asks reports whether s is a page.
@@ -39,22 +42,18 @@ const (
 // Next is the answer.
 type Next struct {
 	Step      Step
+	Others    []Step           // which lead as far as Step does: the person may take one of them instead
 	Refusal   string           // at StepRefuse: the error code
 	Reauth    bool             // at a step that proves: the person is known and proves again
 	Rule      string           // which row of the table said so
 	Assurance policy.Assurance // what the evidence adds up to, for the acr asked; zero when nobody is signed in
 }
 
-// Way is one way in which a person can prove more.
+// Way is one way in which a person can prove more, and the evidence that it gives at
+// its best.
 type Way struct {
-	Step   Step
-	Method string   // what evidence it gives
-	ACR    []string // what may hold after it
-}
-
-// reaches reports whether w leads to acr ("": to any) by one of methods (none: by any).
-func (w Way) reaches(acr string, methods []string) bool {
-	return (acr == "" || slices.Contains(w.ACR, acr)) && (len(methods) == 0 || slices.Contains(methods, w.Method))
+	Step  Step
+	Gives policy.Evidence
 }
 
 // Input is everything that the answer depends on.
@@ -73,12 +72,12 @@ type Input struct {
 	Ways        []Way           // in which Person can prove more
 }
 
-// row is one rule: when it holds, next is the answer. A request that is silent
+// row is one rule: when it holds, then is the answer. A request that is silent
 // gets the code in silent in place of a page, or of another refusal.
 type row struct {
 	says, cites string
 	when        func(*view) bool
-	next        Next
+	then        func(*view, row) Next
 	silent      string
 }
 
@@ -91,57 +90,75 @@ var table = []row{
 		func(v *view) bool { return v.Progress.Consent == ConsentDeny }, refuse(AccessDenied), ""},
 
 	{"nobody is signed in", "OIDC Core section 3.1.2.3",
-		func(v *view) bool { return v.Person == "" }, Next{Step: StepPassword}, LoginRequired},
+		func(v *view) bool { return v.Person == "" }, show(StepPassword), LoginRequired},
 	{"prompt=select_account", "OIDC Core section 3.1.2.1",
-		func(v *view) bool { return v.prompts("select_account") && !v.Progress.Chosen }, Next{Step: StepAccount}, AccountSelectionRequired},
+		func(v *view) bool { return v.prompts("select_account") && !v.Progress.Chosen }, show(StepAccount), AccountSelectionRequired},
 	{"the wrong person signed in or was chosen here", "OIDC Core sections 3.1.2.1, id_token_hint, and 3.1.2.2, sub",
 		func(v *view) bool { return v.isSomebodyElse() && v.Progress.Chosen }, refuse(LoginRequired), ""},
 	{"somebody else is signed in", "OIDC Core sections 3.1.2.1, id_token_hint, and 3.1.2.2, sub",
-		(*view).isSomebodyElse, Next{Step: StepPassword}, LoginRequired},
+		(*view).isSomebodyElse, show(StepPassword), LoginRequired},
 
 	{"the rules deny", "the set of rules, policy/rules",
 		func(v *view) bool { return v.Decision.Outcome != policy.Allow && v.Decision.Outcome != policy.Require }, refuse(AccessDenied), ""},
 
 	{"every proof has lapsed", "NIST SP 800-63B-4 section 2.1.3",
-		func(v *view) bool { return v.best.ACR == "" }, again(StepPassword), LoginRequired},
+		func(v *view) bool { return v.best.ACR == "" }, prove, LoginRequired},
 	{"prompt=login", "OIDC Core section 3.1.2.1",
-		func(v *view) bool { return v.prompts("login") && !v.provenHere() }, again(StepPassword), LoginRequired},
+		func(v *view) bool { return v.prompts("login") && !v.provenHere() }, prove, LoginRequired},
 	{"max_age", "OIDC Core section 3.1.2.1",
-		func(v *view) bool { return v.Request.MaxAge != nil && !v.isFresh(*v.Request.MaxAge) }, again(StepPassword), LoginRequired},
+		func(v *view) bool { return v.Request.MaxAge != nil && !v.isFresh(v.best, *v.Request.MaxAge) }, prove, LoginRequired},
 
 	{"no acr asked for can be reached", "Core Error Code unmet_authentication_requirements 1.0",
-		func(v *view) bool { return v.acrUnmet != nil && v.wayToAny(v.acrUnmet) == "" }, refuse(UnmetRequirements), ""},
+		func(v *view) bool { return v.lacksACR() && len(v.ways((*view).lacksACR)) == 0 }, refuse(UnmetRequirements), ""},
 	{"an acr asked for is not reached yet", "OIDC Core section 3.1.2.1, RFC 9470 section 5",
-		func(v *view) bool { return v.acrUnmet != nil }, Next{Reauth: true}, InteractionRequired},
+		(*view).lacksACR, prove, InteractionRequired},
 	{"the rules require what cannot be reached", "the set of rules, policy/rules",
-		func(v *view) bool { return !v.decisionMet && v.wayTo(v.Decision.ACR, v.Decision.Methods) == "" }, refuse(UnmetRequirements), InteractionRequired},
+		func(v *view) bool { return v.lacksDecision() && len(v.ways((*view).lacksDecision)) == 0 }, refuse(UnmetRequirements), InteractionRequired},
 	{"the rules require more", "the set of rules, policy/rules",
-		func(v *view) bool { return !v.decisionMet }, Next{Reauth: true}, InteractionRequired},
+		(*view).lacksDecision, prove, InteractionRequired},
+
+	{"proofs are not changed where the rules want more than usual", "see pageRules",
+		func(v *view) bool { return v.changesProofs() && v.Decision.Outcome != policy.Allow }, refuse(AccessDenied), ""},
+	{"who changes proofs proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 section 7.5.1",
+		(*view).lacksFresh, prove, LoginRequired},
+	{"the page is for one step", "see pageRules",
+		func(v *view) bool { return v.page().does != "" && !v.Progress.Done },
+		func(v *view, _ row) Next { return Next{Step: v.page().does} }, InteractionRequired},
 
 	{"consent", "OIDC Core section 3.1.2.4",
-		(*view).wantsConsent, Next{Step: StepConsent}, ConsentRequired},
+		(*view).wantsConsent, show(StepConsent), ConsentRequired},
 }
 
-func refuse(code string) Next { return Next{Step: StepRefuse, Refusal: code} }
+func refuse(code string) func(*view, row) Next {
+	return func(*view, row) Next { return Next{Step: StepRefuse, Refusal: code} }
+}
 
-func again(s Step) Next { return Next{Step: s, Reauth: true} }
+func show(s Step) func(*view, row) Next {
+	return func(*view, row) Next { return Next{Step: s} }
+}
+
+// prove asks for a proof after which the row does not hold any more.
+func prove(v *view, r row) Next {
+	steps := v.ways(r.when)
+	if len(steps) == 0 {
+		return Next{Step: StepRefuse, Refusal: LoginRequired}
+	}
+	return Next{Step: steps[0], Others: steps[1:], Reauth: true}
+}
 
 // Decide answers what next. It is pure: the same input has the same answer.
 func Decide(in Input) Next {
 	v := newView(in)
 	next := Next{Step: StepDone, Rule: "nothing is left to ask"}
 	for _, r := range table {
-		if r.when(v) {
-			next = r.next
-			next.Rule = r.says
-			if next.Step == "" { // a row that asks for more proof, by whatever way there is
-				next.Step = v.wayForward()
-			}
-			if v.Request.Silent && r.silent != "" {
-				next.Step, next.Refusal, next.Reauth = StepRefuse, r.silent, false
-			}
-			break
+		if !r.when(v) {
+			continue
 		}
+		if next = r.then(v, r); v.Request.Silent && r.silent != "" {
+			next = Next{Step: StepRefuse, Refusal: r.silent}
+		}
+		next.Rule = r.says
+		break
 	}
 	next.Assurance = v.best
 	return next
@@ -150,22 +167,84 @@ func Decide(in Input) Next {
 // view is the input with what follows from it.
 type view struct {
 	Input
-	best        policy.Assurance // for the acr asked
-	acrUnmet    []string         // alternatives of which one must still be reached; nil when there is nothing to reach
-	decisionMet bool
+	held []policy.Assurance
+	best policy.Assurance // for the acr asked
 }
 
 func newView(in Input) *view {
-	v := &view{Input: in}
-	held := policy.Assess(in.Evidence, in.Now)
-	v.best, v.acrUnmet = policy.Best(held, in.Request.acr()), in.Request.acr().Unmet(held)
-	v.decisionMet = in.Decision.MetBy(in.Evidence, in.Now)
+	v := &view{Input: in, held: policy.Assess(in.Evidence, in.Now)}
+	v.best = policy.Best(v.held, in.Request.acr())
 	return v
+}
+
+// with is v after one more proof, given now in this interaction. Who just proved a key
+// without being verified by it has one that does not verify.
+func (v *view) with(w Way) *view {
+	in := v.Input
+	given := w.Gives
+	given.At, given.Interaction = v.Now.Add(time.Nanosecond), string(v.Interaction)
+	given.UserVerified = given.UserVerified && !slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
+		return v.isHere(e) && e.Method == given.Method && !e.UserVerified
+	})
+	in.Evidence = policy.AddEvidence(in.Evidence, given)
+	return newView(in)
+}
+
+// ways returns the steps after each of which what is lacking would be there, or, where
+// one is not enough, those of which one more would be; none: it cannot be reached.
+func (v *view) ways(lacks func(*view) bool) []Step {
+	var alone, first []Step
+	for i, w := range v.Ways {
+		with := v.with(w)
+		if !lacks(with) {
+			alone = append(alone, w.Step)
+			continue
+		}
+		for j, more := range v.Ways {
+			if j != i && !lacks(with.with(more)) {
+				first = append(first, w.Step)
+				break
+			}
+		}
+	}
+	if len(alone) > 0 {
+		first = alone
+	}
+	return slices.Compact(first) // the ways of one step stand together
 }
 
 func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Prompt, value) }
 
 func (v *view) isSomebodyElse() bool { return !v.Request.fits(v.Person, v.Subject) }
+
+// lacksACR: of the values asked for one must still be reached.
+func (v *view) lacksACR() bool { return v.Request.acr().Unmet(v.held) != nil }
+
+func (v *view) lacksDecision() bool { return !v.Decision.MetBy(v.Evidence, v.Now) }
+
+// changesProofs: the page does, or leads to a step that does and was not done yet.
+func (v *view) changesProofs() bool { return v.page().fresh && !v.Progress.Done }
+
+// lacksFresh: the page wants a fresh proof, at the strength that the person can reach,
+// as far as aal2.
+func (v *view) lacksFresh() bool {
+	if !v.changesProofs() {
+		return false
+	}
+	best := v
+	for _, w := range v.Ways {
+		best = best.with(w)
+	}
+	for _, acr := range []string{policy.AAL2, policy.AAL1} {
+		is := func(a policy.Assurance) bool { return a.ACR == acr }
+		if !slices.ContainsFunc(best.held, is) {
+			continue
+		}
+		i := slices.IndexFunc(v.held, is)
+		return i < 0 || !v.isFresh(v.held[i], int64(freshProof/time.Second))
+	}
+	return true
+}
 
 // isHere reports whether a proof was given in this interaction, or since it began.
 func (v *view) isHere(e policy.Evidence) bool {
@@ -178,44 +257,15 @@ func (v *view) provenHere() bool {
 	return len(policy.Assess(here, v.Now)) > 0
 }
 
-// isFresh reports whether max_age is met: the strongest kind of proof that the
-// acr needs is at most so many seconds old, or was given here. For 0 only the
-// latter counts.
-func (v *view) isFresh(maxAge int64) bool {
-	age := v.Now.Sub(v.best.FreshAt)
+// isFresh reports whether a's strongest kind of proof is at most so many seconds old,
+// or was given here: what max_age asks for. For 0 only the latter counts.
+func (v *view) isFresh(a policy.Assurance, maxAge int64) bool {
+	age := v.Now.Sub(a.FreshAt)
 	// In whole seconds first: a huge max_age would overflow a duration.
 	if whole := int64(age / time.Second); maxAge > 0 && (whole < maxAge || whole == maxAge && age%time.Second == 0) {
 		return true
 	}
-	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.At.Equal(v.best.FreshAt) && v.isHere(e) })
-}
-
-// wayTo returns the step that leads to acr by one of methods, "" if none does.
-func (v *view) wayTo(acr string, methods []string) Step {
-	for _, w := range v.Ways {
-		if w.reaches(acr, methods) {
-			return w.Step
-		}
-	}
-	return ""
-}
-
-// wayToAny returns the step that leads to the first of acrs that can be reached.
-func (v *view) wayToAny(acrs []string) Step {
-	for _, acr := range acrs {
-		if s := v.wayTo(acr, nil); s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// wayForward is the step of a row that asks for more proof.
-func (v *view) wayForward() Step {
-	if v.acrUnmet != nil {
-		return v.wayToAny(v.acrUnmet)
-	}
-	return v.wayTo(v.Decision.ACR, v.Decision.Methods)
+	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.At.Equal(a.FreshAt) && v.isHere(e) })
 }
 
 // wantsConsent reports whether the person has to be asked. Their earlier answer

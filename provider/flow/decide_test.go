@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func plain(changes ...func(*Input)) Input {
 		Consent: storage.Consent{
 			Scopes: []string{"email", "openid", "profile"}, Resources: []string{"https://api.example"}, CreatedAt: storage.At(noon),
 		},
-		Ways: ways,
+		Ways: []Way{byPassword},
 	}
 	for _, change := range changes {
 		change(&in)
@@ -91,7 +92,21 @@ func nobody(in *Input) {
 
 // otp is a way that this version does not have: the table must take it as it is.
 func otp(in *Input) {
-	in.Ways = append(slices.Clone(ways), Way{Step: "totp", Method: policy.OneTime, ACR: []string{policy.AAL1, policy.AAL2}})
+	in.Ways = append(slices.Clone(in.Ways), Way{"totp", policy.Evidence{Method: policy.OneTime}})
+}
+
+func synced(in *Input) { in.Ways = append([]Way{bySynced}, in.Ways...) }
+func bound(in *Input)  { in.Ways = append([]Way{byBound}, in.Ways...) }
+
+// key is the evidence of a passkey so long ago.
+func key(w Way, ago time.Duration, verified bool) policy.Evidence {
+	ev := w.Gives
+	ev.At, ev.UserVerified, ev.Interaction = noon.Add(-ago), verified, "another interaction"
+	return ev
+}
+
+func page(p Page) func(*Input) {
+	return func(in *Input) { in.Request = Request{Page: p} }
 }
 
 func require(acr string, methods ...string) policy.Decision {
@@ -105,6 +120,7 @@ func TestNext(t *testing.T) {
 		password = "password"
 		again    = "password again"
 		account  = "account"
+		passkey  = "passkey again"
 		consent  = "consent"
 		done     = "done"
 	)
@@ -184,6 +200,32 @@ func TestNext(t *testing.T) {
 		{"the rules require a method that there is not", plain(decided(require("aal2", policy.Hardware)), otp), UnmetRequirements, InteractionRequired},
 		{"the rules require a newer proof", plain(decided(policy.Decision{Outcome: policy.Require, ACR: "aal1", MaxAge: time.Minute})), again, InteractionRequired},
 
+		{"aal2 by a passkey", plain(acr("aal2"), synced), passkey, InteractionRequired},
+		{"aal2 by a passkey that verified its user", plain(acr("aal2"), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, true)})), done, done},
+		{"aal2 by a passkey that did not, and the password", plain(acr("aal2"), synced, evidence(append(proven(time.Hour), key(bySynced, time.Hour, false)))), done, done},
+		{"aal2 by a passkey that did not, alone", plain(acr("aal2"), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, false)})), "passkey or password again", InteractionRequired},
+		{"aal3 by a passkey that may be elsewhere", plain(acr("aal3"), synced), UnmetRequirements, UnmetRequirements},
+		{"aal3 by one that stays in its device", plain(acr("aal3"), bound), passkey, InteractionRequired},
+		{"aal3 by either", plain(acr("aal3"), synced, bound), passkey, InteractionRequired},
+		{"phr", plain(acr("phr"), synced), passkey, InteractionRequired},
+		{"aal2 by a passkey or a code", plain(acr("aal2"), otp, synced), "passkey or totp again", InteractionRequired},
+		{"max_age at aal2: the password is not enough", plain(maxAge(60), synced, evidence(append(proven(0), key(bySynced, time.Hour, true)))), passkey, LoginRequired},
+		{"max_age at aal1: any will do", plain(maxAge(60), synced), "passkey or password again", LoginRequired},
+		{"nobody, with a passkey somewhere", plain(nobody, synced), password, LoginRequired},
+
+		{"a page", plain(page(PageSecurity)), done, done},
+		{"a page of proofs, an hour after the password", plain(page(PagePasskey)), again, LoginRequired},
+		{"a page of proofs, just after the password", plain(page(PagePasskey), evidence(proven(time.Minute))), done, done},
+		{"a page of proofs, just after the password, with a passkey", plain(page(PagePasskey), evidence(proven(time.Minute)), synced), passkey, LoginRequired},
+		{"a page of proofs, just after a passkey", plain(page(PagePasskey), synced, evidence([]policy.Evidence{key(bySynced, time.Minute, true)})), done, done},
+		{"a page of proofs, an hour after a passkey", plain(page(PagePasskey), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, true)})), passkey, LoginRequired},
+		{"a page of proofs in a session of which the rules want more", plain(page(PagePasskey), evidence(proven(0)), decided(require("aal1"))), AccessDenied, AccessDenied},
+		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},
+		{"a page for one step, an hour after the password", plain(page(PageAddPasskey)), again, LoginRequired},
+		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
+		{"a page for one step, done, and there is a new way to prove", plain(page(PageAddPasskey), evidence(proven(time.Minute)), synced, progress(Progress{Done: true})), done, done},
+		{"a page for one step, given up", plain(page(PageAddPasskey), progress(Progress{Cancelled: true})), AccessDenied, AccessDenied},
+
 		{"never agreed", plain(neverAgreed), consent, ConsentRequired},
 		{"never agreed, no scope", plain(neverAgreed, func(in *Input) { in.Request.Scopes, in.Request.Resources = nil, nil }), consent, ConsentRequired},
 		{"a wider scope", plain(func(in *Input) { in.Request.Scopes = []string{"openid", "phone"} }), consent, ConsentRequired},
@@ -234,9 +276,16 @@ func text(n Next) string {
 	case n.Refusal != "":
 		return fmt.Sprintf("%s with refusal %s", n.Step, n.Refusal)
 	case n.Reauth:
-		return string(n.Step) + " again"
+		return strings.Join(append([]string{string(n.Step)}, names(n.Others)...), " or ") + " again"
 	}
 	return string(n.Step)
+}
+
+func names(steps []Step) (out []string) {
+	for _, s := range steps {
+		out = append(out, string(s))
+	}
+	return out
 }
 
 // every calls visit with each combination of what a request can ask and what it
@@ -247,14 +296,14 @@ func every(visit func(name string, in Input)) {
 		choices []func(*Input)
 	}{
 		{"prompt", []func(*Input){prompt(), prompt("login"), prompt("consent"), prompt("select_account"), prompt("login", "consent", "select_account")}},
-		{"max_age", []func(*Input){func(*Input) {}, maxAge(0), maxAge(60), maxAge(1 << 62)}},
-		{"acr", []func(*Input){acr(), acr("aal1"), acr("aal2"), acr("gold"), acr("gold", "aal2", "aal1")}},
+		{"max_age", []func(*Input){func(*Input) {}, maxAge(0), maxAge(60)}},
+		{"acr", []func(*Input){acr(), acr("aal1"), acr("aal2"), acr("gold", "aal2", "aal1")}},
 		{"decision", []func(*Input){func(*Input) {}, decided(require("aal1")), decided(require("aal2")), decided(policy.Decision{Outcome: policy.Deny})}},
 		{"consent", []func(*Input){func(*Input) {}, neverAgreed, func(in *Input) { neverAgreed(in); firstParty(in) }}},
 		{"client", []func(*Input){func(*Input) {}, public, func(in *Input) { public(in); in.Request.RedirectURI = "app.example:/cb" }}},
 		{"hint", []func(*Input){func(*Input) {}, hinted(bob)}},
-		{"session", []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(0)), evidence(proven(100 * 24 * time.Hour)), nobody}},
-		{"ways", []func(*Input){func(*Input) {}, otp}},
+		{"session", []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}},
+		{"ways", []func(*Input){func(*Input) {}, otp, synced, func(in *Input) { otp(in); bound(in) }}},
 		{"silent", []func(*Input){func(*Input) {}, func(in *Input) { in.Request.Silent = true }}},
 	}
 	pick := make([]int, len(kinds))
@@ -303,7 +352,7 @@ func TestNothingGetsPastTheTable(t *testing.T) {
 		prompts := func(v string) bool { return slices.Contains(in.Request.Prompt, v) }
 		isHere := in.Person != "" && in.Evidence[0].Interaction == string(own)
 		switch {
-		case in.Person == "" || next.Assurance.ACR != "aal1" || next.Assurance.AuthTime.IsZero():
+		case in.Person == "" || !strings.HasPrefix(next.Assurance.ACR, "aal") || next.Assurance.AuthTime.IsZero():
 			wrong("nobody proved anything")
 		case in.Request.Person != "" && in.Request.Person != in.Person:
 			wrong("not the person that the client named")
@@ -326,43 +375,62 @@ func TestNothingGetsPastTheTable(t *testing.T) {
 	}
 }
 
-// TestEveryRequestComesToAnEnd: who does what the pages ask is through after few
-// of them, and never sees the same page twice.
+// TestEveryRequestComesToAnEnd: who does what the pages ask is through after few of
+// them, and is not asked for the same proof twice; whether their passkey verifies them
+// or not.
 func TestEveryRequestComesToAnEnd(t *testing.T) {
 	every(func(name string, in Input) {
-		var seen []string
-		for next := Decide(in); next.Step.asks(); next = Decide(in) {
-			page := text(next)
-			if slices.Contains(seen, page) {
-				t.Fatalf("%sasks twice: %v, %s", name, seen, page)
+		for _, verifies := range []bool{true, false} {
+			if !verifies && !slices.ContainsFunc(in.Ways, func(w Way) bool { return w.Step == StepPasskey }) {
+				continue
 			}
-			seen = append(seen, page)
-			in.Now = in.Now.Add(5 * time.Minute) // pages are read slowly
-			given := policy.Evidence{Method: policy.Password, At: in.Now, Interaction: string(own)}
-			switch next.Step {
-			case StepPassword:
-				if in.Person == "" || in.Request.Person != "" {
-					in.Person = in.Request.Person
-					if in.Person == "" {
-						in.Person = ada
-					}
-					in.Decision = policy.Decision{Outcome: policy.Allow}
-				}
-				in.Evidence = policy.AddEvidence(in.Evidence, given)
-				in.Progress.Chosen = true
-			case "totp":
-				// What a level needs is policy's; that this one holds is played by a lower demand.
-				in.Request.ACRValues, in.Decision = nil, policy.Decision{Outcome: policy.Allow}
-			case StepAccount:
-				in.Progress.Chosen = true
-				if in.Request.Person != "" {
-					in.Person = in.Request.Person
-				}
-			case StepConsent:
-				in.Progress.Consent = ConsentAllow
-			default:
-				t.Fatalf("%s%s is no page", name, next.Step)
-			}
+			through(t, fmt.Sprintf("%sverifies %v, ", name, verifies), in, verifies)
 		}
 	})
+}
+
+func through(t *testing.T, name string, in Input, verifies bool) {
+	t.Helper()
+	var seen []Step
+	for next := Decide(in); next.Step.asks(); next = Decide(in) {
+		step := next.Step
+		if slices.Contains(seen, step) && len(next.Others) > 0 {
+			step = next.Others[0] // what was tried was not enough
+		}
+		if slices.Contains(seen, step) && (in.Person == "" || step != StepPassword || !slices.Contains(seen, StepPasskey)) {
+			t.Fatalf("%sasks twice: %v, %s", name, seen, text(next))
+		}
+		seen = append(seen, step)
+		in.Now = in.Now.Add(5 * time.Minute) // pages are read slowly
+		given := policy.Evidence{Method: policy.Password}
+		for _, w := range in.Ways {
+			if w.Step == step {
+				given = w.Gives
+			}
+		}
+		given.At, given.Interaction, given.UserVerified = in.Now, string(own), given.UserVerified && verifies
+		switch step {
+		case StepPassword:
+			if in.Person == "" || in.Request.Person != "" {
+				in.Person = in.Request.Person
+				if in.Person == "" {
+					in.Person = ada
+				}
+				in.Decision = policy.Decision{Outcome: policy.Allow}
+			}
+			in.Evidence = policy.AddEvidence(in.Evidence, given)
+			in.Progress.Chosen = true
+		case StepPasskey, "totp":
+			in.Evidence = policy.AddEvidence(in.Evidence, given)
+		case StepAccount:
+			in.Progress.Chosen = true
+			if in.Request.Person != "" {
+				in.Person = in.Request.Person
+			}
+		case StepConsent:
+			in.Progress.Consent = ConsentAllow
+		default:
+			t.Fatalf("%s%s is no page", name, step)
+		}
+	}
 }

@@ -21,9 +21,11 @@ import (
 // added as the parameter i.
 type Paths struct {
 	Password string
+	Passkey  string
 	Account  string
 	Consent  string
-	Finish   string // where done and refused interactions end
+	Add      map[Step]string // of steps that pages of ours are for
+	Finish   string          // where done and refused interactions end
 	SignOut  string
 	Home     string          // where who gives one of our own pages up ends
 	Pages    map[Page]string // our own pages
@@ -32,6 +34,7 @@ type Paths struct {
 // Config says where steps are and how long a request waits for its person.
 type Config struct {
 	Paths    Paths
+	Passkeys bool          // there are any
 	Lifetime time.Duration // of an interaction; 30 minutes
 	Device   time.Duration // how long a browser is remembered since its last sign-in; 400 days
 }
@@ -60,14 +63,51 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, grants: gs, risk: rs, throttle: th, events: ev, now: now}
 }
 
-// ways are those in which anybody can prove more: with a password.
-var ways = []Way{{Step: StepPassword, Method: policy.Password, ACR: []string{policy.AAL1}}}
+// The ways in which people can prove more, the best first: with a passkey that stays in
+// its device, with one that may be elsewhere as well, with the password.
+var (
+	byBound    = Way{StepPasskey, policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
+	bySynced   = Way{StepPasskey, policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
+	byPassword = Way{StepPassword, policy.Evidence{Method: policy.Password}}
+)
+
+// waysOf are the ways of one person.
+func (s *Service) waysOf(in *storage.SignIn) []Way {
+	var ways []Way
+	if s.cfg.Passkeys && len(in.BoundPasskeys) > 0 {
+		ways = append(ways, byBound)
+	}
+	if s.cfg.Passkeys && len(in.Passkeys) > len(in.BoundPasskeys) {
+		ways = append(ways, bySynced)
+	}
+	return append(ways, byPassword)
+}
+
+// standing is what a session stands on: without the evidence of passkeys that the
+// person has no more.
+func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
+	st, err := session.Standing(&in.Session, s.now())
+	st.Evidence = slices.DeleteFunc(st.Evidence, func(e policy.Evidence) bool {
+		return (e.Method == policy.Hardware || e.Method == policy.Software) && !slices.Contains(in.Passkeys, e.Credential)
+	})
+	return st, err
+}
 
 // ReachableACR returns the acr values that somebody can reach, in policy's order,
 // for the metadata (OpenID Connect Discovery section 3).
-func ReachableACR() []string {
+func (s *Service) ReachableACR() []string {
+	ways := []Way{byPassword}
+	if s.cfg.Passkeys {
+		ways = append(ways, byBound)
+	}
+	var evs []policy.Evidence
+	for _, w := range ways {
+		w.Gives.At = s.now()
+		evs = append(evs, w.Gives)
+	}
+	held := policy.Assess(evs, s.now())
 	return slices.DeleteFunc(policy.ACRValues(), func(acr string) bool {
-		return !slices.ContainsFunc(ways, func(w Way) bool { return w.reaches(acr, nil) })
+		return !slices.ContainsFunc(held, func(a policy.Assurance) bool { return a.ACR == acr })
 	})
 }
 
@@ -265,7 +305,7 @@ func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, er
 // answer fills in what next. The assessment is nil when the session's last
 // decision stands, or nobody is signed in.
 func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessment, error) {
-	in := Input{Request: a.Request, Progress: a.Progress, Begun: s.now(), Now: s.now(), Ways: ways}
+	in := Input{Request: a.Request, Progress: a.Progress, Begun: s.now(), Now: s.now()}
 	if a.Client != nil {
 		in.Client = a.Client.Metadata.V
 	}
@@ -274,13 +314,14 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 	}
 	var fresh *risk.Assessment
 	if a.SignIn != nil {
-		standing, err := session.Standing(&a.SignIn.Session, s.now())
+		standing, err := s.standing(a.SignIn)
 		if err != nil {
 			return Answer{}, nil, err
 		}
 		if a.Decision, fresh, err = s.decision(ctx, a, standing); err != nil {
 			return Answer{}, nil, err
 		}
+		in.Ways = s.waysOf(a.SignIn)
 		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
@@ -343,14 +384,20 @@ func (s *Service) note(ctx context.Context, a Answer, fresh *risk.Assessment) er
 	return s.sessions.Decide(ctx, &a.SignIn.Session, st)
 }
 
-func (s *Service) path(a Answer) string {
+func (s *Service) path(a Answer) string { return s.PathTo(a, a.Step) }
+
+// PathTo is where a step of an answer is: the one that is due, or one of the others.
+func (s *Service) PathTo(a Answer, step Step) string {
 	to := map[Step]string{
 		StepPassword: s.cfg.Paths.Password,
+		StepPasskey:  s.cfg.Paths.Passkey,
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,
-	}[a.Step]
+	}[step]
 	switch {
 	case to != "":
+	case s.cfg.Paths.Add[step] != "":
+		to = s.cfg.Paths.Add[step]
 	case a.Request.Page != "":
 		return s.pagePath(a)
 	default:

@@ -503,7 +503,7 @@ func TestPagesOfOurOwn(t *testing.T) {
 		visit := func(b flow.Browser) flow.Answer {
 			t.Helper()
 			ctx := storage.WithUnit(t.Context())
-			a, err := h.Visit(ctx, flow.PageApps, b)
+			a, err := h.Visit(ctx, flow.PageApps, "", b)
 			h.must(err)
 			h.must(h.store.Flush(ctx))
 			return a
@@ -531,7 +531,7 @@ func TestPagesOfOurOwn(t *testing.T) {
 			t.Errorf("%s: who is signed in is at %s %s", outcome, a.Step, a.Refusal)
 		}
 	}
-	if _, err := newHouse(t, rules.Allow()).Visit(t.Context(), "https://evil.example", firefox()); err == nil {
+	if _, err := newHouse(t, rules.Allow()).Visit(t.Context(), "https://evil.example", "", firefox()); err == nil {
 		t.Error("a page that is none of ours")
 	}
 }

@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
+	"time"
 
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -17,11 +20,36 @@ const PageApps Page = "apps"
 // PageSetupDone is where the first operator's set-up ends.
 const PageSetupDone Page = "setup-done"
 
+// The pages where people look after their proofs.
+const (
+	PageSecurity   Page = "security"    // what they have
+	PagePasskey    Page = "passkey"     // one passkey
+	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity
+)
+
+// freshProof is how long ago who changes proofs may have proved who they are.
+const freshProof = 10 * time.Minute
+
+// A pageRule is what a page asks of who may see it, beside being signed in.
+type pageRule struct {
+	fresh bool // a fresh proof, as strong as the person has, in a session that the rules let in without more
+	does  Step // the page is no more than this step
+	ends  Page // where that ends
+}
+
+var pageRules = map[Page]pageRule{
+	PagePasskey:    {fresh: true},
+	PageAddPasskey: {fresh: true, does: StepAddPasskey, ends: PageSecurity},
+}
+
+func (v *view) page() pageRule { return pageRules[v.Request.Page] }
+
 // Visit answers whether whoever is at this browser may see a page of ours, as
 // [Service.Begin] does for a client: at StepDone they may, at a step that asks
 // they go to its Path and come back to the page from there.
-func (s *Service) Visit(ctx context.Context, page Page, b Browser) (Answer, error) {
-	return s.Begin(ctx, Request{Page: page}, b)
+// object is which one of its kind a page is about, "" where there is but one.
+func (s *Service) Visit(ctx context.Context, page Page, object storage.ID, b Browser) (Answer, error) {
+	return s.Begin(ctx, Request{Page: page, Object: object}, b)
 }
 
 // asks returns who asks, and in which kind of interaction: a client, or nil for a
@@ -40,8 +68,23 @@ func (s *Service) asks(ctx context.Context, r Request) (client *storage.Client, 
 // pagePath is where a request for a page of ours ends. One that was refused ends
 // there as well: the page asks again, and says so.
 func (s *Service) pagePath(a Answer) string {
-	if a.Progress.Cancelled {
+	ends := pageRules[a.Request.Page].ends
+	if a.Progress.Cancelled && ends == "" {
 		return s.cfg.Paths.Home
 	}
-	return s.cfg.Paths.Pages[a.Request.Page]
+	path := s.cfg.Paths.Pages[cmp.Or(ends, a.Request.Page)]
+	switch {
+	case a.Progress.Done:
+		path += "?" + ParamDone
+	case a.Request.Object != "":
+		path += "?" + url.Values{ParamObject: {string(a.Request.Object)}}.Encode()
+	}
+	return path
 }
+
+// Parameters of our own pages: which one it is about, and that something was just
+// changed. What, no address says: anybody could have written it.
+const (
+	ParamObject = "id"
+	ParamDone   = "done"
+)

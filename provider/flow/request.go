@@ -16,7 +16,8 @@ import (
 // Request is what is asked. It never changes. Its checks are oidc's: an unproven
 // redirect never comes as far as this.
 type Request struct {
-	Page         Page                `json:"page,omitempty"` // one of our own pages; else a client asks, and all below is its
+	Page         Page                `json:"page,omitempty"`   // one of our own pages; else a client asks, and all below is its
+	Object       storage.ID          `json:"object,omitempty"` // which one of its kind that page is about
 	ClientID     string              `json:"client_id,omitempty"`
 	RedirectURI  string              `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
 	RedirectSent bool                `json:"redirect_sent,omitempty"` // the client sent it itself
@@ -72,6 +73,7 @@ type Progress struct {
 	Consent     string     `json:"consent,omitempty"`     // "", ConsentAllow or ConsentDeny, by the person of Session
 	Withdrawals int64      `json:"withdrawals,omitempty"` // of the consent, when they said so
 	Cancelled   bool       `json:"cancelled,omitempty"`   // "back to the app"
+	Done        bool       `json:"done,omitempty"`        // the step that a page of ours is for
 }
 
 // What a person says to a client's wishes.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/fault"
-	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -83,7 +82,7 @@ func (h *Handler) describe() error {
 		ResponseTypesSupported:   engine.ResponseTypes(),
 		ResponseModesSupported:   []string{modeQuery, modeFragment, modeFormPost},
 		GrantTypesSupported:      append(engine.GrantTypes(), engine.GrantImplicit),
-		ACRValuesSupported:       flow.ReachableACR(),
+		ACRValuesSupported:       h.Flow.ReachableACR(),
 		SubjectTypesSupported:    clients.SubjectTypes(),
 		IDTokenSigningAlgs:       h.Keys.Algorithms(),
 		TokenEndpointAuthMethods: authMethods(),

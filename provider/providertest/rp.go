@@ -94,6 +94,10 @@ func (rp *RP) got(state, code string) {
 	rp.kept["code "+code] = rp.kept["state "+state]
 }
 
+// Arrived notes an answer to an authorization request that a real browser brought, so
+// that its code can be exchanged.
+func (rp *RP) Arrived(answer url.Values) { rp.got(answer.Get("state"), answer.Get("code")) }
+
 func (rp *RP) knows(state string) bool {
 	rp.mu.Lock()
 	defer rp.mu.Unlock()

@@ -161,5 +161,13 @@ func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.An
 	if len(page.Identifier) > maxIdentifier {
 		page.Identifier = ""
 	}
+	page.Others = h.others(a, flow.StepPassword)
+	if !a.Reauth && h.Passkeys.Enabled() {
+		prompt, err := h.passkeyPrompt(w, r, a)
+		if err != nil {
+			return err
+		}
+		page.Passkey = prompt
+	}
 	return h.Web.Page(w, r, status, page)
 }

@@ -2,6 +2,8 @@
 // the form it posts.
 //
 //	password.go   who are you, and your password
+//	passkey.go    a passkey: in place of the password, or to prove more
+//	addpasskey.go a new one
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?
@@ -23,6 +25,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +53,7 @@ type Deps struct {
 	Flow      *flow.Service
 	Directory *directory.Service
 	Passwords *proof.Password
+	Passkeys  *proof.Passkey
 	Throttle  *throttle.Service
 	Clients   *clients.Service
 	Now       func() time.Time
@@ -87,9 +91,9 @@ const (
 
 const paramInteraction = "i"
 
-// at runs a step on the interaction that the request names. When another step
-// is due, the person goes there.
-func (h *Handler) at(step flow.Step, run func(http.ResponseWriter, *http.Request, flow.Answer) error) web.HandlerFunc {
+// at runs one of these steps on the interaction that the request names. When another
+// one is due, and these lead nowhere either, the person goes there.
+func (h *Handler) at(run func(http.ResponseWriter, *http.Request, flow.Answer) error, steps ...flow.Step) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id := r.URL.Query().Get(paramInteraction)
 		if id == "" { // a bookmark of the page: there is nothing to go on to
@@ -100,7 +104,7 @@ func (h *Handler) at(step flow.Step, run func(http.ResponseWriter, *http.Request
 			return h.gone(r, err)
 		}
 		web.Log(r.Context()).Set("client_id", a.Request.ClientID)
-		if a.Step != step {
+		if !slices.ContainsFunc(steps, func(s flow.Step) bool { return s == a.Step || slices.Contains(a.Others, s) }) {
 			return web.SeeOther(w, a.Path)
 		}
 		return run(w, r, a)

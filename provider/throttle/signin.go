@@ -31,6 +31,10 @@ var Interactions = Limit{Name: "interaction", Every: 10 * time.Millisecond, Burs
 // guessing, and nobody is to keep the database busy with them.
 var Setup = Limit{Name: "setup", Every: 10 * time.Second, Burst: 60}
 
+// Passkeys is for what authenticators answer, by one block of addresses: nobody guesses a
+// signature, and nobody is to keep us busy with checking them.
+var Passkeys = Limit{Name: "passkey", Every: time.Second, Burst: 120}
+
 // Attempt is one try at somebody's proof. Every path to a password or a code
 // asks with the same three values, and so finds the same buckets.
 type Attempt struct {

@@ -19,12 +19,18 @@ const (
 	PathEndSession = "/oauth2/end_session"
 
 	PathSignIn    = "/signin/password"
+	PathPasskey   = "/signin/passkey"
 	PathAccount   = "/signin/account"
 	PathConsent   = "/signin/consent"
 	PathSignOut   = "/signout"
 	PathSignedOut = "/signed-out"
 
-	PathApps = "/account/apps"
+	PathAddPasskey = "/signin/add-passkey"
+
+	PathApps               = "/account/apps"
+	PathSecurity           = "/account/security"
+	PathSecurityPasskey    = "/account/security/passkey"
+	PathSecurityAddPasskey = "/account/security/add-passkey"
 
 	PathAPI = "/api/v1" // above the operators' API
 

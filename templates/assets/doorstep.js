@@ -1,5 +1,5 @@
-// Every page works without this. It moves the focus to a problem, shows a password on request, copies a command and holds
-// back a second send.
+// Every page works without this, but for passkeys. It moves the focus to a problem, shows a password on request, copies a
+// command, asks for a passkey and holds back a second send.
 
 for (const button of document.querySelectorAll(".reveal")) {
   const input = document.getElementById(button.getAttribute("aria-controls"));
@@ -24,8 +24,68 @@ for (const button of document.querySelectorAll(".copy")) {
   });
 }
 
+// A passkey is asked for by the form that wants it: the form is sent once it has the answer.
+const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const text = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const parse = (creates, options) => {
+  const own = creates ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
+  if (PublicKeyCredential[own]) return PublicKeyCredential[own](options);
+  const ids = (list) => list?.map((one) => ({ ...one, id: bytes(one.id) }));
+  const { challenge, user, allowCredentials, excludeCredentials } = options;
+  return {
+    ...options,
+    challenge: bytes(challenge),
+    user: user && { ...user, id: bytes(user.id) },
+    allowCredentials: ids(allowCredentials),
+    excludeCredentials: ids(excludeCredentials),
+  };
+};
+const plain = (credential) => {
+  if (credential.toJSON) return credential.toJSON();
+  const { id, type, response } = credential;
+  const out = { clientDataJSON: text(response.clientDataJSON) };
+  for (const name of ["attestationObject", "authenticatorData", "signature", "userHandle"]) {
+    if (response[name]) out[name] = text(response[name]);
+  }
+  if (response.getTransports) out.transports = response.getTransports();
+  return { id, rawId: id, type, response: out, clientExtensionResults: credential.getClientExtensionResults() };
+};
+if (window.PublicKeyCredential) {
+  for (const form of document.querySelectorAll("[data-passkey]")) {
+    const creates = "creates" in form.dataset;
+    const stopped = form.querySelector("[role=status]");
+    let waiting;
+    const ask = async (mediation) => {
+      waiting?.abort();
+      const { signal } = (waiting = new AbortController());
+      const publicKey = parse(creates, JSON.parse(form.dataset.passkey));
+      try {
+        const made = await navigator.credentials[creates ? "create" : "get"]({ publicKey, mediation, signal });
+        form.elements.passkey.value = JSON.stringify(plain(made));
+        form.requestSubmit();
+      } catch (error) {
+        stopped.hidden = signal.aborted || mediation === "conditional";
+      }
+    };
+    form.hidden = false;
+    for (const without of document.querySelectorAll("[data-without]")) without.hidden = true;
+    form.addEventListener("submit", (event) => {
+      if (form.elements.passkey.value) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      stopped.hidden = true;
+      ask();
+    });
+    if ("autofill" in form.dataset) PublicKeyCredential.isConditionalMediationAvailable?.().then((can) => can && ask("conditional"));
+  }
+}
+
 const release = () => {
-  for (const form of document.forms) delete form.dataset.sent;
+  for (const form of document.forms) {
+    delete form.dataset.sent;
+    if (form.elements.passkey) form.elements.passkey.value = "";
+  }
 };
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {

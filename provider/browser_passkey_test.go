@@ -1,0 +1,223 @@
+package provider_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// passkeyTour is a tour of somebody who may have passkeys.
+func passkeyTour(t *testing.T) (*tour, *providertest.Person) {
+	t.Helper()
+	v := &tour{Page: providertest.Chromium(t), p: providertest.Start(t, providertest.At(time.Now())), site: openSite(t)}
+	v.rp = v.p.Client("web", v.site.at("/callback"), providertest.FirstParty)
+	return v, v.p.Person("ada")
+}
+
+const usePasskey = "[data-passkey] button"
+
+// stopped is what the page says once nothing came of asking.
+const stopped = `new Promise(told => {
+	const words = document.querySelector("[data-passkey] [role=status]")
+	const look = setInterval(() => { if (!words.hidden) { clearInterval(look); told(words.textContent) } }, 10)
+})`
+
+// awaitCode does what has the browser go to the client by itself, and waits for that.
+func (v *tour) awaitCode(t *testing.T, begin func()) {
+	t.Helper()
+	before := len(v.site.codes())
+	begin()
+	for end := time.Now().Add(20 * time.Second); len(v.site.codes()) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no code: %s at %s", v.Text("main"), v.URL())
+		}
+	}
+}
+
+// addPasskey adds a passkey to the account of who is signed in here, or signs in by
+// the password before.
+func (v *tour) addPasskey(t *testing.T, ada *providertest.Person, name string) {
+	t.Helper()
+	v.Open(v.p.URL(web.PathSecurityAddPasskey))
+	if v.Has("#identifier") {
+		v.prove(ada.Email, ada.Password)
+	}
+	v.Fill("#name", name)
+	v.Follow(submit)
+	if !v.Has("[role=status]") || !strings.Contains(v.Text("main"), name) {
+		t.Fatalf("no passkey was added: %s at %s", v.Text("main"), v.URL())
+	}
+}
+
+// token is the ID token that came of the answer just shown.
+func (v *tour) token(t *testing.T) map[string]any {
+	t.Helper()
+	if v.Text("h1") != "GET, code true" {
+		t.Fatalf("no code: %s at %s", v.Text("body"), v.URL())
+	}
+	v.site.mu.Lock()
+	answer := v.site.answers[len(v.site.answers)-1]
+	v.site.mu.Unlock()
+	v.rp.Arrived(answer)
+	return v.p.Verify(v.rp.Exchange(answer.Get("code")).OK().ID).Claims
+}
+
+func (v *tour) signOut() {
+	v.Open(v.p.URL(web.PathSignOut))
+	v.Follow("button[value=signout]")
+}
+
+// TestBrowserPasskeys: somebody adds a passkey, comes back with it, gives it a name and
+// takes it away.
+func TestBrowserPasskeys(t *testing.T) {
+	v, ada := passkeyTour(t)
+	device := v.Authenticator(providertest.AuthenticatorKind{Verifies: true, Synced: true})
+	v.Open(v.p.URL(web.PathSecurity))
+	v.prove(ada.Email, ada.Password)
+	if got := v.Text("h1"); got != "Security" || v.Has(".choices") {
+		t.Fatalf("%s at %s", got, v.URL())
+	}
+	v.addPasskey(t, ada, "My phone")
+	if got := v.Text(".choice"); !strings.HasPrefix(got, "My phone") || !strings.Contains(got, "not used yet") || device.Passkeys() != 1 {
+		t.Errorf("%d passkeys, %s", device.Passkeys(), got)
+	}
+
+	// The browser offers it in the field of the address; this one takes it by itself.
+	v.signOut()
+	v.awaitCode(t, func() { v.Open(v.rp.AuthorizationURL("openid")) })
+	if id := v.token(t); id["acr"] != "aal2" || fmt.Sprint(id["amr"]) != "[mfa swk]" {
+		t.Errorf("acr %v, amr %v", id["acr"], id["amr"])
+	}
+
+	// Somebody who just proved a passkey may give it another name, and take it away.
+	v.Open(v.p.URL(web.PathSecurity))
+	if got := v.Text(".choice"); !strings.Contains(got, "last used") {
+		t.Error(got)
+	}
+	v.Follow(".choice")
+	v.Fill("#name", "")
+	if status := v.Follow("button[value=rename]"); status != http.StatusUnprocessableEntity || !v.Has("#problem") {
+		t.Errorf("no name: status %d, %s", status, v.Text("main"))
+	}
+	v.Fill("#name", "Blue key")
+	v.Follow("button[value=rename]")
+	if got := v.Text(".choice strong"); got != "Blue key" {
+		t.Error(got)
+	}
+	v.Follow(".choice")
+	v.Click("summary")
+	v.Follow("button[value=remove]")
+	if v.Has(".choice") {
+		t.Error(v.Text("main"))
+	}
+
+	// What it proved counts no more.
+	v.Open(v.rp.AuthorizationURL("openid"))
+	if v.Has("#password") {
+		v.Fill("#password", ada.Password)
+		v.Follow(submit)
+	}
+	if id := v.token(t); id["acr"] != "aal1" {
+		t.Errorf("after its end: acr %v, amr %v", id["acr"], id["amr"])
+	}
+	all, err := v.p.Store.Events(t.Context(), 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []events.Kind{events.FactorAdded, events.FactorRenamed, events.FactorRemoved} {
+		if !slices.ContainsFunc(all, func(e storage.Event) bool { return e.Kind == string(kind) && e.PersonID == ada.ID }) {
+			t.Errorf("no event %s", kind)
+		}
+	}
+}
+
+// TestBrowserPasskeyAsSecondFactor: an app that wants more than a password gets it from
+// whoever has a passkey, and is told what it got.
+func TestBrowserPasskeyAsSecondFactor(t *testing.T) {
+	for _, c := range []struct {
+		name, acr, amr string
+		kind           providertest.AuthenticatorKind
+	}{
+		{"a key without a lock", "aal3", "[hwk mfa pwd]", providertest.AuthenticatorKind{Roams: true}},
+		{"a device's own", "aal3", "[hwk mfa pwd]", providertest.AuthenticatorKind{Verifies: true}},
+		{"one that is on several devices", "aal2", "[mfa pwd swk]", providertest.AuthenticatorKind{Verifies: true, Synced: true}},
+		{"phishing-resistant", "phr", "[swk]", providertest.AuthenticatorKind{Verifies: true, Synced: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, ada := passkeyTour(t)
+			device := v.Authenticator(c.kind)
+			v.addPasskey(t, ada, "My key")
+			device.Away()
+			v.signOut()
+			v.Open(v.rp.AuthorizationURL("openid", providertest.With("acr_values", c.acr)))
+			v.prove(ada.Email, ada.Password)
+			if !v.Has(usePasskey) || v.Text("h1") != "Please confirm that it is you" {
+				t.Fatalf("%s at %s", v.Text("main"), v.URL())
+			}
+			v.Screenshot("passkey")
+			v.Axe()
+			device.Here()
+			v.Follow(usePasskey)
+			if id := v.token(t); id["acr"] != c.acr || fmt.Sprint(id["amr"]) != c.amr {
+				t.Errorf("acr %v, amr %v, want %s %s", id["acr"], id["amr"], c.acr, c.amr)
+			}
+		})
+	}
+}
+
+// TestBrowserPasskeyRefuses: who gives up, and whose device does not know them, is told
+// so calmly and may take the password.
+func TestBrowserPasskeyRefuses(t *testing.T) {
+	v, ada := passkeyTour(t)
+	device := v.Authenticator(providertest.AuthenticatorKind{Verifies: true})
+	v.addPasskey(t, ada, "My laptop")
+	v.signOut()
+	device.Refuses(true)
+	v.Open(v.rp.AuthorizationURL("openid"))
+	v.Click(usePasskey)
+	if got := v.Eval(stopped); got != "That came to nothing. You can try again." {
+		t.Error(got)
+	}
+	v.prove(ada.Email, ada.Password)
+	v.token(t)
+
+	// Who has a passkey is asked for it where proofs are changed; the password is not as much.
+	v.Open(v.p.URL(web.PathSecurityAddPasskey))
+	if v.Has("a[href*='/signin/password']") || !v.Has(usePasskey) {
+		t.Errorf("%s at %s", v.Text("main"), v.URL())
+	}
+	device.Refuses(false)
+	v.Follow(usePasskey)
+	if got := v.Text("h1"); got != "Add a passkey" {
+		t.Fatalf("%s at %s", got, v.URL())
+	}
+	// The same device has no second one for the same account.
+	v.Click(submit)
+	v.Eval(stopped)
+	if device.Passkeys() != 1 {
+		t.Errorf("%d passkeys on one device", device.Passkeys())
+	}
+	v.Follow("form:not([data-passkey]) button") // Cancel
+	if got := v.Text("h1"); got != "Security" {
+		t.Errorf("%s at %s", got, v.URL())
+	}
+}
+
+// TestBrowserPasskeyPagesWithoutScript say what to do.
+func TestBrowserPasskeyPagesWithoutScript(t *testing.T) {
+	v, ada := passkeyTour(t)
+	v.WithoutScript()
+	v.Open(v.p.URL(web.PathSecurityAddPasskey))
+	v.prove(ada.Email, ada.Password)
+	if v.Text("[data-without]") == "" || v.Text("h1") != "Add a passkey" {
+		t.Errorf("%s at %s", v.Text("main"), v.URL())
+	}
+}

@@ -1,0 +1,68 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// showAddPasskey has somebody who just proved who they are make a passkey.
+func (h *Handler) showAddPasskey(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	return h.addPasskeyPage(w, r, a, http.StatusOK, templates.AddPasskey{})
+}
+
+func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
+		return err
+	}
+	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
+		_, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
+		return err
+	})
+	if err == nil {
+		return web.SeeOther(w, next.Path)
+	}
+	page := templates.AddPasskey{Name: r.PostForm.Get(fieldName)}
+	status := http.StatusUnprocessableEntity
+	var f *fault.Error
+	switch {
+	case errors.Is(err, proof.ErrWrong):
+		page.Problem = "wrong"
+	case errors.Is(err, storage.ErrConflict):
+		page.Problem, status = "taken", http.StatusConflict
+	case errors.As(err, &f) && f.Field == fieldName:
+		page.Problem = "passkey_name"
+	case errors.As(err, &f) && (f.Code == "passkey_model" || f.Code == "passkeys_many"):
+		page.Problem = f.Code
+	default:
+		return err
+	}
+	web.Log(r.Context()).Set("passkey", err.Error())
+	return h.addPasskeyPage(w, r, a, status, page)
+}
+
+func (h *Handler) addPasskeyPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.AddPasskey) error {
+	page.Base, page.Who, page.CancelAction = h.base(r, a), web.Account(a.SignIn), h.stepPath(pathCancel, a)
+	page.Prompt.Form = h.form(w, r, web.PathAddPasskey, a)
+	var f *fault.Error
+	options, err := h.Passkeys.Creation(r.Context(), a.Interaction.ID, &a.SignIn.Person, a.SignIn.Identifier)
+	switch {
+	case errors.As(err, &f) && f.Code == "passkeys_many":
+		page.Problem = f.Code
+	case err != nil:
+		return err
+	}
+	page.Prompt.Options = string(options)
+	if len(page.Name) > maxIdentifier {
+		page.Name = ""
+	}
+	return h.Web.Page(w, r, status, page)
+}
