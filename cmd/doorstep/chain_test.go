@@ -173,12 +173,12 @@ func TestAChainThatGrowsIsVerifiedFarAway(t *testing.T) {
 	}
 }
 
-// A walk from far away goes page by page. Where its token ends it stops, and says how far
-// it came.
+// A walk from far away goes page by page. Where its token ends it stops, says how far
+// it came, and goes on from there with another one.
 func TestAWalkFarAwaySaysWhereItStopped(t *testing.T) {
 	f := startFar(t)
 	f.tell(t, events.MaxLinks*2+10)
-	f.sign(t)
+	head, last := f.sign(t)
 	links := 0
 	f.meddle = func(path string, answer map[string]any) {
 		if path == "/links" {
@@ -198,9 +198,22 @@ func TestAWalkFarAwaySaysWhereItStopped(t *testing.T) {
 		}
 	}
 	code, printed, said := f.verify(t)
-	if code != 1 || printed != "" || !strings.Contains(said, fmt.Sprintf("events 1 to %d hold, and then it stopped, before event ", events.MaxLinks*2)) ||
-		!strings.Contains(said, "DOORSTEP_TOKEN: The access token is not valid here") {
-		t.Errorf("exit code %d, printed %q, said %q", code, printed, said)
+	_, from, found := strings.Cut(said, fmt.Sprintf("DOORSTEP_TOKEN: The access token is not valid here, or no longer.\nEvents 1 to %d of %d hold. Go on with --from ", 2*events.MaxLinks, last))
+	if code != 1 || printed != "" || !found {
+		t.Fatalf("exit code %d, printed %q, said %q", code, printed, said)
+	}
+	from = strings.TrimSpace(from)
+	f.before, links = nil, 0
+	f.renew(t)
+	code, printed, said = f.verify(t, "--from", from, "--head", head)
+	if code != 0 || links != 1 || !strings.Contains(printed, fmt.Sprintf("events        %d to %d\n", 2*events.MaxLinks+1, last)) {
+		t.Errorf("it went on: exit code %d after %d pages: %s%s", code, links, printed, said)
+	}
+	number, hash, _ := strings.Cut(from, ":")
+	for _, wrong := range []string{number, from + "A", "x" + from, "0:" + hash} {
+		if code, _, said := f.verify(t, "--from", wrong); code != 2 || !strings.Contains(said, "--from must be what a walk said where it stopped") {
+			t.Errorf("--from %s: exit code %d, %s", wrong, code, said)
+		}
 	}
 }
 

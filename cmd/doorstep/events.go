@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -268,7 +270,7 @@ func (a *app) printHead(ctx context.Context, c *chain) error {
 }
 
 func (a *app) verifyEventsCommand() *cobra.Command {
-	var file string
+	var file, from string
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify that no event was changed, taken out, put in or moved",
@@ -282,15 +284,36 @@ Heads hold for good, whatever became of the key that signed them.
 
 With --server every event is read and verified here, with a token that has events:read. A
 server that somebody got into may show another chain that holds as well, signed by its own
-keys: only a head that was kept elsewhere tells that one from yours.`,
+keys: only a head that was kept elsewhere tells that one from yours. Where it stops, as when
+the token ends, it says how --from goes on; what is before is not looked at again.`,
 		Example: `  doorstep events verify
   doorstep events verify --head /mnt/worm/events-2026-11-27.jws
   doorstep events verify --server https://login.example.com --head events-2026-11-27.jws`,
 		Args: cobra.NoArgs,
-		RunE: a.onChain(func(ctx context.Context, c *chain) error { return a.verifyEvents(ctx, c, file) }),
+		RunE: a.onChain(func(ctx context.Context, c *chain) error { return a.verifyEvents(ctx, c, file, from) }),
 	}
 	cmd.Flags().StringVar(&file, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
+	cmd.Flags().StringVar(&from, "from", "", "go on where it stopped, with what it said there")
 	return cmd
+}
+
+// placeText is a place of a chain as --from takes it.
+func placeText(p events.Place) string {
+	return fmt.Sprintf("%d:%s", p.Number, base64.RawURLEncoding.EncodeToString(p.Hash))
+}
+
+// place reads what placeText wrote; nil for "".
+func place(text string) (*events.Place, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // nothing was said
+	}
+	before, after, _ := strings.Cut(text, ":")
+	number, err := strconv.ParseInt(before, 10, 64)
+	hash, wrong := base64.RawURLEncoding.Strict().DecodeString(after)
+	if err != nil || wrong != nil || number < 1 || len(hash) != sha256.Size {
+		return nil, &usageError{"--from must be what a walk said where it stopped, such as 4711:" + strings.Repeat("A", 43)}
+	}
+	return &events.Place{Number: number, Hash: hash}, nil
 }
 
 type printedFault struct {
@@ -311,7 +334,11 @@ type printedReport struct {
 	Head    *printedHead  `json:"head,omitempty"` // the newest one that is kept here
 }
 
-func (a *app) verifyEvents(ctx context.Context, c *chain, file string) error {
+func (a *app) verifyEvents(ctx context.Context, c *chain, file, from string) error {
+	after, err := place(from)
+	if err != nil {
+		return err
+	}
 	var elsewhere string
 	if file != "" {
 		text, err := a.readInput(file)
@@ -322,12 +349,12 @@ func (a *app) verifyEvents(ctx context.Context, c *chain, file string) error {
 			return errors.New("--head: the file is empty")
 		}
 	}
-	report, err := events.Verify(ctx, c, elsewhere, c.now)
+	report, err := events.Verify(ctx, c, elsewhere, after, c.now)
 	if errors.Is(err, keys.ErrToken) {
 		return fmt.Errorf("the head in %s is none of this provider's: %w", file, err)
 	}
 	if err != nil && report.Checked > 0 {
-		return fmt.Errorf("events %d to %d hold, and then it stopped, before event %d: %s", report.First, report.First+report.Checked-1, report.Last, message(err))
+		return fmt.Errorf("%s\nEvents %d to %d of %d hold. Go on with --from %s", message(err), report.First, report.Reached.Number, report.Last, placeText(report.Reached))
 	}
 	if err != nil {
 		return err

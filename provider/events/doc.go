@@ -34,4 +34,8 @@
 //     hashes are made, and is the same on both databases.
 //   - 2026-11-27: pages of a list go by number. A page looks through a bounded stretch
 //     of numbers, so that no filter can make one read the whole table.
+//   - 2026-11-27: a chain is verified where the question is asked: one walk for the
+//     database and for a server far away, over a Source of rows. A server says which keys
+//     sign its heads, so that one which forges everything is told by a head that was kept
+//     elsewhere, and by nothing else.
 package events

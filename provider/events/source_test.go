@@ -48,7 +48,7 @@ func TestTheChainIsHandedOutInBounds(t *testing.T) {
 		far := func(limit int) (events.Report, [][]storage.Event) {
 			t.Helper()
 			h := &handed{Source: p.Events.Source(0), p: p, limit: limit}
-			return must(events.Verify(t.Context(), h, "", p.Clock.Now())), h.pages
+			return must(events.Verify(t.Context(), h, "", nil, p.Clock.Now())), h.pages
 		}
 		for _, limit := range []int{1, 3, events.MaxLinks} {
 			r, pages := far(limit)
@@ -103,5 +103,58 @@ func TestAHoleBeforeTheEndIsNoLoop(t *testing.T) {
 		if r := verify(t, p, ""); r.Fault == nil || r.Fault.Number != last {
 			t.Errorf("%+v, %v", r, r.Fault)
 		}
+	})
+}
+
+// A walk that stopped goes on after the place that it had reached; what was cut off, made
+// anew or given up since is told.
+func TestAWalkGoesOnWhereItStopped(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		p := providertest.Start(t, providertest.On(url))
+		ada := p.Person("ada")
+		tell(t, p, ada, 5)
+		checkpoint(t, p)
+		early := head(t, p)
+		reached := verify(t, p, "").Reached
+		if reached.Number != early.Number || string(reached.Hash) != string(early.Hash) {
+			t.Fatalf("it reached %+v, and the head is %+v", reached, early)
+		}
+		goOn := func(elsewhere string, after events.Place) (events.Report, error) {
+			return events.Verify(t.Context(), p.Events.Source(0), elsewhere, &after, p.Clock.Now())
+		}
+		if r, err := goOn(early.Token, reached); err != nil || r.Fault != nil || r.Checked != 0 || r.Heads != 2 {
+			t.Errorf("with nothing more: %+v, %v", r, err)
+		}
+		tell(t, p, ada, 3)
+		late := head(t, p)
+		r, err := goOn(late.Token, reached)
+		if err != nil || r.Fault != nil || r.First != reached.Number+1 || r.Last != late.Number || r.Checked != 3 || r.Reached.Number != late.Number || r.Heads != 2 { // one is kept of where it had reached
+			t.Errorf("it went on: %+v, %v", r, err)
+		}
+		if _, err := goOn(early.Token, r.Reached); err == nil || !strings.Contains(err.Error(), "has to begin anew") {
+			t.Errorf("with a head from before: %v", err)
+		}
+		wantFault := func(what string, after events.Place, number int64, says string) {
+			t.Helper()
+			r, err := goOn("", after)
+			if err != nil || r.Fault == nil || r.Fault.Number != number || !strings.Contains(r.Fault.Says, says) {
+				t.Errorf("%s: %+v, %v", what, r.Fault, err)
+			}
+		}
+		wantFault("another hash", events.Place{Number: reached.Number, Hash: late.Hash}, reached.Number+1, "is not what was chained")
+		wantFault("another hash for nothing", events.Place{Hash: late.Hash}, 0, "is another one")
+		wantFault("beyond the end", events.Place{Number: late.Number + 4, Hash: late.Hash}, late.Number+1, "the end was cut off since")
+
+		p.Clock.Advance(100 * day)
+		checkpoint(t, p)
+		p.Clock.Advance(100 * day)
+		trim(t, p, day)
+		if _, err := goOn("", reached); err == nil || !strings.Contains(err.Error(), "has to begin anew") {
+			t.Errorf("what it had reached is given up: %v", err)
+		}
+		if r, err := goOn("", events.Place{Number: late.Number, Hash: late.Hash}); err != nil || r.Fault != nil || r.First != late.Number+1 {
+			t.Errorf("where the anchor is: %+v, %v", r, err)
+		}
+		wantFault("where the anchor is, by another hash", events.Place{Number: late.Number, Hash: early.Hash}, late.Number, "is another one")
 	})
 }

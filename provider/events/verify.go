@@ -21,6 +21,14 @@ type Report struct {
 	Since       time.Time // when the events before First were given up; zero if none was
 	Revoked     []string  // the keys among those that signed heads which were revoked: somebody else may have had them
 	Fault       *Fault    // nil: the chain holds
+
+	Reached Place // the last event that held
+}
+
+// Place is an event of a chain: its hash stands for it and all before it.
+type Place struct {
+	Number int64 // 0: before the first
+	Hash   []byte
 }
 
 // Fault is the first thing that is wrong with the chain.
@@ -48,7 +56,7 @@ type walk struct {
 
 // Verify verifies the chain in the database, by [Verify].
 func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Duration) (Report, error) {
-	return Verify(ctx, s.Source(keep), elsewhere, s.now())
+	return Verify(ctx, s.Source(keep), elsewhere, nil, s.now())
 }
 
 // Verify walks the whole chain of a source and says whether it holds: no event was changed,
@@ -57,10 +65,11 @@ func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Durati
 // head that somebody kept outside of what is in question; "" for none. Its event may be gone
 // if the head is older than events are to be kept, at now. It takes as much memory however
 // long the chain is. The error is that of whoever could not look, with the report as far as
-// it came.
-func Verify(ctx context.Context, from Source, elsewhere string, now time.Time) (Report, error) {
+// it came. A walk that stopped there goes on after the place that it had reached; nil begins
+// with the first event. What is before it held when it was walked, and is not looked at again.
+func Verify(ctx context.Context, from Source, elsewhere string, after *Place, now time.Time) (Report, error) {
 	for {
-		report, err := verify(ctx, from, elsewhere, now)
+		report, err := verify(ctx, from, elsewhere, after, now)
 		if err != nil {
 			return report, fmt.Errorf("events: verify: %w", err)
 		}
@@ -78,9 +87,9 @@ func Verify(ctx context.Context, from Source, elsewhere string, now time.Time) (
 	}
 }
 
-func verify(ctx context.Context, from Source, elsewhere string, now time.Time) (Report, error) {
+func verify(ctx context.Context, from Source, elsewhere string, after *Place, now time.Time) (Report, error) {
 	w := &walk{from: from, now: now}
-	if err := w.begin(ctx, elsewhere); err != nil || w.report.Fault != nil {
+	if err := w.begin(ctx, elsewhere, after); err != nil || w.report.Fault != nil {
 		return w.report, err
 	}
 	for more := true; more; {
@@ -102,7 +111,7 @@ func verify(ctx context.Context, from Source, elsewhere string, now time.Time) (
 }
 
 // begin finds where the chain begins, and what it is to be held against.
-func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
+func (w *walk) begin(ctx context.Context, elsewhere string, after *Place) (err error) {
 	// First of all: what is chained from now on has numbers beyond it.
 	if w.state, err = w.from.State(ctx); err != nil {
 		return err
@@ -124,19 +133,42 @@ func (w *walk) begin(ctx context.Context, elsewhere string) (err error) {
 		w.hash, w.report.Since = anchor.Hash, anchor.At
 		w.revoked(anchor.Key)
 	}
+	if after != nil {
+		if err := w.goOn(after); err != nil || w.report.Fault != nil {
+			return err
+		}
+	}
 	if elsewhere == "" {
 		return nil
 	}
-	return w.meetElsewhere(ctx, elsewhere)
+	return w.meetElsewhere(ctx, elsewhere, after)
+}
+
+// goOn begins after a place that a walk had reached.
+func (w *walk) goOn(after *Place) error {
+	switch {
+	case after.Number < w.number:
+		return fmt.Errorf("the walk had reached event %d, and events are kept from %d on by now: it has to begin anew", after.Number, w.state.Chain.First)
+	case after.Number > w.state.Chain.Number:
+		w.fault(w.state.Chain.Number+1, "", "is missing, and all up to event %d: they held, and the end was cut off since", after.Number)
+	case after.Number == w.number && !bytes.Equal(after.Hash, w.hash):
+		w.fault(after.Number, "", "is another one than the one that held")
+	}
+	w.number, w.hash = after.Number, after.Hash
+	w.report.First, w.report.Reached = after.Number+1, *after
+	return nil
 }
 
 // meetElsewhere takes the head from elsewhere along.
-func (w *walk) meetElsewhere(ctx context.Context, elsewhere string) error {
+func (w *walk) meetElsewhere(ctx context.Context, elsewhere string, after *Place) error {
 	head, err := ReadHead(ctx, w.from, elsewhere)
 	if err != nil {
 		return fmt.Errorf("the head from elsewhere: %w", err)
 	}
 	w.revoked(head.Key)
+	if after != nil && head.Number < after.Number {
+		return fmt.Errorf("the head from elsewhere is that of event %d, and the walk goes on after event %d: it has to begin anew", head.Number, after.Number)
+	}
 	if head.Number < w.number && (w.state.Keep == 0 || !head.At.Before(w.now.Add(-w.state.Keep))) {
 		w.fault(head.Number, "", "is gone, and all up to event %d: a head of it was signed at %s, and events.keep says that it is there (unless that was less when they went)", w.number, head.At.Format(time.RFC3339))
 		return nil
@@ -191,6 +223,7 @@ func (w *walk) step(ctx context.Context) (int, error) {
 		}
 		w.number, w.hash = int64(e.Number), now
 		w.report.Checked++
+		w.report.Reached = Place{w.number, now}
 		if err := w.meet(ctx); err != nil || w.report.Fault != nil {
 			return len(rows), err
 		}
