@@ -112,12 +112,15 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
-		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
-		Add: map[flow.Step]string{flow.StepAddPasskey: prefix + web.PathAddPasskey},
+		Add: map[flow.Step]string{
+			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
+		},
 		Pages: map[flow.Page]string{
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
-			flow.PageSecurity: prefix + web.PathSecurity, flow.PagePasskey: prefix + web.PathSecurityPasskey, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
+			flow.PageSecurity: prefix + web.PathSecurity, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
+			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery,
 		},
 	}
 	cfg.Flow.Passkeys = s.Passkeys.Enabled()

@@ -12,8 +12,11 @@ type SignIn struct {
 	History    JSON[Raw] // policy's History
 	Verified   Time      // when Identifier was verified
 	Groups     Words     // names of the person's groups
-	// The ids of the person's passkeys, and of those that stay in their device.
+	// The ids of the person's passkeys, of those that stay in their device, and of their
+	// authenticators, and how many recovery codes they have left.
 	Passkeys, BoundPasskeys Words
+	TOTPs                   Words `gorm:"column:totps"`
+	RecoveryCodes           int64
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -47,7 +50,8 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 	err := s.db(ctx).Table("sessions s").
 		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
 			", h.document AS history, i.display AS identifier, i.verified_at AS verified, "+groupsOf("s.person_id")+" AS groups, "+
-			passkeysOf("s.person_id", "")+" AS passkeys, "+passkeysOf("s.person_id", " AND NOT k.backup_eligible")+" AS bound_passkeys").
+			passkeysOf("s.person_id", "")+" AS passkeys, "+passkeysOf("s.person_id", " AND NOT k.backup_eligible")+" AS bound_passkeys, "+
+			totpsOf("s.person_id")+" AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = s.person_id) AS recovery_codes").
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").

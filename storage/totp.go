@@ -32,6 +32,12 @@ func (s *Store) TOTPsOf(ctx context.Context, person ID) ([]TOTP, error) {
 	return ts, translate(err)
 }
 
+// totpsOf is the ids of a person's confirmed authenticators, as [Words], for a read of
+// the person.
+func totpsOf(person string) string {
+	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.person_id = " + person + ")"
+}
+
 // PendingTOTP returns a person's unconfirmed authenticator of this id, or ErrNotFound:
 // it lapsed too.
 func (s *Store) PendingTOTP(ctx context.Context, person, id ID, now Time) (*TOTP, error) {

@@ -120,6 +120,7 @@ func TestEveryMessageIsUsedAndGivenItsPlaceholders(t *testing.T) {
 		call{"locale.go", "month.*", nil},
 		call{"locale.go", "date", []string{"Day", "Month", "Year"}},
 		call{"LanguageLink", "language.name", nil},
+		call{"a new authenticator", "addtotp.name", nil},
 		call{"mails.go", "mail.device.both", []string{"Browser", "System"}},
 		call{"mails.go", "mail.device.unknown", nil},
 		call{"mails.go", "mail.moment", []string{"Date", "Time"}},

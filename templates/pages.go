@@ -79,12 +79,13 @@ func (p *Pages) Text(lang, key string) string {
 
 func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*template.Template, error) {
 	layout, err := template.New("layout").Funcs(words(locale{})).Funcs(template.FuncMap{
-		"asset":  func(name string) string { return assets().names[name] },
-		"icon":   iconFunc(icons),
-		"href":   safeHref,
-		"target": formTarget,
-		"scope":  scopeWords,
-		"kind":   errorKind,
+		"asset":   func(name string) string { return assets().names[name] },
+		"icon":    iconFunc(icons),
+		"href":    safeHref,
+		"target":  formTarget,
+		"otpauth": otpauthHref,
+		"scope":   scopeWords,
+		"kind":    errorKind,
 	}).ParseFS(files, "pages/layout.html")
 	if err != nil {
 		return nil, err
@@ -159,6 +160,14 @@ func safeHref(s string) template.URL {
 		return template.URL(s) //nolint:gosec // the scheme was just checked; attributes are escaped all the same
 	}
 	return ""
+}
+
+// otpauthHref passes the address of an authenticator's seed, which an app on this device opens.
+func otpauthHref(s string) (template.URL, error) {
+	if !strings.HasPrefix(s, "otpauth://totp/") {
+		return "", errors.New("an authenticator's address of another kind")
+	}
+	return template.URL(s), nil //nolint:gosec // the scheme was just checked; attributes are escaped all the same
 }
 
 // formTarget refuses where safeHref would leave a link out: a response must not be posted to anywhere else instead.

@@ -78,10 +78,25 @@ func everyPage(lang string) map[string]any {
 		"addpasskey-model":      AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "passkey_model"},
 		"addpasskey-name":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Name: strings.Repeat("long ", 20), Problem: "passkey_name"},
 		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
-		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), AddPasskeyHref: "/account/security/add-passkey", Back: "/"},
-		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", Back: "/"},
-		"passkeydetails":        PasskeyDetails{Base: base, PasskeyLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
-		"passkeydetails-name":   PasskeyDetails{Base: base, PasskeyLine: everyPasskey()[1], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
+		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", RecoveryLeft: 2, Back: "/"},
+		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
+		"factor-passkey":        Factor{Base: base, FactorLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
+		"factor-totp":           Factor{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
+		"code-totp":             Code{Base: base, Form: form, Kind: "totp", Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}, {"recovery", "/signin/recovery?i=1"}, {"lost", "/account/security"}}, CancelAction: "/signin/cancel?i=1"},
+		"code-totp-wrong":       Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "wrong"},
+		"code-totp-empty":       Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "empty"},
+		"code-totp-throttled":   Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "throttled", RetryAfter: 61},
+		"code-recovery":         Code{Base: base, Form: form, Kind: "recovery", Who: ada, Others: []OtherWay{{"totp", "/signin/totp?i=1"}, {"password", "/signin/password?i=1"}}},
+		"code-recovery-wrong":   Code{Base: base, Form: form, Kind: "recovery", Who: ada, Problem: "wrong"},
+		"code-recovery-empty":   Code{Base: base, Form: form, Kind: "recovery", Who: ada, Problem: "empty"},
+		"addtotp":               AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", CancelAction: "/signin/cancel?i=1"},
+		"addtotp-wrong":         AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", Problem: "wrong"},
+		"addtotp-late":          AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", Problem: "late"},
+		"addtotp-many":          AddTOTP{Base: base, Form: form, Who: ada, Problem: "many", CancelAction: "/signin/cancel?i=1"},
+		"addtotp-throttled":     AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", Problem: "throttled"},
+		"recoverycodes":         RecoveryCodes{Base: base, Form: form, Who: ada, CancelAction: "/signin/cancel?i=1"},
+		"recoverycodes-again":   RecoveryCodes{Base: base, Form: form, Who: ada, Left: 1, CancelAction: "/signin/cancel?i=1"},
+		"recoverycodes-new":     RecoveryCodes{Base: base, Who: ada, Codes: []string{"0000-1111-2222-3333", "ABCD-EFGH-JKMN-PQRS"}, Done: "/account/security?done"},
 		"choose":                ChooseAccount{Base: base, Form: form, ClientName: "Kerbside", Accounts: []Account{ada, {ID: "a2", Identifier: "grace@example.com"}}, CancelAction: "/signin/cancel?i=1"},
 		"consent":               Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()},
 		"consent-claims":        Consent{Base: base, Form: form, Who: ada, ClientName: "Kerbside", ClientHost: "kerbside.example", Scopes: everyScope()[:1], Claims: everyClaim()},
@@ -117,12 +132,17 @@ func everyPage(lang string) map[string]any {
 	}
 }
 
-func everyPasskey() []PasskeyLine {
+func everyPasskey() []FactorLine {
 	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
-	return []PasskeyLine{
-		{ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/passkey?id=p1"},
-		{ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/passkey?id=p2"},
+	return []FactorLine{
+		{Passkey: true, ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/factor?id=p1"},
+		{Passkey: true, ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/factor?id=p2"},
 	}
+}
+
+func everyTOTP() []FactorLine {
+	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []FactorLine{{ID: "t1", Name: "Authenticator app", Added: added, Used: added, Href: "/account/security/factor?id=t1"}}
 }
 
 func everyApp() []AppAccess {

@@ -52,7 +52,8 @@ type PasskeyPrompt struct {
 	Autofill bool // the browser offers passkeys in the field of the address
 }
 
-// OtherWay is another step that proves as much: Name is "password" or "passkey".
+// OtherWay is another step that proves as much: Name is "password", "passkey", "totp" or "recovery"; or "lost", where lost ones
+// are replaced.
 type OtherWay struct{ Name, Href string }
 
 // Passkey asks somebody who is signed in to prove more by a passkey of theirs.
@@ -77,28 +78,70 @@ type AddPasskey struct {
 	CancelAction string
 }
 
+// Code asks somebody who is signed in for a code: field "code".
+type Code struct {
+	Base
+	Form         Form
+	Kind         string // "totp" | "recovery"
+	Who          Account
+	ClientName   string
+	Problem      string // "" | "empty" | "wrong" | "throttled" | "busy"
+	RetryAfter   int    // as SignIn's
+	Others       []OtherWay
+	CancelAction string
+}
+
+// AddTOTP shows what an authenticator app has to know, and asks for its first code: fields "code" and "session", which is Who.ID.
+type AddTOTP struct {
+	Base
+	Form         Form
+	Who          Account
+	Secret       string // to be typed; "" with the problem "many"
+	URL          string // otpauth, for an app on this device
+	QRSize       int
+	QRPath       string // of the dark squares, as SVG draws them
+	Problem      string // "" | "wrong" | "late" | "many" | "throttled" | "busy"
+	RetryAfter   int    // as SignIn's
+	CancelAction string
+}
+
+// RecoveryCodes offers new codes, field "session", which is Who.ID; or shows them, this once.
+type RecoveryCodes struct {
+	Base
+	Form         Form
+	Who          Account
+	Left         int      // of those there are
+	Codes        []string // the new ones
+	Done         string   // with Codes: where to go on
+	CancelAction string
+}
+
 // Security is the person's page of how they prove who they are.
 type Security struct {
 	Base
-	Who            Account
-	Done           bool // something was just changed
-	Passkeys       []PasskeyLine
-	AddPasskeyHref string // "" where there are no passkeys
-	Back           string
+	Who                       Account
+	Done                      bool // something was just changed
+	Passkeys, Authenticators  []FactorLine
+	AddPasskeyHref            string // "" where there are no passkeys
+	AddTOTPHref, RecoveryHref string
+	RecoveryLeft              int
+	Back                      string
 }
 
-// PasskeyLine is one passkey. Model is what its authenticator's maker calls it, "" if nobody knows; Used is zero before its first use.
-type PasskeyLine struct {
-	ID, Name, Model string
-	Synced          bool // it may be on several devices
-	Added, Used     time.Time
-	Href            string // its own page
+// FactorLine is a passkey or an authenticator. Used is zero before its first use.
+type FactorLine struct {
+	Passkey     bool
+	ID, Name    string
+	Model       string // what its maker calls a passkey's authenticator, "" if nobody knows
+	Synced      bool   // a passkey that may be on several devices
+	Added, Used time.Time
+	Href        string // its own page
 }
 
-// PasskeyDetails is the page of one passkey: the field "do" is "rename", with "name", or "remove"; "session" is Who.ID.
-type PasskeyDetails struct {
+// Factor is the page of one of them: the field "do" is "rename", with "name", or "remove"; "session" is Who.ID.
+type Factor struct {
 	Base
-	PasskeyLine
+	FactorLine
 	Form    Form
 	Who     Account
 	Problem string // "" | "name"
@@ -263,19 +306,22 @@ func (b Base) base() Base { return b }
 
 func (f FormPost) base() Base { return Base{Lang: f.Lang, Paths: f.Paths, Nonce: f.Nonce} }
 
-func (SignIn) file() string         { return "signin" }
-func (Passkey) file() string        { return "passkey" }
-func (AddPasskey) file() string     { return "addpasskey" }
-func (Security) file() string       { return "security" }
-func (PasskeyDetails) file() string { return "passkeydetails" }
-func (ChooseAccount) file() string  { return "choose" }
-func (Consent) file() string        { return "consent" }
-func (SignOut) file() string        { return "signout" }
-func (SignedOut) file() string      { return "signedout" }
-func (Error) file() string          { return "error" }
-func (Apps) file() string           { return "apps" }
-func (Welcome) file() string        { return "welcome" }
-func (Setup) file() string          { return "setup" }
-func (SetupClosed) file() string    { return "setupclosed" }
-func (SetupDone) file() string      { return "setupdone" }
-func (FormPost) file() string       { return "formpost" }
+func (SignIn) file() string        { return "signin" }
+func (Passkey) file() string       { return "passkey" }
+func (AddPasskey) file() string    { return "addpasskey" }
+func (Security) file() string      { return "security" }
+func (Factor) file() string        { return "factor" }
+func (Code) file() string          { return "code" }
+func (AddTOTP) file() string       { return "addtotp" }
+func (RecoveryCodes) file() string { return "recoverycodes" }
+func (ChooseAccount) file() string { return "choose" }
+func (Consent) file() string       { return "consent" }
+func (SignOut) file() string       { return "signout" }
+func (SignedOut) file() string     { return "signedout" }
+func (Error) file() string         { return "error" }
+func (Apps) file() string          { return "apps" }
+func (Welcome) file() string       { return "welcome" }
+func (Setup) file() string         { return "setup" }
+func (SetupClosed) file() string   { return "setupclosed" }
+func (SetupDone) file() string     { return "setupdone" }
+func (FormPost) file() string      { return "formpost" }

@@ -35,6 +35,8 @@ type Deps struct {
 	Grants   *grants.Service
 	Sessions *session.Service
 	Passkeys *proof.Passkey
+	TOTP     *proof.TOTP
+	Recovery *proof.Recovery
 }
 
 // Handler serves the pages.

@@ -14,7 +14,9 @@ func (h *Handler) Routes() []web.Route {
 		{Method: http.MethodPost, Path: web.PathApps, Handler: h.at(flow.PageApps, h.removeApp), Dialect: web.HTML, CSRF: true},
 		{Method: http.MethodGet, Path: web.PathSecurity, Handler: h.at(flow.PageSecurity, h.showSecurity), Dialect: web.HTML},
 		{Method: http.MethodGet, Path: web.PathSecurityAddPasskey, Handler: h.at(flow.PageAddPasskey, h.showSecurity), Dialect: web.HTML},
-		{Method: http.MethodGet, Path: web.PathSecurityPasskey, Handler: h.at(flow.PagePasskey, h.showPasskey), Dialect: web.HTML},
-		{Method: http.MethodPost, Path: web.PathSecurityPasskey, Handler: h.at(flow.PagePasskey, h.takePasskey), Dialect: web.HTML, CSRF: true},
+		{Method: http.MethodGet, Path: web.PathSecurityAddTOTP, Handler: h.at(flow.PageAddTOTP, h.showSecurity), Dialect: web.HTML},
+		{Method: http.MethodGet, Path: web.PathSecurityRecovery, Handler: h.at(flow.PageRecovery, h.showSecurity), Dialect: web.HTML},
+		{Method: http.MethodGet, Path: web.PathSecurityFactor, Handler: h.at(flow.PageFactor, h.showFactor), Dialect: web.HTML},
+		{Method: http.MethodPost, Path: web.PathSecurityFactor, Handler: h.at(flow.PageFactor, h.takeFactor), Dialect: web.HTML, CSRF: true},
 	}
 }

@@ -1,8 +1,10 @@
 package account
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -12,54 +14,112 @@ import (
 	"github.com/doorstep-id/doorstep/templates"
 )
 
+// The fields of the page of a passkey or an authenticator: what to do, and its name.
+const (
+	fieldDo   = "do"
+	fieldName = "name"
+)
+
 // showSecurity lists how the person proves who they are.
 func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
-	keys, err := h.Store.PasskeysOf(r.Context(), s.Person.ID)
+	has, err := h.factors(r.Context(), s.Person.ID)
 	if err != nil {
 		return err
 	}
 	page := templates.Security{
 		Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Back: h.Web.Path(web.PathHome), Done: r.URL.Query().Has(flow.ParamDone),
+		AddTOTPHref: h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 	}
 	if h.Passkeys.Enabled() {
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}
-	for i := range keys {
-		page.Passkeys = append(page.Passkeys, h.passkeyLine(&keys[i]))
+	for _, f := range has {
+		if f.line.Passkey {
+			page.Passkeys = append(page.Passkeys, f.line)
+		} else {
+			page.Authenticators = append(page.Authenticators, f.line)
+		}
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
 }
 
-func (h *Handler) passkeyLine(k *storage.Passkey) templates.PasskeyLine {
-	return templates.PasskeyLine{
-		ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible, Added: k.CreatedAt.Time, Used: k.UsedAt.Time,
-		Href: h.Web.Path(web.PathSecurityPasskey) + "?" + url.Values{flow.ParamObject: {string(k.ID)}}.Encode(),
+// factor is a passkey or an authenticator of a person's, and what can be done to it.
+type factor struct {
+	line   templates.FactorLine
+	rename func(ctx context.Context, person, id storage.ID, name string, by events.Actor) error
+	remove func(ctx context.Context, person, id storage.ID, by events.Actor) error
+}
+
+func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, error) {
+	keys, err := h.Store.PasskeysOf(ctx, person)
+	if err != nil {
+		return nil, err
 	}
+	apps, err := h.TOTP.List(ctx, person)
+	if err != nil {
+		return nil, err
+	}
+	var all []factor
+	for i := range keys {
+		k := &keys[i]
+		all = append(all, factor{templates.FactorLine{
+			Passkey: true, ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible,
+			Added: k.CreatedAt.Time, Used: k.UsedAt.Time, Href: h.factorPath(k.ID),
+		}, h.Passkeys.Rename, h.Passkeys.Remove})
+	}
+	for _, a := range apps {
+		all = append(all, factor{templates.FactorLine{
+			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Href: h.factorPath(a.ID),
+		}, h.TOTP.Rename, h.TOTP.Remove})
+	}
+	return all, nil
 }
 
-// showPasskey is the page of one passkey.
-func (h *Handler) showPasskey(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
-	return h.passkeyPage(w, r, s, http.StatusOK, "")
+func (h *Handler) factorPath(id storage.ID) string {
+	return h.Web.Path(web.PathSecurityFactor) + "?" + url.Values{flow.ParamObject: {string(id)}}.Encode()
 }
 
-// takePasskey gives it another name, or takes it away.
-func (h *Handler) takePasskey(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
+// factor is the one that the request is about.
+func (h *Handler) factor(r *http.Request, person storage.ID) (factor, error) {
+	all, err := h.factors(r.Context(), person)
+	if err != nil {
+		return factor{}, err
+	}
+	id := r.URL.Query().Get(flow.ParamObject)
+	if i := slices.IndexFunc(all, func(f factor) bool { return f.line.ID == id }); i >= 0 {
+		return all[i], nil
+	}
+	return factor{}, storage.ErrNotFound
+}
+
+// showFactor is the page of one passkey or authenticator.
+func (h *Handler) showFactor(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
+	f, err := h.factor(r, s.Person.ID)
+	if err != nil {
+		return err
+	}
+	return h.factorPage(w, r, s, http.StatusOK, f, "")
+}
+
+// takeFactor gives it another name, or takes it away.
+func (h *Handler) takeFactor(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
 	to := h.Web.Path(web.PathSecurity)
 	if storage.ID(r.PostForm.Get(fieldSession)) != s.Session.ID {
 		return web.SeeOther(w, to) // their own page
 	}
-	id, err := storage.ParseID(r.URL.Query().Get(flow.ParamObject))
+	f, err := h.factor(r, s.Person.ID)
 	if err != nil {
 		return err
 	}
+	id := storage.ID(f.line.ID)
 	switch r.PostForm.Get(fieldDo) {
 	case "rename":
-		err = h.Passkeys.Rename(r.Context(), s.Person.ID, id, r.PostForm.Get(fieldName), events.ActorPerson)
+		err = f.rename(r.Context(), s.Person.ID, id, r.PostForm.Get(fieldName), events.ActorPerson)
 		if len(fault.All(err)) > 0 {
-			return h.passkeyPage(w, r, s, http.StatusUnprocessableEntity, "name")
+			return h.factorPage(w, r, s, http.StatusUnprocessableEntity, f, "name")
 		}
 	case "remove":
-		err = h.Passkeys.Remove(r.Context(), s.Person.ID, id, events.ActorPerson)
+		err = f.remove(r.Context(), s.Person.ID, id, events.ActorPerson)
 	default:
 		err = fault.Invalid(fieldDo, "must be rename or remove")
 	}
@@ -69,27 +129,9 @@ func (h *Handler) takePasskey(w http.ResponseWriter, r *http.Request, s *storage
 	return web.SeeOther(w, to+"?"+flow.ParamDone)
 }
 
-// The fields of the page of a passkey: what to do, and its name.
-const (
-	fieldDo   = "do"
-	fieldName = "name"
-)
-
-func (h *Handler) passkeyPage(w http.ResponseWriter, r *http.Request, s *storage.SignIn, status int, problem string) error {
-	id := r.URL.Query().Get(flow.ParamObject)
-	keys, err := h.Store.PasskeysOf(r.Context(), s.Person.ID)
-	if err != nil {
-		return err
-	}
-	for i := range keys {
-		if string(keys[i].ID) != id {
-			continue
-		}
-		line := h.passkeyLine(&keys[i])
-		return h.Web.Page(w, r, status, templates.PasskeyDetails{
-			Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, line.Href), Who: web.Account(s),
-			PasskeyLine: line, Problem: problem, Back: h.Web.Path(web.PathSecurity),
-		})
-	}
-	return storage.ErrNotFound
+func (h *Handler) factorPage(w http.ResponseWriter, r *http.Request, s *storage.SignIn, status int, f factor, problem string) error {
+	return h.Web.Page(w, r, status, templates.Factor{
+		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, f.line.Href), Who: web.Account(s),
+		FactorLine: f.line, Problem: problem, Back: h.Web.Path(web.PathSecurity),
+	})
 }

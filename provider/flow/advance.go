@@ -247,6 +247,16 @@ func (s *Service) Did(ctx context.Context, a Answer, shown storage.ID, also func
 	return s.advance(ctx, a, progress, also)
 }
 
+// Pend notes what the step began that a page of ours is for, so that the page shows the
+// same again.
+func (s *Service) Pend(ctx context.Context, a Answer, id storage.ID) error {
+	a.Progress.Pending = id
+	if err := setProgress(a.Interaction, a.Progress); err != nil {
+		return err
+	}
+	return s.store.NoteProgress(ctx, a.Interaction)
+}
+
 // Cancel ends the request with a no: "back to the app".
 func (s *Service) Cancel(ctx context.Context, a Answer) (Answer, error) {
 	progress := a.Progress

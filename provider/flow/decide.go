@@ -17,12 +17,16 @@ type Step string
 const (
 	StepPassword Step = "password"
 	StepPasskey  Step = "passkey"
+	StepTOTP     Step = "totp"
+	StepRecovery Step = "recovery"
 	StepAccount  Step = "account"
 	StepConsent  Step = "consent"
-	// StepAddPasskey is what a page of ours is there for: see pageRules.
-	StepAddPasskey Step = "add-passkey"
-	StepDone       Step = "done"
-	StepRefuse     Step = "refuse"
+	// What pages of ours are there for: see pageRules.
+	StepAddPasskey    Step = "add-passkey"
+	StepAddTOTP       Step = "add-totp"
+	StepRecoveryCodes Step = "recovery-codes"
+	StepDone          Step = "done"
+	StepRefuse        Step = "refuse"
 )
 
 // asks reports whether s is a page.
@@ -190,27 +194,28 @@ func (v *view) with(w Way) *view {
 	return newView(in)
 }
 
-// ways returns the steps after each of which what is lacking would be there, or, where
-// one is not enough, those of which one more would be; none: it cannot be reached.
+// ways returns the steps after each of which what is lacking would be there, and behind
+// them those after which one more would bring it that is not enough by itself; none: it
+// cannot be reached.
 func (v *view) ways(lacks func(*view) bool) []Step {
-	var alone, first []Step
-	for i, w := range v.Ways {
-		with := v.with(w)
-		if !lacks(with) {
+	var alone, steps []Step
+	var not []Way
+	for _, w := range v.Ways {
+		if lacks(v.with(w)) {
+			not = append(not, w)
+		} else {
 			alone = append(alone, w.Step)
-			continue
 		}
-		for j, more := range v.Ways {
-			if j != i && !lacks(with.with(more)) {
-				first = append(first, w.Step)
+	}
+	for i, w := range not {
+		for j, more := range not {
+			if j != i && !lacks(v.with(w).with(more)) {
+				steps = append(steps, w.Step)
 				break
 			}
 		}
 	}
-	if len(alone) > 0 {
-		first = alone
-	}
-	return slices.Compact(first) // the ways of one step stand together
+	return slices.Compact(append(alone, steps...)) // the ways of one step stand together
 }
 
 func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Prompt, value) }
@@ -226,7 +231,8 @@ func (v *view) lacksDecision() bool { return !v.Decision.MetBy(v.Evidence, v.Now
 func (v *view) changesProofs() bool { return v.page().fresh && !v.Progress.Done }
 
 // lacksFresh: the page wants a fresh proof, at the strength that the person can reach,
-// as far as aal2.
+// as far as aal2; or a recovery code beside one of aal1, for who lost all else (NIST SP
+// 800-63B-4 section 4.2.2).
 func (v *view) lacksFresh() bool {
 	if !v.changesProofs() {
 		return false
@@ -240,10 +246,21 @@ func (v *view) lacksFresh() bool {
 		if !slices.ContainsFunc(best.held, is) {
 			continue
 		}
-		i := slices.IndexFunc(v.held, is)
-		return i < 0 || !v.isFresh(v.held[i], int64(freshProof/time.Second))
+		if i := slices.IndexFunc(v.held, is); i >= 0 && v.isFresh(v.held[i], int64(freshProof/time.Second)) {
+			return false
+		}
+		return !v.recovers()
 	}
 	return true
+}
+
+// recovers: a recovery code and another proof were given, both lately.
+func (v *view) recovers() bool {
+	recent := func(e policy.Evidence) bool { return v.isHere(e) || v.Now.Sub(e.At) <= freshProof }
+	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Recovery && recent(e) }) &&
+		slices.ContainsFunc(v.held, func(a policy.Assurance) bool {
+			return a.ACR == policy.AAL1 && v.isFresh(a, int64(freshProof/time.Second))
+		})
 }
 
 // isHere reports whether a proof was given in this interaction, or since it began.

@@ -90,10 +90,8 @@ func nobody(in *Input) {
 	in.Person, in.Evidence, in.Decision, in.Consent = "", nil, policy.Decision{}, storage.Consent{}
 }
 
-// otp is a way that this version does not have: the table must take it as it is.
-func otp(in *Input) {
-	in.Ways = append(slices.Clone(in.Ways), Way{"totp", policy.Evidence{Method: policy.OneTime}})
-}
+func otp(in *Input)   { in.Ways = append([]Way{byCode}, in.Ways...) }
+func codes(in *Input) { in.Ways = append(slices.Clone(in.Ways), byRecovery) }
 
 func synced(in *Input) { in.Ways = append([]Way{bySynced}, in.Ways...) }
 func bound(in *Input)  { in.Ways = append([]Way{byBound}, in.Ways...) }
@@ -103,6 +101,10 @@ func key(w Way, ago time.Duration, verified bool) policy.Evidence {
 	ev := w.Gives
 	ev.At, ev.UserVerified, ev.Interaction = noon.Add(-ago), verified, "another interaction"
 	return ev
+}
+
+func recovered(ago time.Duration) policy.Evidence {
+	return policy.Evidence{Method: policy.Recovery, At: noon.Add(-ago), Interaction: "another interaction"}
 }
 
 func page(p Page) func(*Input) {
@@ -214,12 +216,18 @@ func TestNext(t *testing.T) {
 		{"nobody, with a passkey somewhere", plain(nobody, synced), password, LoginRequired},
 
 		{"a page", plain(page(PageSecurity)), done, done},
-		{"a page of proofs, an hour after the password", plain(page(PagePasskey)), again, LoginRequired},
-		{"a page of proofs, just after the password", plain(page(PagePasskey), evidence(proven(time.Minute))), done, done},
-		{"a page of proofs, just after the password, with a passkey", plain(page(PagePasskey), evidence(proven(time.Minute)), synced), passkey, LoginRequired},
-		{"a page of proofs, just after a passkey", plain(page(PagePasskey), synced, evidence([]policy.Evidence{key(bySynced, time.Minute, true)})), done, done},
-		{"a page of proofs, an hour after a passkey", plain(page(PagePasskey), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, true)})), passkey, LoginRequired},
-		{"a page of proofs in a session of which the rules want more", plain(page(PagePasskey), evidence(proven(0)), decided(require("aal1"))), AccessDenied, AccessDenied},
+		{"a page of proofs, an hour after the password", plain(page(PageFactor)), again, LoginRequired},
+		{"a page of proofs, just after the password", plain(page(PageFactor), evidence(proven(time.Minute))), done, done},
+		{"a page of proofs, just after the password, with a passkey", plain(page(PageFactor), evidence(proven(time.Minute)), synced), passkey, LoginRequired},
+		{"a page of proofs, just after a passkey", plain(page(PageFactor), synced, evidence([]policy.Evidence{key(bySynced, time.Minute, true)})), done, done},
+		{"a page of proofs, an hour after a passkey", plain(page(PageFactor), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, true)})), passkey, LoginRequired},
+		{"a page of proofs, all but a recovery code lost, an hour after the password", plain(page(PageFactor), synced, codes), "passkey or password or recovery again", LoginRequired},
+		{"a page of proofs, all but a recovery code lost, just after the password", plain(page(PageFactor), synced, codes, evidence(proven(time.Minute))), "passkey or recovery again", LoginRequired},
+		{"a page of proofs, with a recovery code", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Minute), recovered(time.Minute)))), done, done},
+		{"a page of proofs, with an old recovery code", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Minute), recovered(11*time.Minute)))), "passkey or recovery again", LoginRequired},
+		{"a page of proofs, with a recovery code alone", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Hour), recovered(time.Minute)))), "passkey or password again", LoginRequired},
+		{"a recovery code is no second factor", plain(acr("aal2"), codes, evidence(append(proven(time.Minute), recovered(time.Minute)))), UnmetRequirements, UnmetRequirements},
+		{"a page of proofs in a session of which the rules want more", plain(page(PageFactor), evidence(proven(0)), decided(require("aal1"))), AccessDenied, AccessDenied},
 		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},
 		{"a page for one step, an hour after the password", plain(page(PageAddPasskey)), again, LoginRequired},
 		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
@@ -420,7 +428,7 @@ func through(t *testing.T, name string, in Input, verifies bool) {
 			}
 			in.Evidence = policy.AddEvidence(in.Evidence, given)
 			in.Progress.Chosen = true
-		case StepPasskey, "totp":
+		case StepPasskey, StepTOTP, StepRecovery:
 			in.Evidence = policy.AddEvidence(in.Evidence, given)
 		case StepAccount:
 			in.Progress.Chosen = true

@@ -22,6 +22,8 @@ import (
 type Paths struct {
 	Password string
 	Passkey  string
+	TOTP     string
+	Recovery string
 	Account  string
 	Consent  string
 	Add      map[Step]string // of steps that pages of ours are for
@@ -64,11 +66,14 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 }
 
 // The ways in which people can prove more, the best first: with a passkey that stays in
-// its device, with one that may be elsewhere as well, with the password.
+// its device, with one that may be elsewhere as well, with an authenticator's code, with
+// the password; and where that is enough with a recovery code.
 var (
 	byBound    = Way{StepPasskey, policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
 	bySynced   = Way{StepPasskey, policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
+	byCode     = Way{StepTOTP, policy.Evidence{Method: policy.OneTime}}
 	byPassword = Way{StepPassword, policy.Evidence{Method: policy.Password}}
+	byRecovery = Way{StepRecovery, policy.Evidence{Method: policy.Recovery}}
 )
 
 // waysOf are the ways of one person.
@@ -80,15 +85,27 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 	if s.cfg.Passkeys && len(in.Passkeys) > len(in.BoundPasskeys) {
 		ways = append(ways, bySynced)
 	}
-	return append(ways, byPassword)
+	if len(in.TOTPs) > 0 {
+		ways = append(ways, byCode)
+	}
+	if ways = append(ways, byPassword); in.RecoveryCodes > 0 {
+		ways = append(ways, byRecovery)
+	}
+	return ways
 }
 
-// standing is what a session stands on: without the evidence of passkeys that the
-// person has no more.
+// standing is what a session stands on: without the evidence of passkeys and
+// authenticators that the person has no more.
 func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 	st, err := session.Standing(&in.Session, s.now())
 	st.Evidence = slices.DeleteFunc(st.Evidence, func(e policy.Evidence) bool {
-		return (e.Method == policy.Hardware || e.Method == policy.Software) && !slices.Contains(in.Passkeys, e.Credential)
+		switch e.Method {
+		case policy.Hardware, policy.Software:
+			return !slices.Contains(in.Passkeys, e.Credential)
+		case policy.OneTime:
+			return !slices.Contains(in.TOTPs, e.Credential)
+		}
+		return false
 	})
 	return st, err
 }
@@ -96,7 +113,7 @@ func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 // ReachableACR returns the acr values that somebody can reach, in policy's order,
 // for the metadata (OpenID Connect Discovery section 3).
 func (s *Service) ReachableACR() []string {
-	ways := []Way{byPassword}
+	ways := []Way{byPassword, byCode}
 	if s.cfg.Passkeys {
 		ways = append(ways, byBound)
 	}
@@ -391,6 +408,8 @@ func (s *Service) PathTo(a Answer, step Step) string {
 	to := map[Step]string{
 		StepPassword: s.cfg.Paths.Password,
 		StepPasskey:  s.cfg.Paths.Passkey,
+		StepTOTP:     s.cfg.Paths.TOTP,
+		StepRecovery: s.cfg.Paths.Recovery,
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,
 	}[step]

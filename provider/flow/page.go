@@ -23,8 +23,10 @@ const PageSetupDone Page = "setup-done"
 // The pages where people look after their proofs.
 const (
 	PageSecurity   Page = "security"    // what they have
-	PagePasskey    Page = "passkey"     // one passkey
-	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity
+	PageFactor     Page = "factor"      // one passkey or authenticator
+	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity; so do the next
+	PageAddTOTP    Page = "add-totp"
+	PageRecovery   Page = "recovery-codes"
 )
 
 // freshProof is how long ago who changes proofs may have proved who they are.
@@ -38,8 +40,10 @@ type pageRule struct {
 }
 
 var pageRules = map[Page]pageRule{
-	PagePasskey:    {fresh: true},
+	PageFactor:     {fresh: true},
 	PageAddPasskey: {fresh: true, does: StepAddPasskey, ends: PageSecurity},
+	PageAddTOTP:    {fresh: true, does: StepAddTOTP, ends: PageSecurity},
+	PageRecovery:   {fresh: true, does: StepRecoveryCodes, ends: PageSecurity},
 }
 
 func (v *view) page() pageRule { return pageRules[v.Request.Page] }

@@ -74,6 +74,7 @@ type Progress struct {
 	Withdrawals int64      `json:"withdrawals,omitempty"` // of the consent, when they said so
 	Cancelled   bool       `json:"cancelled,omitempty"`   // "back to the app"
 	Done        bool       `json:"done,omitempty"`        // the step that a page of ours is for
+	Pending     storage.ID `json:"pending,omitempty"`     // what such a step began
 }
 
 // What a person says to a client's wishes.

@@ -95,5 +95,8 @@ func (h *Handler) others(a flow.Answer, shown flow.Step) []templates.OtherWay {
 			ways = append(ways, templates.OtherWay{Name: string(step), Href: h.Flow.PathTo(a, step)})
 		}
 	}
+	if a.Client != nil && shown != flow.StepPassword { // where it can be put right, if the person has another proof
+		ways = append(ways, templates.OtherWay{Name: "lost", Href: h.Web.Path(web.PathSecurity)})
+	}
 	return ways
 }

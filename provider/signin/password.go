@@ -86,25 +86,37 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, policy.Evidence{}, err
 	}
-	device, err := h.knownDevice(r, person)
+	var evidence policy.Evidence
+	err = h.guess(r, person, identifier, func(ctx context.Context) (err error) {
+		evidence, err = h.Passwords.Verify(ctx, person, password)
+		return err
+	})
 	if err != nil {
 		return nil, policy.Evidence{}, err
 	}
+	return person, evidence, nil
+}
+
+// guess has a proof looked at that could be guessed, under the throttles that all such
+// proofs of one account share: those of nobody's as well.
+func (h *Handler) guess(r *http.Request, person *storage.Person, identifier string, look func(context.Context) error) error {
+	ctx := r.Context()
+	device, err := h.knownDevice(r, person)
+	if err != nil {
+		return err
+	}
 	attempt := throttle.Attempt{Account: accountKey(identifier), Device: device, Address: web.Address(ctx)}
 	if err := h.Throttle.TakeSignIn(ctx, attempt); err != nil {
-		return nil, policy.Evidence{}, err
+		return err
 	}
-	evidence, err := h.Passwords.Verify(ctx, person, password)
+	err = look(ctx)
 	if err == nil {
 		err = h.Store.Together(ctx, func(ctx context.Context) error { return h.Throttle.SignedIn(ctx, attempt) })
 	}
-	switch {
-	case errors.Is(err, proof.ErrWrong):
-		return nil, policy.Evidence{}, err
-	case err != nil:
-		return nil, policy.Evidence{}, errors.Join(err, h.Throttle.ReturnSignIn(ctx, attempt))
+	if err == nil || errors.Is(err, proof.ErrWrong) {
+		return err
 	}
-	return person, evidence, nil
+	return errors.Join(err, h.Throttle.ReturnSignIn(ctx, attempt))
 }
 
 // knownDevice is this browser's device if the person signed in with it before,

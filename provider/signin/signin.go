@@ -4,6 +4,9 @@
 //	password.go   who are you, and your password
 //	passkey.go    a passkey: in place of the password, or to prove more
 //	addpasskey.go a new one
+//	code.go       a code: of an authenticator, or one for recovery
+//	addtotp.go    a new authenticator
+//	recoverycodes.go new codes for recovery
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?
@@ -54,6 +57,8 @@ type Deps struct {
 	Directory *directory.Service
 	Passwords *proof.Password
 	Passkeys  *proof.Passkey
+	TOTP      *proof.TOTP
+	Recovery  *proof.Recovery
 	Throttle  *throttle.Service
 	Clients   *clients.Service
 	Now       func() time.Time

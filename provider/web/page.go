@@ -89,6 +89,11 @@ func (w *Web) Language(r *http.Request, uiLocales, stored string) string {
 	return w.pages.Match(uiLocales, stored, r.Header.Get("Accept-Language"))
 }
 
+// Text is one message in the language of a page.
+func (w *Web) Text(r *http.Request, uiLocales, stored, key string) string {
+	return w.pages.Text(w.Language(r, uiLocales, stored), key)
+}
+
 const paramLang = "lang"
 
 // keepLanguage remembers a choice made by one of the footer's links.

@@ -25,12 +25,18 @@ const (
 	PathSignOut   = "/signout"
 	PathSignedOut = "/signed-out"
 
-	PathAddPasskey = "/signin/add-passkey"
+	PathTOTP          = "/signin/totp"
+	PathRecovery      = "/signin/recovery"
+	PathAddPasskey    = "/signin/add-passkey"
+	PathAddTOTP       = "/signin/add-totp"
+	PathRecoveryCodes = "/signin/recovery-codes"
 
 	PathApps               = "/account/apps"
 	PathSecurity           = "/account/security"
-	PathSecurityPasskey    = "/account/security/passkey"
+	PathSecurityFactor     = "/account/security/factor"
 	PathSecurityAddPasskey = "/account/security/add-passkey"
+	PathSecurityAddTOTP    = "/account/security/add-totp"
+	PathSecurityRecovery   = "/account/security/recovery-codes"
 
 	PathAPI = "/api/v1" // above the operators' API
 

@@ -1,0 +1,38 @@
+package signin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// showRecoveryCodes says what they are for, and that new ones end the old ones.
+func (h *Handler) showRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
+		Base: h.base(r, a), Form: h.form(w, r, web.PathRecoveryCodes, a), Who: web.Account(a.SignIn),
+		Left: int(a.SignIn.RecoveryCodes), CancelAction: h.stepPath(pathCancel, a),
+	})
+}
+
+// takeRecoveryCodes makes new codes and shows them: this once, so there is no page to
+// come back to.
+func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	var codes []string
+	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) (err error) {
+		codes, err = h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if codes == nil { // another step is due, or it is another person's page
+		return web.SeeOther(w, next.Path)
+	}
+	return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
+		Base: h.base(r, a), Who: web.Account(a.SignIn), Codes: codes, Done: next.Path,
+	})
+}
