@@ -124,8 +124,8 @@ func TestVectorsOfTheRFC(t *testing.T) {
 	}
 }
 
-// TestCodeOfAStepToEachSide, and no further: RFC 6238 section 5.2.
-func TestCodeOfAStepToEachSide(t *testing.T) {
+// TestAttack61CodeOfAStepToEachSide, and no further: RFC 6238 section 5.2.
+func TestAttack61CodeOfAStepToEachSide(t *testing.T) {
 	d := newDesk(t)
 	person := newPerson(t, d.store, "ada@example.com")
 	e := d.enrol(t, person, "phone")

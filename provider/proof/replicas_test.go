@@ -128,8 +128,8 @@ func one(t *testing.T, replicas []replica, try func(ctx context.Context, r repli
 	}
 }
 
-// TestCodesWorkOnceOverReplicas: attack case 61, and the same of recovery codes.
-func TestCodesWorkOnceOverReplicas(t *testing.T) {
+// TestAttack61CodesWorkOnceOverReplicas: attack case 61, and the same of recovery codes.
+func TestAttack61CodesWorkOnceOverReplicas(t *testing.T) {
 	providertest.Databases(t, func(t *testing.T, url string) {
 		var at atomic.Int64
 		at.Store(noon.Unix())
