@@ -229,10 +229,13 @@ func (f *filler) flush() error {
 // asked for, and columns are named that every schema has.
 func (s *Store) endOld(ctx context.Context, tx *sql.Tx, tables []table, how Restore) error {
 	writes := []write{{text: "UPDATE grants SET code_hash = NULL WHERE code_used_at IS NULL"}}
+	has := func(name string) bool {
+		return slices.ContainsFunc(tables, func(t table) bool { return t.name == name })
+	}
+	if has("mails") { // they were sent since, or are old news
+		writes = append(writes, write{text: "DELETE FROM mails WHERE due_at IS NOT NULL"})
+	}
 	if how.RevokeAll {
-		has := func(name string) bool {
-			return slices.ContainsFunc(tables, func(t table) bool { return t.name == name })
-		}
 		if has("logout_notices") {
 			writes = append(writes, write{
 				text: "INSERT INTO logout_notices (session_id, client_id, sub, sid, attempts, due_at, expires_at, created_at)" +

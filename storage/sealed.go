@@ -15,6 +15,7 @@ const (
 	PurposeOrigin = "event-origin"
 	PurposeAnswer = "idempotency-answer"
 	PurposeTOTP   = "totp-seed"
+	PurposeMail   = "mail"
 )
 
 // SealedColumn is a column that holds what the keys room sealed for Purpose and the
@@ -30,6 +31,7 @@ func SealedColumns() []SealedColumn {
 		{"idempotency_keys", "hash", "answer", PurposeAnswer},
 		{"totps", "id", "seed", PurposeTOTP},
 		{"keys", "kid", "sealed", PurposeKey},
+		{"mails", "id", "sealed", PurposeMail},
 		{"secrets", "name", "sealed", PurposeSecret},
 	}
 }

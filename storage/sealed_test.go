@@ -125,6 +125,9 @@ func testEverySealedColumn(t *testing.T, f fixture) {
 	app := totp(f.person("ada"), "phone")
 	app.Seed = []byte("\x01old seed")
 	f.must(f.BeginTOTP(f.ctx, app))
+	sealed := newMail(&storage.Person{}, now)
+	sealed.Sealed = []byte("\x01old mail")
+	f.must(f.CreateMail(f.ctx, sealed))
 	for _, c := range storage.SealedColumns() {
 		rows, err := f.SealedRows(f.ctx, c, []byte("\x01new"), nil, 10)
 		f.must(err)

@@ -15,6 +15,7 @@ var swept = []struct{ table, key, but string }{
 	{"idempotency_keys", "hash", ""},
 	{"setup_links", "name", ""},
 	{"totps", "id", ""}, // a confirmed one does not lapse
+	{"mails", "id", ""},
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

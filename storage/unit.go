@@ -18,6 +18,7 @@ import (
 // may touch the same row: within one statement Postgres carries out one of them.
 type Unit struct {
 	writes []write
+	then   []func()
 }
 
 type (
@@ -38,6 +39,16 @@ func WithUnit(ctx context.Context) context.Context {
 // is in: for what has to be there although the unit may yet come to nothing.
 func WithoutUnit(ctx context.Context) context.Context {
 	return context.WithValue(ctx, unitKey{}, nil)
+}
+
+// Then runs fn once the unit in ctx was carried out, and not at all if it was not;
+// without a unit at once. It is for waking somebody, who finds what was written.
+func Then(ctx context.Context, fn func()) {
+	if u, ok := ctx.Value(unitKey{}).(*Unit); ok {
+		u.then = append(u.then, fn)
+		return
+	}
+	fn()
 }
 
 // Together runs fn with a unit in its ctx and flushes it, so that a change and
@@ -197,11 +208,12 @@ func (s *Store) Flush(ctx context.Context) error {
 		return nil
 	}
 	writes, guards := guardFirst(u.writes)
-	u.writes = nil
+	then := u.then
+	u.writes, u.then = nil, nil
 	if guards > 1 {
 		return errors.New("storage: a unit can hold one guarded write only")
 	}
-	return s.locked(ctx, writes, func(db *gorm.DB) error {
+	err := s.locked(ctx, writes, func(db *gorm.DB) error {
 		switch {
 		case len(writes) == 1:
 			return s.exec(db, writes[0])
@@ -211,6 +223,13 @@ func (s *Store) Flush(ctx context.Context) error {
 			return s.flushSQLite(db, writes)
 		}
 	})
+	if err != nil {
+		return err
+	}
+	for _, fn := range then {
+		fn()
+	}
+	return nil
 }
 
 func guardFirst(in []write) (out []write, guards int) {
