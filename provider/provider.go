@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/doorstep-id/doorstep/provider/account"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/oidc"
 	"github.com/doorstep-id/doorstep/provider/signin"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -32,6 +33,8 @@ type Provider struct {
 	watcher  *watcher
 	registry *prometheus.Registry
 	draining atomic.Bool
+
+	deliverer *mail.Deliverer
 }
 
 // New wires services and surfaces. log may be nil; machine is this machine's
@@ -54,6 +57,9 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	store.Observe(p.observer)
 
 	p.watcher = newWatcher(services, p.job("changes"), p.registry)
+	if p.deliverer, err = p.newDeliverer(); err != nil {
+		return nil, err
+	}
 
 	var protocol *oidc.Handler
 	cfg.Web.Issuer = cfg.Issuer
@@ -102,7 +108,7 @@ func (p *Provider) job(name string) *slog.Logger { return p.log.With(slog.String
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
 // are deleted, the clock is set, events are chained, what other processes changed is
-// forgotten, and clients are told that sessions ended. [Run] does it itself.
+// forgotten, clients are told that sessions ended, and mails are sent. [Run] does it itself.
 func (p *Provider) Background(ctx context.Context) {
 	p.cfg.setDefaults()
 	var all sync.WaitGroup
@@ -111,6 +117,7 @@ func (p *Provider) Background(ctx context.Context) {
 	all.Go(func() { p.chainEvents(ctx) })
 	all.Go(func() { p.signEvents(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })
+	all.Go(func() { p.deliverer.Run(ctx) })
 	all.Go(func() { p.watcher.run(ctx, p.Store) })
 	all.Wait()
 }
@@ -125,7 +132,10 @@ func (p *Provider) TellClients(ctx context.Context) error {
 
 // Close waits for what requests left going on. Run does it itself; it is for
 // those who serve the Handler otherwise.
-func (p *Provider) Close() { p.logouts.Wait() }
+func (p *Provider) Close() {
+	p.logouts.Wait()
+	p.deliverer.Wait()
+}
 
 // Handler serves everything that the public sees.
 func (p *Provider) Handler() http.Handler { return p.handler }

@@ -18,6 +18,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/oidc/engine"
 	"github.com/doorstep-id/doorstep/provider/outbound"
 	"github.com/doorstep-id/doorstep/provider/proof"
@@ -40,6 +41,7 @@ type Config struct {
 	Passkey  proof.PasskeyConfig
 	Flow     flow.Config
 	Outbound outbound.Config
+	Mail     mail.Config
 	API      api.Config
 	Server   ServerConfig
 	// Traces takes the spans of requests; nil for none.
@@ -55,6 +57,7 @@ type Services struct {
 	Keys      *keys.Service
 	Events    *events.Service
 	Throttle  *throttle.Service
+	Mail      *mail.Service
 	Clients   *clients.Service
 	Grants    *grants.Service
 	Sessions  *session.Service
@@ -92,6 +95,9 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.observer.recorded)
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
 	s.Throttle.Refused = s.observer.refused
+	if s.Mail, err = openMail(cfg, s, now); err != nil {
+		return nil, err
+	}
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
 	s.Sessions = session.New(cfg.Session, store, s.Events, now)

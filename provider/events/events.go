@@ -68,6 +68,10 @@ const (
 
 	SetupOffered   Kind = "setup.offered"   // a link for the first operator was made
 	SetupCompleted Kind = "setup.completed" // it was used
+
+	MailUndelivered Kind = "mail.undelivered" // it was given up
+	MailRetried     Kind = "mail.retried"     // a dead one, by an operator
+	MailDiscarded   Kind = "mail.discarded"
 )
 
 // Actor is who did it.

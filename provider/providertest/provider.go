@@ -54,6 +54,7 @@ type setup struct {
 	clock     *Clock
 	theirs    func() time.Time // the database's clock
 	still     bool             // of replicas
+	relay     *relay           // of mails, for replicas
 	configure []func(*provider.Config)
 }
 

@@ -30,6 +30,7 @@ type replica struct {
 	Database, Issuer string
 	Off              time.Duration // how far its machine's clock is ahead
 	Still            bool          // its machine's clock stands still
+	Relay            *relay        // takes its mails; nil for none
 }
 
 // StandingStill has the clocks of [Replicas] stand still at the time of their start:
@@ -92,7 +93,7 @@ func replicas(t testing.TB, off []time.Duration, options ...Option) *P {
 	}
 
 	p := &P{Issuer: issuer.String(), Statements: &Statements{}, t: t, logs: newLogs(t), clients: &registered{}}
-	p.fleet = &fleet{told: replica{Database: s.database, Issuer: p.Issuer, Still: s.still}, logs: p.logs}
+	p.fleet = &fleet{told: replica{Database: s.database, Issuer: p.Issuer, Still: s.still, Relay: s.relay}, logs: p.logs}
 	store, err := storage.Open(t.Context(), s.database, storage.WithTracer(p.Statements), storage.WithMaxConns(4))
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,9 @@ func replicas(t testing.TB, off []time.Duration, options ...Option) *P {
 		}
 	})
 	spareRSA.lend(t, store, time.Now())
-	if p.Services, err = provider.Open(t.Context(), config(issuer), store, time.Now); err != nil {
+	cfg := config(issuer)
+	s.relay.configure(&cfg)
+	if p.Services, err = provider.Open(t.Context(), cfg, store, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	spareRSA.keep(t, p.Services)
@@ -270,7 +273,9 @@ func serveReplica(told string) error {
 	if err != nil {
 		return err
 	}
-	served, err := provider.New(ctx, config(issuer), store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), machine)
+	cfg := config(issuer)
+	r.Relay.configure(&cfg)
+	served, err := provider.New(ctx, cfg, store, slog.New(slog.NewJSONHandler(os.Stderr, nil)), machine)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,41 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// openMail returns the service of mails, on the rooms that it stands on.
+func openMail(cfg Config, s *Services, now func() time.Time) (*mail.Service, error) {
+	var mails *templates.Mails
+	if cfg.Mail.Enabled() { // they take a while to read
+		var err error
+		if mails, err = templates.NewMails(); err != nil {
+			return nil, err
+		}
+	}
+	cfg.Mail.Brand, cfg.Mail.Issuer = cmp.Or(cfg.Web.Name, "Doorstep"), cfg.Issuer.String()
+	return mail.New(cfg.Mail, mail.Deps{Store: s.Store, Keys: s.Keys, Events: s.Events, Throttle: s.Throttle, Mails: mails, Now: now})
+}
+
+// DeliverMails sends the mails that are due, and returns when none of that goes on any
+// more. Background does it again and again.
+func (p *Provider) DeliverMails(ctx context.Context) error {
+	err := p.deliverer.DeliverDue(ctx)
+	p.deliverer.Wait()
+	return err
+}
+
+// newDeliverer returns what sends mails beside the requests.
+func (p *Provider) newDeliverer() (*mail.Deliverer, error) {
+	d, err := mail.NewDeliverer(p.Mail, mail.DelivererDeps{Metrics: p.registry, Log: p.job("mail"), Hold: p.clock.apart.Load})
+	if err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	return d, nil
+}

@@ -1,0 +1,261 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	draws "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+const (
+	// writeTime is how long the store has. A mail is leased for as long as a server has to
+	// take it, and twice this: to begin, and to write down what came of it.
+	writeTime = 5 * time.Second
+	// A failed attempt is repeated after firstPause, then after twice as long, up to
+	// longestPause.
+	firstPause, longestPause = 5 * time.Second, time.Hour
+	// How often to look for what others wrote, or died over, and after the store failed.
+	lookIdle, lookBroken = time.Second, 5 * time.Second
+	// workers is how many attempts go on at once in this process; while the server takes
+	// nothing it is one.
+	workers = 8
+)
+
+// DelivererDeps is what mails are delivered with, beside their service.
+type DelivererDeps struct {
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
+	Hold    func() bool // nothing is sent now: the clock may be wrong, by which mails lapse
+}
+
+// Deliverer sends what is due. Every server has one.
+type Deliverer struct {
+	DelivererDeps
+	mails    *Service
+	attempts *prometheus.CounterVec
+
+	looking sync.Mutex // one looks at a time
+	mu      sync.Mutex
+	inHand  int           // attempts going on
+	idle    chan struct{} // closed when none goes on; nil while none waits for that
+	failing bool          // the last attempt found no server that takes mails
+}
+
+// NewDeliverer returns the deliverer of a service's mails.
+func NewDeliverer(s *Service, d DelivererDeps) (*Deliverer, error) {
+	out := &Deliverer{DelivererDeps: d, mails: s, attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doorstep_mails_total", Help: "Attempts to send a mail, by outcome.",
+	}, []string{"outcome"})}
+	for _, o := range []outcome{mailSent, mailFailed, mailDead} {
+		out.attempts.WithLabelValues(string(o))
+	}
+	return out, errors.Join(d.Metrics.Register(out.attempts), d.Metrics.Register(&queue{s, d.Log}))
+}
+
+// outcome is what came of an attempt.
+type outcome string
+
+const (
+	mailSent   outcome = "sent"
+	mailFailed outcome = "failed" // and will be repeated
+	mailDead   outcome = "dead"   // the event says so
+)
+
+// Run sends what is due until ctx ends, and leaves what goes on to Wait.
+func (d *Deliverer) Run(ctx context.Context) {
+	if !d.mails.Enabled() {
+		return
+	}
+	look := time.NewTimer(0)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		case <-d.mails.woken:
+		}
+		if err := d.DeliverDue(ctx); err != nil && ctx.Err() == nil {
+			d.Log.Error("mail", slog.Any("error", err))
+			look.Reset(lookBroken)
+			continue
+		}
+		look.Reset(lookIdle)
+	}
+}
+
+// DeliverDue begins an attempt for what is due now, as far as there is room, and does
+// not wait for it.
+func (d *Deliverer) DeliverDue(ctx context.Context) error {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	room := d.room()
+	if room == 0 || d.Hold() {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	now := storage.At(d.mails.Now())
+	due, err := d.mails.Store.MailDue(limited, now)
+	if err != nil || !due {
+		return err
+	}
+	claimed, err := d.mails.Store.ClaimMails(limited, now, storage.At(now.Add(d.mails.cfg.Timeout+2*writeTime)), room)
+	if err != nil {
+		return err
+	}
+	for i := range claimed {
+		d.begin(ctx, &claimed[i])
+	}
+	return nil
+}
+
+// Wait returns when no attempt goes on. Others may begin meanwhile.
+func (d *Deliverer) Wait() {
+	d.mu.Lock()
+	if d.inHand == 0 {
+		d.mu.Unlock()
+		return
+	}
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle := d.idle
+	d.mu.Unlock()
+	<-idle
+}
+
+func (d *Deliverer) room() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failing {
+		return max(0, 1-d.inHand)
+	}
+	return workers - d.inHand
+}
+
+// begin makes an attempt beside the caller.
+func (d *Deliverer) begin(ctx context.Context, m *storage.Mail) {
+	d.mu.Lock()
+	d.inHand++
+	d.mu.Unlock()
+	ctx = storage.WithoutUnit(context.WithoutCancel(ctx)) // the end of the server does not cut it short
+	go func() {
+		came, failure, err := d.attempt(ctx, m)
+		if came != "" {
+			d.attempts.WithLabelValues(string(came)).Inc()
+		}
+		if failure != nil || err != nil {
+			d.Log.Warn("mail", slog.String("mail", string(m.ID)), slog.String("kind", m.Kind), slog.String("outcome", string(came)),
+				slog.Int64("attempt", m.Attempts), slog.Any("error", errors.Join(asError(failure), err)))
+		}
+		d.release(came, failure)
+		d.mails.wake() // there is room again
+	}()
+}
+
+func asError(r *refusal) error {
+	if r == nil {
+		return nil
+	}
+	return r
+}
+
+func (d *Deliverer) release(came outcome, failure *refusal) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case came == mailSent, failure != nil && failure.apart: // the server is there
+		d.failing = false
+	case failure != nil:
+		d.failing = true
+	}
+	if d.inHand--; d.inHand == 0 && d.idle != nil {
+		close(d.idle)
+		d.idle = nil
+	}
+}
+
+// attempt sends a claimed mail and writes down what came of it: nothing, if the store
+// does not answer or somebody else has it by now. failure is why it was not sent.
+func (d *Deliverer) attempt(ctx context.Context, m *storage.Mail) (came outcome, failure *refusal, err error) {
+	failure = d.send(ctx, m)
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	now := d.mails.Now()
+	if failure == nil {
+		return mailSent, nil, quiet(d.mails.Store.SentMail(ctx, m, storage.At(now), storage.At(now.Add(keepSent))))
+	}
+	due := now.Add(pause(m.Attempts))
+	if !failure.final && due.Before(m.LapsesAt.Time) {
+		return mailFailed, failure, quiet(d.mails.Store.PostponeMail(ctx, m, storage.At(due), failure.says))
+	}
+	return mailDead, failure, quiet(d.bury(ctx, m, failure, now))
+}
+
+// send makes the attempt.
+func (d *Deliverer) send(ctx context.Context, m *storage.Mail) *refusal {
+	if !d.mails.Now().Before(m.LapsesAt.Time) {
+		return &refusal{final: true, apart: true, says: "it is of no use any more"}
+	}
+	letter, err := d.mails.letter(m)
+	if err != nil {
+		// With another key-encryption key it can be opened, where one is given.
+		return &refusal{final: !errors.Is(err, keys.ErrWrongKEK), apart: true, says: "what it says cannot be opened"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.mails.cfg.Timeout)
+	defer cancel()
+	err = d.mails.deliver(ctx, letter)
+	var r *refusal
+	if err == nil || errors.As(err, &r) {
+		return r
+	}
+	return &refusal{says: scrub(err.Error(), letter)}
+}
+
+// quiet is err, unless it says that somebody else was quicker.
+func quiet(err error) error {
+	if errors.Is(err, storage.ErrStale) {
+		return nil
+	}
+	return err
+}
+
+// bury gives a mail up, with the event. What it says is kept for as long as it can be
+// tried again.
+func (d *Deliverer) bury(ctx context.Context, m *storage.Mail, why *refusal, now time.Time) error {
+	err := d.mails.Store.Together(ctx, func(ctx context.Context) error {
+		lapsed := !now.Before(m.LapsesAt.Time)
+		if err := d.mails.Store.BuryMail(ctx, m, storage.At(now), storage.At(now.Add(keepDead)), why.says, lapsed); err != nil {
+			return err
+		}
+		return d.mails.Events.Record(ctx, events.Event{
+			Kind: events.MailUndelivered, Outcome: events.Failure, Actor: events.ActorSystem, Person: m.PersonID,
+			Data: map[string]any{"mail": m.ID, "kind": m.Kind, "attempts": m.Attempts, "smtp_code": why.code},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("give up: %w", err)
+	}
+	return nil
+}
+
+// pause is how long to wait after so many attempts: twice as long each time, and
+// between half and all of that, so that those that failed together do not come back
+// together.
+func pause(attempts int64) time.Duration {
+	longest := longestPause
+	if attempts < 20 { // more would overflow
+		longest = min(firstPause<<(attempts-1), longestPause)
+	}
+	return longest - draws.N(longest/2) //nolint:gosec // a draw, no secret
+}

@@ -1,0 +1,13 @@
+package throttle
+
+import "time"
+
+// The limits of mails to one address, whoever has them sent.
+var (
+	// MailAsked is for those that anybody may ask for, such as a code: whoever reads them
+	// need not have.
+	MailAsked = Limit{Name: "mail-asked", Every: 6 * time.Minute, Burst: 10}
+	// MailNotices is for those that tell of a change. The change does not happen if its mail
+	// is one too many.
+	MailNotices = Limit{Name: "mail-notices", Every: 2 * time.Minute, Burst: 30}
+)
