@@ -3,7 +3,9 @@ package provider
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/mail"
@@ -28,7 +30,15 @@ func openMail(cfg Config, s *Services, now func() time.Time) (*mail.Service, err
 func (p *Provider) DeliverMails(ctx context.Context) error {
 	err := p.deliverer.DeliverDue(ctx)
 	p.deliverer.Wait()
-	return err
+	return errors.Join(err, p.deliverer.Count(ctx))
+}
+
+// sendMails sends mails until ctx ends, and counts those that wait.
+func (p *Provider) sendMails(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { p.deliverer.Run(ctx) })
+	both.Go(func() { p.every(ctx, 15*time.Second, "count mails", p.deliverer.Count) })
+	both.Wait()
 }
 
 // newDeliverer returns what sends mails beside the requests.

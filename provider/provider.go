@@ -117,7 +117,7 @@ func (p *Provider) Background(ctx context.Context) {
 	all.Go(func() { p.chainEvents(ctx) })
 	all.Go(func() { p.signEvents(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })
-	all.Go(func() { p.deliverer.Run(ctx) })
+	all.Go(func() { p.sendMails(ctx) })
 	all.Go(func() { p.watcher.run(ctx, p.Store) })
 	all.Wait()
 }

@@ -42,6 +42,7 @@ type Deliverer struct {
 	DelivererDeps
 	mails    *Service
 	attempts *prometheus.CounterVec
+	queue    queue
 
 	looking sync.Mutex // one looks at a time
 	mu      sync.Mutex
@@ -52,13 +53,13 @@ type Deliverer struct {
 
 // NewDeliverer returns the deliverer of a service's mails.
 func NewDeliverer(s *Service, d DelivererDeps) (*Deliverer, error) {
-	out := &Deliverer{DelivererDeps: d, mails: s, attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+	out := &Deliverer{DelivererDeps: d, mails: s, queue: newQueue(), attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "doorstep_mails_total", Help: "Attempts to send a mail, by outcome.",
 	}, []string{"outcome"})}
 	for _, o := range []outcome{mailSent, mailFailed, mailDead} {
 		out.attempts.WithLabelValues(string(o))
 	}
-	return out, errors.Join(d.Metrics.Register(out.attempts), d.Metrics.Register(&queue{s, d.Log}))
+	return out, errors.Join(d.Metrics.Register(out.attempts), out.queue.register(d.Metrics))
 }
 
 // outcome is what came of an attempt.

@@ -2,40 +2,39 @@ package mail
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// queue tells how things stand with the mails of all servers.
-type queue struct {
-	mails *Service
-	log   *slog.Logger
-}
+// queue tells how things stand with the mails of all servers, as this one saw it last.
+type queue struct{ waiting, oldest, dead prometheus.Gauge }
 
-var (
-	queueWaiting = prometheus.NewDesc("doorstep_mails_waiting", "Mails that are to be sent, by any server.", nil, nil)
-	queueOldest  = prometheus.NewDesc("doorstep_mails_oldest_waiting_seconds", "For how long the oldest mail has been waiting to be sent; 0 for none.", nil, nil)
-	queueDead    = prometheus.NewDesc("doorstep_mails_dead", "Mails that were given up and are kept for an operator to see.", nil, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (q *queue) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueWaiting, queueOldest, queueDead} {
-		ch <- d
+func newQueue() queue {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	return queue{
+		waiting: gauge("doorstep_mails_waiting", "Mails that are to be sent, by any server, when this process last looked."),
+		oldest:  gauge("doorstep_mails_oldest_waiting_seconds", "For how long the oldest mail had been waiting to be sent when this process last looked; 0 for none."),
+		dead:    gauge("doorstep_mails_dead", "Mails that were given up and are kept for an operator to see, when this process last looked."),
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (q *queue) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+func (q queue) register(with prometheus.Registerer) error {
+	return errors.Join(with.Register(q.waiting), with.Register(q.oldest), with.Register(q.dead))
+}
+
+// Count looks how things stand, for the metrics.
+func (d *Deliverer) Count(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	now, err := q.mails.Store.MailQueue(ctx)
-	if err != nil { // the other metrics are told still
-		q.log.Warn("metrics", slog.String("of", "mails"), slog.Any("error", err))
-		return
+	now, err := d.mails.Store.MailQueue(ctx)
+	if err != nil {
+		return err
 	}
-	ch <- prometheus.MustNewConstMetric(queueWaiting, prometheus.GaugeValue, float64(now.Waiting))
-	ch <- prometheus.MustNewConstMetric(queueOldest, prometheus.GaugeValue, now.Age(q.mails.Now()).Seconds())
-	ch <- prometheus.MustNewConstMetric(queueDead, prometheus.GaugeValue, float64(now.Dead))
+	d.queue.waiting.Set(float64(now.Waiting))
+	d.queue.oldest.Set(now.Age(d.mails.Now()).Seconds())
+	d.queue.dead.Set(float64(now.Dead))
+	return nil
 }
