@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	netmail "net/mail"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
 )
 
@@ -45,6 +47,11 @@ type settings struct {
 	KeepEvents                   time.Duration // 0: for ever
 
 	PasswordMemory, PasswordTime, PasswordWorkers int
+
+	SMTP                       *mail.SMTP // nil: no mails
+	SMTPTLS                    string     // "": as the server's place demands
+	SMTPUsername, SMTPPassword string
+	MailFrom, MailReplyTo      *netmail.Address
 }
 
 // setting is one row of the table.
@@ -118,6 +125,19 @@ var table = []setting{
 		set: oneOf(func(s *settings) *string { return &s.LogFormat }, "json", "text")},
 	{key: "brand.name", preset: "Doorstep", help: "what pages call this place",
 		set: anyText(func(s *settings) *string { return &s.Brand })},
+
+	{key: "mail.smtp.url", help: "SMTP server that takes mails, smtp://host:587 (STARTTLS) or smtps://host:465 (default: none, and no mails are sent)",
+		set: func(s *settings, text string) (err error) { s.SMTP, err = mail.ParseSMTP(text); return err }},
+	{key: "mail.smtp.tls", help: "mandatory, or opportunistic for an smtp:// server that may have no STARTTLS (default: mandatory, but for a server on loopback)",
+		set: oneOf(func(s *settings) *string { return &s.SMTPTLS }, "mandatory", "opportunistic")},
+	{key: "mail.smtp.username", help: "name of the user at the SMTP server (default: none, and no password)",
+		set: anyText(func(s *settings) *string { return &s.SMTPUsername })},
+	{key: "mail.smtp.password", help: "password at the SMTP server",
+		secret: true, flagless: true, set: anyText(func(s *settings) *string { return &s.SMTPPassword })},
+	{key: "mail.from", help: "sender of mails, such as no-reply@example.com; a name may stand before it: Example <no-reply@example.com>",
+		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailFrom })},
+	{key: "mail.reply_to", help: "where answers to mails go (default: to the sender)",
+		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailReplyTo })},
 
 	{key: "lifetimes.access_token", preset: "10m", help: "lifetime of an access token, unless its resource says otherwise",
 		set: duration(func(s *settings) *time.Duration { return &s.AccessToken }, 10*time.Second, clients.MaxLifetime)},
@@ -283,9 +303,31 @@ func (c *config) check(l *layers) {
 	if c.KeepEvents > 0 && c.KeepEvents < day {
 		fault("events.keep", "must be 0, for ever, or at least a day")
 	}
+	c.checkMail(fault)
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
 		fault("password.memory", "times password.time must be at least %d: passwords would be too cheap to guess", weakest)
+	}
+}
+
+// checkMail holds the settings of mails against each other.
+func (c *config) checkMail(fault func(key, format string, args ...any)) {
+	if c.SMTP == nil {
+		for _, key := range []string{"mail.smtp.tls", "mail.smtp.username", "mail.smtp.password", "mail.from", "mail.reply_to"} {
+			if c.values[key].text != "" && c.values["mail.smtp.url"].text == "" {
+				fault(key, "is of no use without mail.smtp.url")
+			}
+		}
+		return
+	}
+	if c.values["mail.from"].text == "" {
+		fault("mail.from", "is missing: somebody has to be the sender of mails")
+	}
+	if (c.SMTPUsername == "") != (c.SMTPPassword == "") {
+		fault("mail.smtp.username", "and mail.smtp.password belong together: set both or neither")
+	}
+	if c.SMTP.Implicit && c.SMTPTLS != "" {
+		fault("mail.smtp.tls", "is for smtp:// alone: smtps:// is TLS from the first byte")
 	}
 }
 

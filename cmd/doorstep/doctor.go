@@ -15,8 +15,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for what is wrong, and say what to do about it",
 		Long: `Look for what is wrong, and say what to do about it: configuration, database, clock,
-keys, certificates, disk, the issuer as others see it, proxies, and the server on this
-machine. It writes nothing. Give it the servers' own settings.
+keys, certificates, disk, the issuer as others see it, proxies, mails, and the server on
+this machine. It writes nothing. Give it the servers' own settings.
 
 One line a check: ok, warning or fault. The exit code is 1 if there is a fault.`,
 		Example: "  doorstep doctor\n  doorstep doctor --config /etc/doorstep.yaml -o json",
@@ -77,6 +77,7 @@ func (a *app) doctor(ctx context.Context, cmd *cobra.Command, _ []string) error 
 		d.disk()
 		d.certificate()
 		d.issuer(ctx)
+		d.smtp(ctx)
 		d.server(ctx)
 	}
 	faults := 0

@@ -51,6 +51,7 @@ func (d *doctor) database(ctx context.Context) {
 	}
 	d.clock(ctx, store)
 	d.keys(ctx, store)
+	d.mails(ctx, store)
 }
 
 func largest(tables []storage.TableSize) string {

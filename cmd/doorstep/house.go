@@ -12,6 +12,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
@@ -85,8 +86,20 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
 		Workers: c.PasswordWorkers, Words: []string{c.Brand},
 	}
+	pc.Mail = c.mail()
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil
+}
+
+// mail fills the configuration of mails.
+func (c *config) mail() mail.Config {
+	if c.SMTP == nil {
+		return mail.Config{}
+	}
+	smtp := *c.SMTP
+	smtp.Username, smtp.Password = c.SMTPUsername, c.SMTPPassword
+	smtp.Opportunistic = c.SMTPTLS == "opportunistic" || c.SMTPTLS == "" && isLoopback(smtp.Host)
+	return mail.Config{SMTP: &smtp, From: c.MailFrom, ReplyTo: c.MailReplyTo}
 }
 
 // explain turns what a room refuses into what an operator can do.

@@ -138,7 +138,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.`,
 func (a *app) lookedAfter() []*cobra.Command {
 	all := []*cobra.Command{
 		a.clientCommand(), a.resourceCommand(), a.userCommand(), a.groupCommand(), a.sessionCommand(), a.grantCommand(), a.consentCommand(),
-		a.eventsCommand(), a.keyCommand(),
+		a.eventsCommand(), a.keyCommand(), a.mailCommand(),
 	}
 	for _, cmd := range all {
 		a.remote.add(cmd)

@@ -53,6 +53,9 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		if err != nil {
 			return cfg.explain(err)
 		}
+		if !p.Mail.Enabled() {
+			log.Info("mails are off: there is no mail.smtp.url")
+		}
 		err = newServiceManager(cfg, log).run(ctx, func(ready func()) error {
 			return p.Run(ctx, func() {
 				if err := a.inviteOperator(ctx, cfg, p.Services); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	netmail "net/mail"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/keys"
 )
 
@@ -177,6 +179,22 @@ func databaseURL(text string) (string, error) {
 
 func isPostgres(text string) bool {
 	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
+}
+
+// mailAddress reads an address as mails have it (RFC 5322 section 3.4), whose own part is as
+// people's are.
+func mailAddress(field func(*settings) **netmail.Address) func(*settings, string) error {
+	return func(s *settings, text string) error {
+		a, err := netmail.ParseAddress(text)
+		if err != nil || strings.ContainsFunc(a.Name, unicode.IsControl) {
+			return fmt.Errorf("%q is not an address such as no-reply@example.com or Example <no-reply@example.com>", text)
+		}
+		if a.Address, err = ident.Email(a.Address); err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		*field(s) = a
+		return nil
+	}
 }
 
 func parseKEK(text string) ([]byte, error) {

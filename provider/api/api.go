@@ -19,6 +19,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -45,6 +46,7 @@ type Deps struct {
 	Grants    *grants.Service
 	Events    *events.Service
 	Throttle  *throttle.Service
+	Mail      *mail.Service
 	Now       func() time.Time
 
 	// Verify returns whose a token is: an *Refusal, or a fault of the store.
@@ -92,6 +94,7 @@ func New(cfg Config, d Deps) (*Handler, error) {
 	h.registerKeys()
 	h.registerEvents()
 	h.registerChain()
+	h.registerMails()
 	return h, h.publish()
 }
 

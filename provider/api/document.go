@@ -79,6 +79,7 @@ var scopeTexts = map[string]string{
 	clients.ScopeConsentsRead: "Read what people agreed to", clients.ScopeConsentsWrite: "Withdraw what people agreed to",
 	clients.ScopeKeysRead: "Read about signing keys", clients.ScopeKeysWrite: "Rotate and revoke signing keys",
 	clients.ScopeEventsRead: "Read what happened",
+	clients.ScopeMailsRead:  "Read which mails go to whom, not what they say", clients.ScopeMailsWrite: "Send mails again, or throw them away",
 }
 
 func text(s *huma.Schema) *huma.Schema { s.Type = huma.TypeString; return s }

@@ -33,6 +33,8 @@ const (
 	ScopeKeysRead       = "keys:read"
 	ScopeKeysWrite      = "keys:write"
 	ScopeEventsRead     = "events:read"
+	ScopeMailsRead      = "mails:read"
+	ScopeMailsWrite     = "mails:write"
 )
 
 // APIScopes returns every scope of the operators' API.
@@ -40,7 +42,7 @@ func APIScopes() []string {
 	return []string{
 		ScopeClientsRead, ScopeClientsWrite, ScopeResourcesRead, ScopeResourcesWrite, ScopeUsersRead, ScopeUsersWrite,
 		ScopeGroupsRead, ScopeGroupsWrite, ScopeOperatorsWrite, ScopeSessionsRead, ScopeSessionsWrite, ScopeGrantsRead, ScopeGrantsWrite,
-		ScopeConsentsRead, ScopeConsentsWrite, ScopeKeysRead, ScopeKeysWrite, ScopeEventsRead,
+		ScopeConsentsRead, ScopeConsentsWrite, ScopeKeysRead, ScopeKeysWrite, ScopeEventsRead, ScopeMailsRead, ScopeMailsWrite,
 	}
 }
 

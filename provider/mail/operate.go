@@ -23,7 +23,7 @@ func (s *Service) List(ctx context.Context, dead bool, p storage.Page) (storage.
 // Retry has a dead mail sent, with the event, in one unit. It is a fault of kind Conflict if it
 // is not dead or has lapsed; storage.ErrNotFound.
 func (s *Service) Retry(ctx context.Context, key string, by events.Actor) error {
-	m, err := s.mail(ctx, key)
+	m, err := s.Show(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -40,14 +40,15 @@ func (s *Service) Retry(ctx context.Context, key string, by events.Actor) error 
 // Discard throws a mail away, dead or not, with the event, in one unit. One that is just
 // being sent arrives all the same. storage.ErrNotFound.
 func (s *Service) Discard(ctx context.Context, key string, by events.Actor) error {
-	m, err := s.mail(ctx, key)
+	m, err := s.Show(ctx, key)
 	if err != nil {
 		return err
 	}
 	return s.changed(ctx, "discard", events.MailDiscarded, by, m, func(ctx context.Context) error { return s.Store.DeleteMail(ctx, m.ID) })
 }
 
-func (s *Service) mail(ctx context.Context, key string) (*storage.Mail, error) {
+// Show returns the mail of this id; storage.ErrNotFound.
+func (s *Service) Show(ctx context.Context, key string) (*storage.Mail, error) {
 	id, err := storage.ParseID(key)
 	if err != nil {
 		return nil, err

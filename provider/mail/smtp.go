@@ -77,7 +77,7 @@ func (s *SMTP) deliver(ctx context.Context, l *Letter) error {
 	if err == nil || message.IsDelivered() { // it was taken; how the connection ends is of no matter
 		return nil
 	}
-	says, _, _ := strings.Cut(err.Error(), ", affected ") // by whom and of what is in the row
+	says, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "send failed: "), ", affected ") // by whom and of what is in the row
 	r := &refusal{says: scrub(says, l)}
 	var failed *gomail.SendError
 	if errors.As(err, &failed) {
@@ -90,6 +90,19 @@ func (s *SMTP) deliver(ctx context.Context, l *Letter) error {
 		}
 	}
 	return r
+}
+
+// Check connects to the server as for a mail of that sender, within ctx's deadline, and
+// says why it would take none. It sends nothing.
+func (s *SMTP) Check(ctx context.Context, from string) error {
+	client, err := s.client(domainOf(from))
+	if err != nil {
+		return err
+	}
+	if err := client.DialWithContext(ctx); err != nil {
+		return err
+	}
+	return client.Close()
 }
 
 // client is one of one connection.

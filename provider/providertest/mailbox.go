@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"mime"
@@ -17,6 +18,8 @@ import (
 	"mime/quotedprintable"
 	"net"
 	netmail "net/mail"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -114,7 +117,7 @@ func NewMailbox(t testing.TB, options ...MailboxOption) *Mailbox {
 	go func() { served <- m.server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = m.server.Close() // a test may have done so
-		_ = <-served // it was closed
+		_ = <-served         // it was closed
 	})
 	return m
 }
@@ -346,4 +349,16 @@ func (p *P) DeliverMails() {
 	if err := p.served.DeliverMails(p.t.Context()); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// Environment returns what a command that is to send its mails there has in its
+// environment: files go to dir.
+func (m *Mailbox) Environment(dir string) []string {
+	m.t.Helper()
+	certificate, password := filepath.Join(dir, "relay.pem"), filepath.Join(dir, "relay-password")
+	err := errors.Join(os.WriteFile(certificate, m.relay.Certificate, 0o600), os.WriteFile(password, []byte(m.relay.Password), 0o600))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return []string{fmt.Sprintf("SMTP=smtp://localhost:%d", m.relay.Port), "SMTP_PASSWORD=" + password, "SSL_CERT_FILE=" + certificate}
 }

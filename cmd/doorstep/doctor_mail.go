@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// smtp asks the SMTP server whether it would take a mail.
+func (d *doctor) smtp(ctx context.Context) {
+	const check = "mail server"
+	server := d.cfg.mail().SMTP
+	if server == nil {
+		d.ok(check, "there is none: mails are off")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	at := net.JoinHostPort(server.Host, strconv.Itoa(server.Port))
+	if err := server.Check(ctx, d.cfg.MailFrom.Address); err != nil {
+		d.fault(check, "correct mail.smtp, or see to the server and to what is in front of it", "%s takes no mails: %v", at, err)
+		return
+	}
+	d.ok(check, "%s lets us in", at)
+}
+
+// lateMail is how long a mail may wait before somebody should see to it.
+const lateMail = 5 * time.Minute
+
+// mails looks at what waits and what was given up.
+func (d *doctor) mails(ctx context.Context, store *storage.Store) {
+	const check = "mails"
+	q, err := store.MailQueue(ctx)
+	switch age := q.Age(d.now()); {
+	case err != nil:
+		d.fault(check, "look at the database's own log", "%v", err)
+	case age > lateMail && d.cfg.SMTP != nil:
+		d.fault(check, "see what `doorstep mail list` says of it", "%d wait, the oldest for %s", q.Waiting, age.Round(time.Minute))
+	case q.Dead > 0:
+		d.warning(check, "`doorstep mail list --dead` says why", "%d wait, %d were given up", q.Waiting, q.Dead)
+	default:
+		d.ok(check, "%d wait, and none was given up", q.Waiting)
+	}
+}
