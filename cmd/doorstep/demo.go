@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	netmail "net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/cmd/doorstep/shop"
 	"github.com/doorstep-id/doorstep/provider"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
@@ -87,6 +89,8 @@ func (d *demo) run(ctx context.Context) error {
 		pc.Server.Listen = addresses(ctx, cfg.Listen)
 		pc.Web.Developer = true
 		pc.Demo = &templates.DemoAccount{Identifier: demoEmail, Password: demoPassword}
+		box := &mailbox{log: d.log}
+		pc.Mail = mail.Config{Deliver: box.deliver, From: &netmail.Address{Address: "no-reply@localhost.localdomain"}}
 		p, err := provider.New(ctx, pc, store, d.log, d.now)
 		if err != nil {
 			return cfg.explain(err)
@@ -95,7 +99,7 @@ func (d *demo) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return d.serveBoth(ctx, p, shopConfig, func() error { return d.welcome(cfg, shopConfig) })
+		return d.serveBoth(ctx, p, shopConfig, box, func() error { return d.welcome(cfg, shopConfig) })
 	})
 }
 
@@ -127,8 +131,8 @@ func (d *demo) config() (*config, error) {
 }
 
 // serveBoth runs the provider and the shop until ctx ends or one of them fails.
-func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Config, ready func() error) error {
-	handler, err := shop.New(cfg)
+func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Config, box *mailbox, ready func() error) error {
+	front, err := shop.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (d *demo) serveBoth(ctx context.Context, p *provider.Provider, cfg shop.Con
 		return err
 	}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: box.in(front), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -192,19 +196,21 @@ func (d *demo) welcome(cfg *config, shopConfig shop.Config) error {
 		Issuer   string `json:"issuer"`
 		Email    string `json:"email"`
 		Password string `json:"password"`
+		Mailbox  string `json:"mailbox"`
 		Data     string `json:"data"`
 		Database string `json:"database_url"`
-	}{shopConfig.BaseURL, cfg.Issuer, demoEmail, demoPassword, d.data, cfg.Database}
+	}{shopConfig.BaseURL, cfg.Issuer, demoEmail, demoPassword, shopConfig.BaseURL + mailboxPath, d.data, cfg.Database}
 	return d.print(out, func(w io.Writer) {
 		fmt.Fprintf(w, `
   Open         %s
   Sign in as   %s
   Password     %s
+  Mails        %s
 
 The shop is a client of the provider at %s.
 What happens is kept in %s; delete it to start afresh.
 For operators' commands in another terminal: export %s=%s
 Ctrl-C stops both.
-`, out.Shop, out.Email, out.Password, out.Issuer, out.Data, envName("database.url"), out.Database)
+`, out.Shop, out.Email, out.Password, out.Mailbox, out.Issuer, out.Data, envName("database.url"), out.Database)
 	})
 }

@@ -33,7 +33,7 @@ func (d *demo) furnish(ctx context.Context, s *provider.Services, issuer string)
 	base := fmt.Sprintf("http://localhost:%d", d.shopPort)
 	cfg := shop.Config{
 		Issuer: issuer, ClientID: demoClient, BaseURL: base, APIAudience: base + "/api", APIScope: demoScope,
-		Now: d.now, Log: d.log,
+		Mails: mailboxPath, Now: d.now, Log: d.log,
 	}
 	_, err := s.Directory.ByEmail(ctx, demoEmail)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -24,6 +24,7 @@ var pages = func() map[string]*template.Template {
 type view struct {
 	Title  string
 	Called string // who is signed in; empty for nobody
+	Mails  string // where the demo's mails are read; empty for nowhere
 	Body   any
 }
 
@@ -60,6 +61,7 @@ func (s *Shop) render(w http.ResponseWriter, r *http.Request, status int, name s
 	if sess := s.session(r); sess != nil {
 		v.Called = sess.person.called()
 	}
+	v.Mails = s.cfg.Mails
 	var page bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&page, "layout", v); err != nil {
 		s.log.ErrorContext(r.Context(), "shop: page not drawn", "page", name, "error", err)

@@ -37,7 +37,7 @@ const (
 )
 
 // Config says who the shop is, and to whom it sends people to sign in. Everything but
-// Log is required.
+// Log and Mails is required.
 type Config struct {
 	Issuer       string // of the provider, exactly
 	ClientID     string
@@ -45,6 +45,7 @@ type Config struct {
 	BaseURL      string // where browsers find the shop, without a path: http://localhost:8081
 	APIAudience  string // what the shop's API is called at the provider (RFC 8707): http://localhost:8081/api
 	APIScope     string // what a token must allow to reserve a car: cars:reserve
+	Mails        string // where the mails of a demo are read; "" for no link
 	Now          func() time.Time
 	Log          *slog.Logger // nil means slog.Default
 }
