@@ -147,8 +147,16 @@ func apiHouse(t *testing.T, p *providertest.P) map[string]string {
 	if err != nil || len(granted.Items) != 1 {
 		t.Fatalf("grants %v, error %v", granted, err)
 	}
+	now := p.Clock.Now()
+	dead := &storage.Mail{
+		ID: storage.NewID(), Recipient: "victim@example.com", PersonID: who, Kind: "code", Lang: "en", Sealed: []byte("sealed"), Attempts: 1, Reason: "550",
+		DeadAt: storage.At(now), LapsesAt: storage.At(now.Add(time.Hour)), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(time.Hour)),
+	}
+	if err := p.Store.CreateMail(ctx, dead); err != nil {
+		t.Fatal(err)
+	}
 	return map[string]string{
-		"client_id": "victim", "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
+		"client_id": "victim", "mail_id": string(dead.ID), "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
 		"session_id": string(living.Items[0].ID), "grant_id": string(granted.Items[0].Grant.ID),
 	}
 }
@@ -168,7 +176,11 @@ func whole(t *testing.T, p *providertest.P) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal([]any{c, r, k, wholePeople(t, p)})
+	m, err := p.Store.Mails(t.Context(), false, storage.Page{Limit: storage.MaxPage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal([]any{c, r, k, m, wholePeople(t, p)})
 	if err != nil {
 		t.Fatal(err)
 	}
