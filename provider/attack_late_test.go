@@ -37,7 +37,7 @@ func TestAttack25WhatIsIssuedAsASessionEndsIsTold(t *testing.T) {
 				s := p.LogoutServer()
 				rp := p.Client("web-"+string(storage.NewID()), providertest.FirstParty, s.Told)
 				unit := storage.WithUnit(t.Context())
-				se, secret, err := p.Sessions.Start(unit, ada.ID, policy.Standing{Evidence: []policy.Evidence{{Method: policy.Password, At: p.Clock.Now()}}})
+				se, secret, err := p.Sessions.Start(unit, ada.ID, session.Agent{}, policy.Standing{Evidence: []policy.Evidence{{Method: policy.Password, At: p.Clock.Now()}}})
 				if err != nil || p.Store.Flush(unit) != nil {
 					t.Fatal(err)
 				}

@@ -113,7 +113,7 @@ func TestAttack25AWithdrawalMeetsAnAuthorizationUnderWay(t *testing.T) {
 		ada, verifier := p.Person("ada"), strings.Repeat("v", 43)
 		challenge := sha256.Sum256([]byte(verifier))
 		unit := storage.WithUnit(t.Context())
-		_, secret, err := p.Sessions.Start(unit, ada.ID, policy.Standing{Evidence: []policy.Evidence{{Method: policy.Password, At: p.Clock.Now()}}})
+		_, secret, err := p.Sessions.Start(unit, ada.ID, session.Agent{}, policy.Standing{Evidence: []policy.Evidence{{Method: policy.Password, At: p.Clock.Now()}}})
 		if err != nil || p.Store.Flush(unit) != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/throttle"
@@ -128,6 +129,14 @@ var scenes = []scene{
 	{"apps", 200, "apps.title", "section + section + section + nav", func(v *tour) int { return v.Open(v.p.URL(web.PathApps)) }},
 	{"apps-ask", 200, "apps.title", "details[open] button[value=verbose]", func(v *tour) int { v.Click("section:has(#app-verbose) summary"); return http.StatusOK }},
 	{"apps-removed", 200, "apps.title", ".notice[role=status]", func(v *tour) int { return v.Follow("button[value=verbose]") }},
+	{"security-empty", 200, "security.title", "a.primary[href$=add-passkey]", func(v *tour) int { return v.Open(v.p.URL(web.PathSecurity)) }},
+	{"sessions", 200, "sessions.title", ".pill", func(v *tour) int { return v.Open(v.p.URL(web.PathSessions)) }},
+	{"add-passkey", 200, "addpasskey.title", "[data-creates]", func(v *tour) int { return v.Open(v.p.URL(web.PathSecurityAddPasskey)) }},
+	{"add-totp", 200, "addtotp.title", "svg.qr", func(v *tour) int { return v.Open(v.p.URL(web.PathSecurityAddTOTP)) }},
+	{"add-totp-wrong", 422, "addtotp.title", "#problem a", func(v *tour) int { v.Fill("#code", "nothing"); return v.Follow(submit) }},
+	{"recovery-codes", 200, "recovery.title", "input[name=session]", func(v *tour) int { return v.Open(v.p.URL(web.PathSecurityRecovery)) }},
+	{"recovery-codes-new", 200, "recovery.title.new", ".codes li:nth-child(10)", func(v *tour) int { return v.Follow(submit) }},
+	{"security", 200, "security.title", "[role=status]", func(v *tour) int { return v.Follow("a.primary") }},
 	{"home-known", 200, "", "a[href='/signout']", func(v *tour) int { return v.Open(v.p.URL("/")) }},
 	{"signout", 200, "signout.title", "button[value=stay]", func(v *tour) int { return v.Follow("a[href='/signout']") }},
 	{"signout-client", 200, "signout.title", "form[action*='?i=']", func(v *tour) int {
@@ -136,6 +145,12 @@ var scenes = []scene{
 	{"form-post", 200, "formpost.title", "input[name=code]", func(v *tour) int {
 		return v.Open(v.post.AuthorizationURL("openid", providertest.With("response_mode", "form_post")))
 	}},
+	{"totp", 200, "code.totp.title", "input[autocomplete=one-time-code]", func(v *tour) int {
+		v.Open(v.rp.AuthorizationURL(scopes, providertest.With("acr_values", "aal2"), providertest.With("prompt", "select_account")))
+		v.Follow("button[value=other]")
+		return v.prove("grace@example.com", providertest.Password)
+	}},
+	{"totp-wrong", 422, "code.totp.title", "#problem a", func(v *tour) int { v.Fill("#code", "nothing"); return v.Follow(submit) }},
 }
 
 const (
@@ -180,6 +195,7 @@ func newTour(t *testing.T) *tour {
 	})
 	v.p.Client("kerbside", providertest.FirstParty, initiates, func(r *clients.Registration) { r.Name = "Kerbside" })
 	v.p.Person(longName)
+	v.authenticator(t, v.p.Person("grace"))
 	v.agree(t, v.p.Person("ada"), "web", "openid", "profile", "email", "phone")
 	for range throttle.SignInStrangers.Burst {
 		if err := v.p.Throttle.Take(t.Context(), throttle.SignInStrangers, "eve@example.com"); err != nil {
@@ -187,6 +203,18 @@ func newTour(t *testing.T) *tour {
 		}
 	}
 	return v
+}
+
+// authenticator gives somebody an authenticator app.
+func (v *tour) authenticator(t *testing.T, person *providertest.Person) {
+	t.Helper()
+	app, err := v.p.TOTP.Begin(t.Context(), person.Person, "My phone")
+	if err == nil {
+		_, err = v.p.TOTP.Confirm(t.Context(), person.Person, app.ID, code(t, app.Secret, v.p.Clock.Now()), events.ActorPerson)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // agree has somebody agree to scopes, as the consent page does. The tour asks for

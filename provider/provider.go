@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery,
+		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Tell: p.logouts.Tell,
 	})
 	programs, err := services.api(cfg, w, now, nil)
 	if err != nil {

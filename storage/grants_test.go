@@ -10,7 +10,7 @@ import (
 
 func testSessions(t *testing.T, f fixture) {
 	p := f.person("ada")
-	full := &storage.Session{ID: storage.NewID(), SecretHash: hash("full"), PersonID: p.ID, Evidence: doc(`[]`), DecisionID: storage.NewID(),
+	full := &storage.Session{ID: storage.NewID(), SecretHash: hash("full"), PersonID: p.ID, Evidence: doc(`[]`), DecisionID: storage.NewID(), Browser: "Firefox", System: "Linux",
 		CreatedAt: now, SeenAt: after(time.Second), ExpiresAt: after(time.Hour), EndedAt: after(time.Minute), SettlesAt: after(2 * time.Minute)}
 	f.must(f.CreateSession(f.ctx, full))
 	se := f.session(p, "secret")

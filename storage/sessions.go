@@ -13,7 +13,9 @@ type Session struct {
 	SeenAt     Time      // touched at most once a minute
 	ExpiresAt  Time
 	EndedAt    Time
-	SettlesAt  Time // ended, and until then somebody may yet get something in it: see [Store.NoticeLateClients]
+	Browser    string // with which it was begun, in words such as "Firefox"; "" if it was not told
+	System     string // and its system, such as "Linux"
+	SettlesAt  Time   // ended, and until then somebody may yet get something in it: see [Store.NoticeLateClients]
 }
 
 // Device is a browser that one person has signed in with before.

@@ -115,10 +115,11 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 // words are the functions that differ by language.
 func words(l locale) template.FuncMap {
 	return template.FuncMap{
-		"date": l.date,
-		"lang": func() string { return l.lang },
-		"t":    l.text,
-		"wait": l.wait,
+		"date":   l.date,
+		"device": l.device,
+		"lang":   func() string { return l.lang },
+		"t":      l.text,
+		"wait":   l.wait,
 	}
 }
 

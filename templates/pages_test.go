@@ -80,6 +80,8 @@ func everyPage(lang string) map[string]any {
 		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
 		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", RecoveryLeft: 2, Back: "/"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
+		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Back: "/"},
+		"sessions-one":          Sessions{Base: base, Form: form, Who: ada, Sessions: everySession()[:1], Back: "/"},
 		"factor-passkey":        Factor{Base: base, FactorLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-totp":           Factor{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
 		"code-totp":             Code{Base: base, Form: form, Kind: "totp", Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}, {"recovery", "/signin/recovery?i=1"}, {"lost", "/account/security"}}, CancelAction: "/signin/cancel?i=1"},
@@ -118,7 +120,7 @@ func everyPage(lang string) map[string]any {
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
 		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: true, Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
-		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SessionsHref: "/account/sessions", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
 		"setup":                 Setup{Base: base, Form: form},
 		"setup-empty":           Setup{Base: base, Form: form, Problems: SetupProblem{"name", "email", "password_short"}},
@@ -137,6 +139,15 @@ func everyPasskey() []FactorLine {
 	return []FactorLine{
 		{Passkey: true, ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/factor?id=p1"},
 		{Passkey: true, ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/factor?id=p2"},
+	}
+}
+
+func everySession() []SessionLine {
+	since := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []SessionLine{
+		{ID: "s1", Device: MailDevice{"Firefox", "Linux"}, Here: true, Since: since, Seen: since.AddDate(0, 0, 2)},
+		{ID: "s2", Device: MailDevice{"Mobile Safari", "iOS"}, Since: since, Seen: since, Apps: []string{"Forecourt Motors", "Kerbside"}},
+		{ID: "s3", Since: since, Seen: since},
 	}
 }
 
@@ -173,7 +184,7 @@ func TestPagesMatchGoldenFiles(t *testing.T) {
 	want := map[string]bool{}
 	for _, lang := range languages {
 		for name, page := range everyPage(lang) {
-			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "apps" && name != "security" && name != "signout" && name != "error-too_many" {
+			if lang != "en" && name != "signin-wrong" && name != "consent" && name != "apps" && name != "security" && name != "sessions" && name != "signout" && name != "error-too_many" {
 				continue
 			}
 			file := filepath.Join("testdata", name+"."+lang+".golden.html")

@@ -128,6 +128,26 @@ type Security struct {
 	Back                      string
 }
 
+// Sessions is the person's page of where they are signed in. A form posts the fields "session", which is Who.ID, and "end": a
+// SessionLine.ID, or "others".
+type Sessions struct {
+	Base
+	Form     Form
+	Who      Account
+	Done     bool          // something was just ended
+	Sessions []SessionLine // the one that asks first
+	Back     string
+}
+
+// SessionLine is one sign-in.
+type SessionLine struct {
+	ID          string
+	Device      MailDevice
+	Here        bool // this browser
+	Since, Seen time.Time
+	Apps        []string // that were used in it
+}
+
 // FactorLine is a passkey or an authenticator. Used is zero before its first use.
 type FactorLine struct {
 	Passkey     bool
@@ -246,8 +266,9 @@ type Welcome struct {
 	Base
 	Who                     *Account
 	SignInHref, SignOutHref string
-	AppsHref, SecurityHref  string // with Who: the pages of their apps and of their proofs
-	Clients                 []App
+	// With Who: the pages of their apps, of their proofs and of where they are signed in.
+	AppsHref, SecurityHref, SessionsHref string
+	Clients                              []App
 }
 
 // App is a client that a person may open.
@@ -314,6 +335,7 @@ func (Factor) file() string        { return "factor" }
 func (Code) file() string          { return "code" }
 func (AddTOTP) file() string       { return "addtotp" }
 func (RecoveryCodes) file() string { return "recoverycodes" }
+func (Sessions) file() string      { return "sessions" }
 func (ChooseAccount) file() string { return "choose" }
 func (Consent) file() string       { return "consent" }
 func (SignOut) file() string       { return "signout" }

@@ -2,6 +2,7 @@
 //
 //	apps.go       what may use the account, and where to go on to
 //	security.go   how the person proves who they are
+//	sessions.go   where they are signed in
 //
 // A page asks flow whether whoever is at the browser may see it. Who is not signed
 // in goes to the steps of signing in, and flow sends them back to the page: to a
@@ -13,6 +14,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -37,6 +39,8 @@ type Deps struct {
 	Passkeys *proof.Passkey
 	TOTP     *proof.TOTP
 	Recovery *proof.Recovery
+	// Tell has the clients of a session that just ended told of it, and returns soon.
+	Tell func(ctx context.Context, session storage.ID)
 }
 
 // Handler serves the pages.

@@ -55,7 +55,7 @@ func (h *Handler) showApps(w http.ResponseWriter, r *http.Request, s *storage.Si
 	}
 	for i := range openable {
 		if c := &openable[i]; !has[c.ID] {
-			page.Open = append(page.Open, templates.App{Name: cmp.Or(c.Name, c.ID), Href: h.Clients.LoginURL(c)})
+			page.Open = append(page.Open, templates.App{Name: nameOf(c), Href: h.Clients.LoginURL(c)})
 		}
 	}
 	slices.SortStableFunc(page.Open, func(a, b templates.App) int { return compareNames(a.Name, b.Name) })
@@ -65,6 +65,8 @@ func (h *Handler) showApps(w http.ResponseWriter, r *http.Request, s *storage.Si
 func compareNames(a, b string) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
 }
+
+func nameOf(c *storage.Client) string { return cmp.Or(c.Name, c.ID) }
 
 // client returns a client, disabled or not: what it has is to be taken away also
 // while it cannot use it.
@@ -86,7 +88,7 @@ func (h *Handler) app(ctx context.Context, a grants.Access) (templates.AppAccess
 	if err != nil {
 		return templates.AppAccess{}, err
 	}
-	app := templates.AppAccess{ID: c.ID, Name: cmp.Or(c.Name, c.ID), FirstParty: c.Metadata.V.FirstParty, Claims: a.Claims, Since: a.Since.Time}
+	app := templates.AppAccess{ID: c.ID, Name: nameOf(c), FirstParty: c.Metadata.V.FirstParty, Claims: a.Claims, Since: a.Since.Time}
 	if u, err := url.Parse(c.Metadata.V.ClientURI); err == nil {
 		app.Host = u.Host
 	}

@@ -12,6 +12,8 @@ func (h *Handler) Routes() []web.Route {
 	return []web.Route{
 		{Method: http.MethodGet, Path: web.PathApps, Handler: h.at(flow.PageApps, h.showApps), Dialect: web.HTML},
 		{Method: http.MethodPost, Path: web.PathApps, Handler: h.at(flow.PageApps, h.removeApp), Dialect: web.HTML, CSRF: true},
+		{Method: http.MethodGet, Path: web.PathSessions, Handler: h.at(flow.PageSessions, h.showSessions), Dialect: web.HTML},
+		{Method: http.MethodPost, Path: web.PathSessions, Handler: h.at(flow.PageSessions, h.endSessions), Dialect: web.HTML, CSRF: true},
 		{Method: http.MethodGet, Path: web.PathSecurity, Handler: h.at(flow.PageSecurity, h.showSecurity), Dialect: web.HTML},
 		{Method: http.MethodGet, Path: web.PathSecurityAddPasskey, Handler: h.at(flow.PageAddPasskey, h.showSecurity), Dialect: web.HTML},
 		{Method: http.MethodGet, Path: web.PathSecurityAddTOTP, Handler: h.at(flow.PageAddTOTP, h.showSecurity), Dialect: web.HTML},

@@ -59,7 +59,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	ctx = storage.WithUnit(ctx)
 	var secret string
 	if p.session == nil {
-		p.session, secret, err = s.sessions.Start(ctx, person.ID, p.standing)
+		p.session, secret, err = s.sessions.Start(ctx, person.ID, session.AgentOf(b.UserAgent), p.standing)
 	} else {
 		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
 	}

@@ -122,8 +122,8 @@ var table = []row{
 		(*view).lacksDecision, prove, InteractionRequired},
 
 	{"proofs are not changed where the rules want more than usual", "see pageRules",
-		func(v *view) bool { return v.changesProofs() && v.Decision.Outcome != policy.Allow }, refuse(AccessDenied), ""},
-	{"who changes proofs proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 section 7.5.1",
+		func(v *view) bool { return v.page().changes && !v.Progress.Done && v.Decision.Outcome != policy.Allow }, refuse(AccessDenied), ""},
+	{"who changes proofs or ends sessions proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 sections 7.5.1 and 7.5.2",
 		(*view).lacksFresh, prove, LoginRequired},
 	{"the page is for one step", "see pageRules",
 		func(v *view) bool { return v.page().does != "" && !v.Progress.Done },
@@ -227,14 +227,11 @@ func (v *view) lacksACR() bool { return v.Request.acr().Unmet(v.held) != nil }
 
 func (v *view) lacksDecision() bool { return !v.Decision.MetBy(v.Evidence, v.Now) }
 
-// changesProofs: the page does, or leads to a step that does and was not done yet.
-func (v *view) changesProofs() bool { return v.page().fresh && !v.Progress.Done }
-
 // lacksFresh: the page wants a fresh proof, at the strength that the person can reach,
 // as far as aal2; or a recovery code beside one of aal1, for who lost all else (NIST SP
 // 800-63B-4 section 4.2.2).
 func (v *view) lacksFresh() bool {
-	if !v.changesProofs() {
+	if !v.page().fresh || v.Progress.Done {
 		return false
 	}
 	best := v

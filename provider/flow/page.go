@@ -23,6 +23,7 @@ const PageSetupDone Page = "setup-done"
 // The pages where people look after their proofs.
 const (
 	PageSecurity   Page = "security"    // what they have
+	PageSessions   Page = "sessions"    // where they are signed in
 	PageFactor     Page = "factor"      // one passkey or authenticator
 	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity; so do the next
 	PageAddTOTP    Page = "add-totp"
@@ -34,16 +35,18 @@ const freshProof = 10 * time.Minute
 
 // A pageRule is what a page asks of who may see it, beside being signed in.
 type pageRule struct {
-	fresh bool // a fresh proof, as strong as the person has, in a session that the rules let in without more
-	does  Step // the page is no more than this step
-	ends  Page // where that ends
+	fresh   bool // a fresh proof, as strong as the person has
+	changes bool // proofs are changed there: not in a session of which the rules want more than usual
+	does    Step // the page is no more than this step
+	ends    Page // where that ends
 }
 
 var pageRules = map[Page]pageRule{
-	PageFactor:     {fresh: true},
-	PageAddPasskey: {fresh: true, does: StepAddPasskey, ends: PageSecurity},
-	PageAddTOTP:    {fresh: true, does: StepAddTOTP, ends: PageSecurity},
-	PageRecovery:   {fresh: true, does: StepRecoveryCodes, ends: PageSecurity},
+	PageSessions:   {fresh: true},
+	PageFactor:     {fresh: true, changes: true},
+	PageAddPasskey: {fresh: true, changes: true, does: StepAddPasskey, ends: PageSecurity},
+	PageAddTOTP:    {fresh: true, changes: true, does: StepAddTOTP, ends: PageSecurity},
+	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
 }
 
 func (v *view) page() pageRule { return pageRules[v.Request.Page] }

@@ -29,6 +29,14 @@ type Browser struct {
 	who  *Person
 	deny bool
 	stop string // the path that Walk stops at
+
+	agent string // its User-Agent header; "" for that of a program
+}
+
+// As makes the browser say that it is another one, by its User-Agent header.
+func (b *Browser) As(agent string) *Browser {
+	b.agent = agent
+	return b
 }
 
 // Browser returns a browser that has no cookies and in front of which nobody
@@ -197,7 +205,7 @@ func (b *Browser) get(to string) *http.Request {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r.Header.Set("Accept", "text/html")
+	b.sets(r)
 	return r
 }
 
@@ -208,8 +216,15 @@ func (b *Browser) post(to string, fields url.Values) *http.Request {
 		b.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Accept", "text/html")
+	b.sets(r)
 	return r
+}
+
+func (b *Browser) sets(r *http.Request) {
+	r.Header.Set("Accept", "text/html")
+	if b.agent != "" {
+		r.Header.Set("User-Agent", b.agent)
+	}
 }
 
 func (b *Browser) parse(to string) *url.URL {

@@ -52,23 +52,73 @@ func (s *Service) List(ctx context.Context, person storage.ID, p storage.Page) (
 // EndByID ends the living session of this id as [Service.End] does.
 // storage.ErrNotFound: there is none.
 func (s *Service) EndByID(ctx context.Context, id, why string, by events.Actor) error {
-	key, err := storage.ParseID(id)
+	se, err := s.living(ctx, id)
 	if err != nil {
 		return err
+	}
+	return s.endLiving(ctx, se, why, by)
+}
+
+// EndOf ends the living session of this id if it is the person's, as [Service.End]
+// does. storage.ErrNotFound: they have none such.
+func (s *Service) EndOf(ctx context.Context, person storage.ID, id, why string, by events.Actor) error {
+	se, err := s.living(ctx, id)
+	if err != nil {
+		return err
+	}
+	if se.PersonID != person {
+		return storage.ErrNotFound
+	}
+	return s.endLiving(ctx, se, why, by)
+}
+
+func (s *Service) living(ctx context.Context, id string) (*storage.Session, error) {
+	key, err := storage.ParseID(id)
+	if err != nil {
+		return nil, err
 	}
 	se, err := s.store.Session(ctx, key)
 	if err != nil {
-		return fmt.Errorf("session: end: %w", err)
+		return nil, fmt.Errorf("session: end: %w", err)
 	}
 	if !se.EndedAt.IsZero() || !se.ExpiresAt.After(s.now()) {
+		return nil, storage.ErrNotFound
+	}
+	return se, nil
+}
+
+func (s *Service) endLiving(ctx context.Context, se *storage.Session, why string, by events.Actor) error {
+	err := s.End(ctx, se, why, by)
+	if errors.Is(err, storage.ErrStale) { // it ended meanwhile
 		return storage.ErrNotFound
 	}
-	if err := s.End(ctx, se, why, by); errors.Is(err, storage.ErrStale) {
-		return storage.ErrNotFound
-	} else if err != nil {
-		return err
+	return err
+}
+
+// EndOthers ends every living session of a person but the one of keep, as
+// [Service.End] does, and returns which they were. Each is a unit of its own: what fails
+// midway can be done again.
+func (s *Service) EndOthers(ctx context.Context, keep *storage.Session, why string, by events.Actor) (ended []storage.ID, err error) {
+	for page := (storage.Page{Limit: 100}); ; {
+		some, err := s.store.SessionsOf(ctx, keep.PersonID, storage.At(s.now()), page)
+		if err != nil {
+			return ended, fmt.Errorf("session: end others: %w", err)
+		}
+		for i := range some.Items {
+			if some.Items[i].ID == keep.ID {
+				continue
+			}
+			switch err := s.endLiving(ctx, &some.Items[i], why, by); {
+			case err == nil:
+				ended = append(ended, some.Items[i].ID)
+			case !errors.Is(err, storage.ErrNotFound):
+				return ended, err
+			}
+		}
+		if page.After = some.Next; page.After == "" {
+			return ended, nil
+		}
 	}
-	return nil
 }
 
 // EndAll ends every session of a person and the grants that live by them, with one

@@ -86,10 +86,10 @@ func First(secret string, values []string) []string {
 
 // Start adds a session for a person who just gave the evidence in st, in the
 // unit of ctx, and returns it with its secret.
-func (s *Service) Start(ctx context.Context, person storage.ID, st policy.Standing) (*storage.Session, string, error) {
+func (s *Service) Start(ctx context.Context, person storage.ID, with Agent, st policy.Standing) (*storage.Session, string, error) {
 	secret := newSecret()
 	now := storage.At(s.now())
-	se := &storage.Session{ID: storage.NewID(), SecretHash: Hash(secret), PersonID: person, CreatedAt: now, SeenAt: now}
+	se := &storage.Session{ID: storage.NewID(), SecretHash: Hash(secret), PersonID: person, Browser: with.Browser, System: with.System, CreatedAt: now, SeenAt: now}
 	if err := s.stand(se, st); err != nil {
 		return nil, "", err
 	}

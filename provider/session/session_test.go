@@ -54,7 +54,7 @@ func (h *house) standing() policy.Standing {
 
 func (h *house) start(t *testing.T) (*storage.Session, string) {
 	t.Helper()
-	se, secret, err := h.Start(t.Context(), h.ada, h.standing())
+	se, secret, err := h.Start(t.Context(), h.ada, Agent{}, h.standing())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestUseDoesNotBringBackWhatLapsed(t *testing.T) {
 	h := newHouse(t)
 	st := h.standing()
 	st.Evidence = append(st.Evidence, policy.Evidence{Method: policy.OneTime, Credential: "t", At: h.at})
-	se, secret, err := h.Start(t.Context(), h.ada, st)
+	se, secret, err := h.Start(t.Context(), h.ada, Agent{}, st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestSessionIsTouchedOnceAMinute(t *testing.T) {
 func TestStandingComesBackWithItsDecision(t *testing.T) {
 	h := newHouse(t)
 	st := h.standing()
-	se, _, err := h.Start(t.Context(), h.ada, st)
+	se, _, err := h.Start(t.Context(), h.ada, Agent{}, st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +337,7 @@ func FuzzSecrets(f *testing.F) {
 func TestChangesWaitForTheUnit(t *testing.T) {
 	h := newHouse(t)
 	unit := storage.WithUnit(context.Background())
-	_, secret, err := h.Start(unit, h.ada, h.standing())
+	_, secret, err := h.Start(unit, h.ada, Agent{}, h.standing())
 	if err != nil {
 		t.Fatal(err)
 	}

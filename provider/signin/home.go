@@ -21,6 +21,7 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	who := web.Account(current)
 	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
-		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SecurityHref: h.Web.Path(web.PathSecurity), SignOutHref: h.Web.Path(web.PathSignOut),
+		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SecurityHref: h.Web.Path(web.PathSecurity),
+		SessionsHref: h.Web.Path(web.PathSessions), SignOutHref: h.Web.Path(web.PathSignOut),
 	})
 }

@@ -33,6 +33,7 @@ const (
 
 	PathApps               = "/account/apps"
 	PathSecurity           = "/account/security"
+	PathSessions           = "/account/sessions"
 	PathSecurityFactor     = "/account/security/factor"
 	PathSecurityAddPasskey = "/account/security/add-passkey"
 	PathSecurityAddTOTP    = "/account/security/add-totp"
