@@ -14,6 +14,7 @@ type Evidence struct {
 	PhishingResistant bool      `json:"phishing_resistant,omitempty"`
 	UserVerified      bool      `json:"user_verified,omitempty"`
 	DeviceBound       bool      `json:"device_bound,omitempty"`
+	Breached          bool      `json:"breached,omitempty"` // a password that is in lists of stolen ones: to be changed
 	// Idle is the longest that the session went unused since: [Age] notes it, a proof has none.
 	Idle time.Duration `json:"idle,omitempty"`
 }

@@ -190,7 +190,7 @@ func TestAttack65WeakPasswordIsNotSet(t *testing.T) {
 	g := guesserAt(t, p, rp, p.Browser())
 	for _, weak := range []string{
 		"", "password", "fourteen chars", strings.Repeat("ä", 14), "lovelace 1815 1852", "I am LoveLace 1815", "welcome to doorstep", "DOORSTEP is my house",
-		"not valid \xff UTF-8 at all",
+		"not valid \xff UTF-8 at all", "passwordpassword", "123456789987654321", "QwertyUiop12345",
 	} {
 		if err := p.Passwords.Set(t.Context(), ada, weak, "operator"); err == nil {
 			t.Errorf("%q was set", weak)

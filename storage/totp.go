@@ -38,6 +38,14 @@ func totpsOf(person string) string {
 	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.person_id = " + person + ")"
 }
 
+// HasSecondFactor reports whether a person has a factor that a password can stand
+// beside: an authenticator or a passkey.
+func (s *Store) HasSecondFactor(ctx context.Context, person ID) (has bool, err error) {
+	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM totps WHERE person_id = ? AND confirmed_at IS NOT NULL)"+
+		" OR EXISTS (SELECT 1 FROM passkeys WHERE person_id = ?)", person, person).Row().Scan(&has)
+	return has, translate(err)
+}
+
 // PendingTOTP returns a person's unconfirmed authenticator of this id, or ErrNotFound:
 // it lapsed too.
 func (s *Store) PendingTOTP(ctx context.Context, person, id ID, now Time) (*TOTP, error) {

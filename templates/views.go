@@ -286,7 +286,7 @@ type Setup struct {
 type SetupProblem struct {
 	Name     string // "name"
 	Email    string // "email" | "taken"
-	Password string // "password_short" | "password_long" | "password_context" | "password_encoding"
+	Password string // "password_short" | "password_long" | "password_context" | "password_breached" | "password_encoding"
 }
 
 // SetupClosed says that a set-up link cannot be used: because it was, or because another one took its place or its time is over.

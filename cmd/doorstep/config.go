@@ -47,6 +47,7 @@ type settings struct {
 	KeepEvents                   time.Duration // 0: for ever
 
 	PasswordMemory, PasswordTime, PasswordWorkers int
+	PasswordBreached                              string
 
 	SMTP                       *mail.SMTP // nil: no mails
 	SMTPTLS                    string     // "": as the server's place demands
@@ -158,6 +159,8 @@ var table = []setting{
 		set: integer(func(s *settings) *int { return &s.PasswordMemory }, minMemory, proof.MaxMemory)},
 	{key: "password.time", preset: "2", help: "passes of each password hash",
 		set: integer(func(s *settings) *int { return &s.PasswordTime }, 1, proof.MaxTime)},
+	{key: "password.breached_file", help: "path of a list of breached passwords, beside the common ones that are always refused; see 'doorstep password filter build'",
+		set: anyText(func(s *settings) *string { return &s.PasswordBreached })},
 	{key: "password.workers", preset: "0", help: "passwords hashed at once; 0 is one less than there are cores",
 		set: integer(func(s *settings) *int { return &s.PasswordWorkers }, 0, 1024)},
 }

@@ -84,7 +84,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}
 	pc.Password = proof.PasswordConfig{
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
-		Workers: c.PasswordWorkers, Words: []string{c.Brand},
+		Workers: c.PasswordWorkers, Words: []string{c.Brand}, Breached: c.PasswordBreached,
 	}
 	pc.Mail = c.mail()
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
@@ -104,6 +104,9 @@ func (c *config) mail() mail.Config {
 
 // explain turns what a room refuses into what an operator can do.
 func (c *config) explain(err error) error {
+	if list, ok := errors.AsType[*proof.BreachedError](err); ok {
+		return c.refuse("password.breached_file", "%v", list.Err)
+	}
 	if errors.Is(err, keys.ErrWrongKEK) {
 		return c.refuse("keys.kek", "is not the key-encryption key that %s was sealed with: set the one it was made with; nothing was changed", redact(c.Database))
 	}

@@ -4,6 +4,7 @@
 //
 //	password.go   what the person knows: check, set, refuse a weak one
 //	argon2id.go   its hash, in PHC form
+//	breached.go   lists of passwords that others know
 //	pool.go       how many hashes run at once
 //	totp.go       what the person's authenticator app shows (RFC 6238)
 //	qr.go         how it learns its seed
@@ -20,6 +21,10 @@
 //     normalised, a NUL stays a NUL. SP 800-63B-4 section 3.1.1.2 allows
 //     normalising; then two different inputs would open one account, and a hash
 //     from another system would not match.
+//   - 2026-11-27: the list in the binary is 49,233 passwords of zxcvbn's, MIT: longer
+//     ones on npm are copyleft. A password is looked for as it is and in small letters, as
+//     the lists have them. 8 characters are enough for whoever has a second factor, since
+//     rules can then ask for it; where they do not, that password stands alone.
 //   - 2026-11-27: a recovery code is 80 random bits behind the throttle of passwords,
 //     and kept as HMAC-SHA256 under a key of the root secret. OWASP ASVS 5.0 6.5.2 asks
 //     for a password hash below 112 bits, against whoever has the table: without the

@@ -26,6 +26,8 @@ const (
 	// MinPassword is the length of the shortest new password that stands alone,
 	// in code points (NIST SP 800-63B-4 section 3.1.1.2).
 	MinPassword = 15
+	// MinBeside is that of one whose owner has a second factor.
+	MinBeside = 8
 	// minWord is the length of the shortest word that a password is searched for.
 	minWord = 3
 )
@@ -39,6 +41,9 @@ type PasswordConfig struct {
 	Workers int      // hashes at once; one less than there are cores, at least 1
 	Queue   int      // callers waiting for one; 32 a worker
 	Words   []string // which a password must not contain, such as the brand; "doorstep" always
+	// Breached is the path of a list of breached passwords, as WriteBreached makes them,
+	// beside the common ones that are always looked for; "" for none.
+	Breached string
 }
 
 func (cfg PasswordConfig) withDefaults() PasswordConfig {
@@ -62,14 +67,15 @@ func (cfg PasswordConfig) withDefaults() PasswordConfig {
 
 // Password checks and sets passwords.
 type Password struct {
-	store  *storage.Store
-	events *events.Service
-	now    func() time.Time
-	cost   cost
-	words  []string
-	pool   *pool
-	nobody storage.ID // has no row, and is asked for like everybody
-	hashes atomic.Uint64
+	store    *storage.Store
+	events   *events.Service
+	now      func() time.Time
+	cost     cost
+	words    []string
+	breached []*breachedList
+	pool     *pool
+	nobody   storage.ID // has no row, and is asked for like everybody
+	hashes   atomic.Uint64
 }
 
 // NewPassword returns the password proof.
@@ -80,11 +86,24 @@ func NewPassword(cfg PasswordConfig, store *storage.Store, ev *events.Service, n
 		return nil, fmt.Errorf("proof: password hashing: memory must be at most %d KiB (and 8 a thread), time at most %d, threads at most %d",
 			MaxMemory, MaxTime, maxThreads)
 	}
+	common, err := newBreachedList(strings.NewReader(commonPasswords), int64(len(commonPasswords)))
+	if err != nil {
+		return nil, err
+	}
+	breached := []*breachedList{common}
+	if cfg.Breached != "" {
+		more, err := openBreached(cfg.Breached)
+		if err != nil {
+			return nil, err
+		}
+		breached = append(breached, more)
+	}
 	return &Password{
 		store: store, events: ev, now: now, cost: c,
-		words:  append([]string{"doorstep"}, cfg.Words...),
-		pool:   newPool(cfg.Workers, cfg.Queue),
-		nobody: storage.NewID(),
+		words:    append([]string{"doorstep"}, cfg.Words...),
+		breached: breached,
+		pool:     newPool(cfg.Workers, cfg.Queue),
+		nobody:   storage.NewID(),
 	}, nil
 }
 
@@ -107,7 +126,8 @@ func (p *Password) Load() Load {
 // Verify returns the evidence that a right password gives, else [ErrWrong]. A
 // nil person stands for an unknown one: an unknown, a disabled and a
 // passwordless person cost one read and one hash, like everybody. Too long a
-// password is fault.TooLarge before any work, a full queue fault.Unavailable.
+// password is fault.TooLarge before any work, a full queue fault.Unavailable. A right
+// one that is breached signs in like any other: its evidence says so.
 func (p *Password) Verify(ctx context.Context, person *storage.Person, password string) (policy.Evidence, error) {
 	if err := tooLong(password); err != nil {
 		return policy.Evidence{}, err
@@ -138,7 +158,9 @@ func (p *Password) Verify(ctx context.Context, person *storage.Person, password 
 			return policy.Evidence{}, err
 		}
 	}
-	return policy.Evidence{Method: policy.Password, At: p.now()}, nil
+	// A list that cannot be read keeps nobody out.
+	breached, _ := p.isBreached(password)
+	return policy.Evidence{Method: policy.Password, At: p.now(), Breached: breached}, nil
 }
 
 // stored returns the person's hash, or one that nothing matches.
@@ -172,8 +194,9 @@ func (p *Password) rehash(ctx context.Context, person storage.ID, old, fresh phc
 	return nil
 }
 
-// Set gives a person a new password, after [Password.Check] with their
-// addresses, and records the event in the unit of the change. by is who did it.
+// Set gives a person a new password, after [Password.Check] with their addresses, which
+// asks for less of whoever has a second factor, and records the event in the unit of the
+// change. by is who did it.
 // Where it replaces another, whoever knew that one may be signed in: all of the
 // person's sessions end and all of their grants are revoked in the same unit, with
 // an event each. A first password ends nothing; in a unit of the caller's, whose flush
@@ -187,7 +210,15 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 	for _, i := range ids {
 		emails = append(emails, i.Value)
 	}
-	if err := p.Check(password, emails...); err != nil {
+	beside, err := p.store.HasSecondFactor(ctx, person.ID)
+	if err != nil {
+		return fmt.Errorf("proof: set password: %w", err)
+	}
+	least := MinPassword
+	if beside {
+		least = MinBeside
+	}
+	if err := p.check(password, least, emails); err != nil {
 		return err
 	}
 	_, err = p.store.PasswordOf(ctx, person.ID)
@@ -247,19 +278,49 @@ func (p *Password) signOut(ctx context.Context, person storage.ID, by events.Act
 	return nil
 }
 
-// Check returns a fault that says what to do when a new password is too short,
-// too long, or has in it what everybody would try first for the owner of these
-// addresses (NIST SP 800-63B-4 section 3.1.1.2).
+// Strength is what the meter beside a new password shows: its length, and whether
+// others know it. There is nothing else that tells a guesser anything.
+type Strength int
+
+// The strengths.
+const (
+	Weak   Strength = iota // refused
+	Fair                   // enough beside a second factor
+	Strong                 // enough alone
+)
+
+// Strength returns that of a password.
+func (p *Password) Strength(password string) (Strength, error) {
+	n := utf8.RuneCountInString(password)
+	if n < MinBeside || len(password) > MaxPassword {
+		return Weak, nil
+	}
+	switch breached, err := p.isBreached(password); {
+	case err != nil || breached:
+		return Weak, err
+	case n < MinPassword:
+		return Fair, nil
+	}
+	return Strong, nil
+}
+
+// Check returns a fault that says what to do when a new password that stands alone is
+// too short, too long, breached, or has in it what everybody would try first for the
+// owner of these addresses (NIST SP 800-63B-4 section 3.1.1.2).
 func (p *Password) Check(password string, emails ...string) error {
+	return p.check(password, MinPassword, emails)
+}
+
+func (p *Password) check(password string, least int, emails []string) error {
 	if err := tooLong(password); err != nil {
 		return err
 	}
 	if !utf8.ValidString(password) {
 		return refuse("password_encoding", "must be valid UTF-8")
 	}
-	if n := utf8.RuneCountInString(password); n < MinPassword {
+	if n := utf8.RuneCountInString(password); n < least {
 		return refuse("password_short", fmt.Sprintf("must have at least %d characters, this has %d: "+
-			"a few words that only you would put together are easy to remember", MinPassword, n))
+			"a few words that only you would put together are easy to remember", least, n))
 	}
 	lower := strings.ToLower(password)
 	words := p.words
@@ -271,6 +332,12 @@ func (p *Password) Check(password string, emails ...string) error {
 		if utf8.RuneCountInString(w) >= minWord && strings.Contains(lower, strings.ToLower(w)) {
 			return refuse("password_context", fmt.Sprintf("must not contain %q, which is the first thing others would try: leave it out", w))
 		}
+	}
+	switch breached, err := p.isBreached(password); {
+	case err != nil:
+		return err
+	case breached:
+		return refuse("password_breached", "must be one that nobody knows: this one is in lists of stolen passwords, which others try first")
 	}
 	return nil
 }
