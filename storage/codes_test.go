@@ -13,6 +13,7 @@ var codeTests = map[string]func(*testing.T, fixture){
 	"an authenticator counts once it is confirmed":     testTOTP,
 	"an authenticator is its person's":                 testTOTPOwner,
 	"one of 50 spends a step":                          testRaceTOTP,
+	"an authenticator or a passkey is a second factor": testSecondFactor,
 	"a person has so many authenticators and no more":  testTOTPMost,
 	"recovery codes are counted down":                  testRecoveryCodes,
 	"one of 50 spends a recovery code":                 testRaceRecoveryCode,
@@ -86,6 +87,37 @@ func testTOTPOwner(_ *testing.T, f fixture) {
 	f.want(storage.ErrNotFound, f.RemoveTOTP(f.ctx, eve.ID, phone.ID))
 	f.want(storage.ErrNotFound, f.RenameTOTP(f.ctx, ada.ID, pending.ID, "tablet"))
 	f.want(storage.ErrNotFound, f.RemoveTOTP(f.ctx, ada.ID, pending.ID))
+}
+
+func testSecondFactor(t *testing.T, f fixture) {
+	want := func(p *storage.Person, want bool) {
+		t.Helper()
+		has, err := f.HasSecondFactor(f.ctx, p.ID)
+		f.must(err)
+		if has != want {
+			t.Errorf("%s has one: %v", p.Sub, has)
+		}
+	}
+	ada, bob := f.person("ada"), f.person("bob")
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending")))
+	want(ada, false)
+	phone := f.confirmed(ada, "phone")
+	want(ada, true)
+	want(bob, false)
+	f.must(f.CreatePasskey(f.ctx, &storage.Passkey{ID: storage.NewID(), PersonID: bob.ID, CredentialID: []byte{1}, PublicKey: []byte{1}, RPID: "login.example", CreatedAt: now}))
+	want(bob, true)
+
+	// And the session's person is read with those that count.
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending")))
+	f.session(ada, "secret")
+	in, err := f.LoadSignIn(f.ctx, hash("secret"), "", now)
+	f.must(err)
+	same(t, storage.Words{string(phone.ID)}, in.TOTPs)
+	f.must(f.RemoveTOTP(f.ctx, ada.ID, phone.ID))
+	in, err = f.LoadSignIn(f.ctx, hash("secret"), "", now)
+	f.must(err)
+	same(t, nil, in.TOTPs)
+	want(ada, false)
 }
 
 func testTOTPMost(t *testing.T, f fixture) {

@@ -156,6 +156,33 @@ func (h *house) history(p *storage.Person) policy.History {
 	return history
 }
 
+// TestRemovedAuthenticatorProvesNothing: what its code proved in a living session goes
+// with it, and the person stays signed in by their password.
+func TestRemovedAuthenticatorProvesNothing(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	app := &storage.TOTP{
+		ID: storage.NewID(), PersonID: h.ada.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: storage.At(h.at), ExpiresAt: storage.At(h.at.Add(time.Hour)),
+	}
+	h.must(h.store.BeginTOTP(t.Context(), app))
+	h.must(h.store.ConfirmTOTP(t.Context(), h.ada.ID, app.ID, 1, storage.At(h.at), 1))
+	b := h.signedIn()
+	a := h.begin(request("login"), b)
+	_, changed, err := h.SignedIn(t.Context(), a, b, h.ada, policy.Evidence{Method: policy.OneTime, Credential: string(app.ID), At: h.at})
+	h.must(err)
+	b.Sessions = changed.Sessions
+	a = h.begin(request(), b)
+	h.want(a, flow.StepDone, "")
+	if a.Assurance.ACR != policy.AAL2 {
+		t.Fatalf("by a password and a code: %+v", a.Assurance)
+	}
+	h.must(h.store.RemoveTOTP(t.Context(), h.ada.ID, app.ID))
+	a = h.begin(request(), b)
+	h.want(a, flow.StepDone, "")
+	if a.Assurance.ACR != policy.AAL1 || !slices.Equal(a.Assurance.AMR, []string{policy.Password}) {
+		t.Errorf("the authenticator is gone: %+v", a.Assurance)
+	}
+}
+
 // TestFirstSignIn goes the whole way, and everything that it changes is there:
 // session, decision, history, device, consent, and an event for each change.
 func TestFirstSignIn(t *testing.T) {

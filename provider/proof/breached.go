@@ -137,7 +137,7 @@ func WriteBreached(w io.Writer, in io.Reader, hashes bool) (int, error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	head := make([]byte, breachedHead)
 	copy(head, breachedMagic)
-	head[len(breachedMagic)] = byte(width) //nolint:gosec // at most maxWidth
+	head[len(breachedMagic)] = byte(width)                                 //nolint:gosec // at most maxWidth
 	binary.BigEndian.PutUint32(head[breachedHead-4:], uint32(len(firsts))) //nolint:gosec // at most MaxBreached
 	_, _ = out.Write(head)                                                 // Flush says what went wrong
 	for _, first := range firsts {

@@ -266,8 +266,8 @@ func (t *TOTP) Rename(ctx context.Context, person, id storage.ID, name string, b
 	})
 }
 
-// Remove removes an authenticator, with the event, and ends nothing else.
-// storage.ErrNotFound: the person has none of this id.
+// Remove removes an authenticator, with the event, and ends nothing else; what it proved
+// in living sessions counts no more. storage.ErrNotFound: the person has none of this id.
 func (t *TOTP) Remove(ctx context.Context, person, id storage.ID, by events.Actor) error {
 	return t.change(ctx, events.FactorRemoved, person, id, "", by, func(ctx context.Context) error {
 		return t.store.RemoveTOTP(ctx, person, id)
