@@ -23,6 +23,9 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 		stranger := p.Browser()
 		foreign := providertest.ReadForm(stranger.Ask(rp, "openid").Body).Fields.Get("form_token")
 
+		bobs := p.Device(phone)
+		addPasskey(t, p, "bob", bobs)
+
 		for step, reach := range map[string]func(*testing.T, *providertest.Browser) *http.Request{
 			"sign-in": func(t *testing.T, b *providertest.Browser) *http.Request {
 				at := b.Ask(rp, "openid").URL.String()
@@ -49,6 +52,18 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 			"remove access": func(t *testing.T, b *providertest.Browser) *http.Request {
 				b.SignIn("ada").Authorize(rp, "openid")
 				return b.Filled(p.URL(web.PathApps), providertest.With("client", rp.ID))
+			},
+			"passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
+				page := passkeyPageOf(t, b, b.Ask(rp, "openid"))
+				return page.request(bobs.Answer(page.prompt))
+			},
+			"add a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
+				page := addingPage(t, p, b.SignIn("ada"))
+				return page.request(p.Device(phone).Answer(page.prompt))
+			},
+			"rename a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
+				b.SignIn("bob").Holding(bobs).Walk(nil, detailsURL(t, p, "bob"))
+				return b.Filled(detailsURL(t, p, "bob"), providertest.With("name", "Blue"), providertest.With("do", "rename"))
 			},
 		} {
 			t.Run(step, func(t *testing.T) {

@@ -47,8 +47,21 @@ func everyPage(t *testing.T, p *providertest.P, rp *providertest.RP, params ...p
 	pages["somebody"] = b.Get(p.URL(web.PathHome))
 	pages["apps"] = b.Get(p.URL(web.PathApps) + "?removed=" + url.QueryEscape(`"><script>alert(1)</script>`))
 	pages["form post"] = b.StopAt("").Ask(rp, "openid email", with("response_mode", "form_post")...).Answer
+
+	d := p.Device(phone)
+	adding := b.Walk(nil, p.URL(web.PathSecurityAddPasskey))
+	pages["add a passkey"] = adding.Answer
+	one := passkeyPageOf(t, b, adding)
+	one.prompt.Fields.Set("name", passkeyName)
+	one.answer(d).WantStatus(http.StatusSeeOther)
+	pages["security"] = b.Get(p.URL(web.PathSecurity) + "?done=" + url.QueryEscape(`"><script>alert(1)</script>`))
+	pages["prove a passkey"] = b.Ask(rp, "openid email", with("prompt", "login")...).Answer
+	pages["a passkey"] = b.Holding(d).Walk(nil, detailsURL(t, p, "ada")).Answer
 	return pages
 }
+
+// passkeyName is the name that ada gives a passkey: what a hostile one would be.
+const passkeyName = `"'><script>alert(1)</script>{{.}}`
 
 // formPoster registers form_post for a client.
 func formPoster(r *clients.Registration) { r.ResponseModes = []string{"query", "form_post"} }
@@ -101,7 +114,10 @@ func TestAttack54NamesAreText(t *testing.T) {
 		}
 		nonces[nonce] = true
 	}
-	for page, shown := range map[string]string{"sign-in": hostile, "consent": hostile, "account": hostile, "apps": hostile, "form post": hostile} {
+	for page, shown := range map[string]string{
+		"sign-in": hostile, "consent": hostile, "account": hostile, "apps": hostile, "form post": hostile,
+		"prove a passkey": hostile, "security": passkeyName, "a passkey": passkeyName,
+	} {
 		if text := html.UnescapeString(string(pages[page].Body)); !strings.Contains(text, shown) {
 			t.Errorf("%s does not show the name: this test shows nothing of it", page)
 		}

@@ -130,15 +130,23 @@ func (g *guesser) measure(name, password string) trace {
 	var a *providertest.Answer
 	before := g.p.Passwords.Hashes()
 	statements := g.p.Statements.During(func() { a = g.try(identifier, password) })
+	return traceOf(a, identifier, g.p.Passwords.Hashes()-before, statements)
+}
+
+// traceOf leaves out of an answer what differs each time.
+func traceOf(a *providertest.Answer, identifier string, hashes uint64, statements []string) trace {
 	for _, changes := range []string{"Date", "X-Request-Id"} {
 		a.Header.Del(changes)
 	}
 	same := func(s string) string {
 		s = regexp.MustCompile(`'nonce-[^']+'`).ReplaceAllString(s, "NONCE")
 		s = regexp.MustCompile(`data-passkey="[^"]*"`).ReplaceAllString(s, "CHALLENGE")
-		return strings.ReplaceAll(nonceInPolicy.ReplaceAllString(s, "NONCE"), identifier, "NAME")
+		if identifier != "" {
+			s = strings.ReplaceAll(s, identifier, "NAME")
+		}
+		return nonceInPolicy.ReplaceAllString(s, "NONCE")
 	}
-	return trace{a.Status, same(fmt.Sprint(a.Header)), same(string(a.Body)), g.p.Passwords.Hashes() - before, strings.Join(statements, "\n")}
+	return trace{a.Status, same(fmt.Sprint(a.Header)), same(string(a.Body)), hashes, strings.Join(statements, "\n")}
 }
 
 // One account has one bucket, however its name is spelled: NIST SP 800-63B-4

@@ -109,7 +109,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
-	cfg.Passkey.RPID = cmp.Or(cfg.Passkey.RPID, cfg.Issuer.Hostname())
+	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
 	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)
 	if s.Passkeys, err = proof.NewPasskey(cfg.Passkey, store, s.Events, k.Derive("webauthn challenge"), now); err != nil {

@@ -39,6 +39,11 @@ type settings struct {
 	LogFormat      string
 	Brand          string
 
+	RPID            string   // of passkeys; "": the issuer's host
+	PasskeyOrigins  []string // beside the issuer's
+	PasskeyModels   []string // their AAGUIDs; none: all
+	AbandonPasskeys bool
+
 	AccessToken, IDToken, Code   time.Duration
 	RefreshIdle, RefreshAbsolute time.Duration
 	Session, SessionIdle         time.Duration
@@ -139,6 +144,15 @@ var table = []setting{
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailFrom })},
 	{key: "mail.reply_to", help: "where answers to mails go (default: to the sender)",
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailReplyTo })},
+
+	{key: "webauthn.rp_id", help: "domain that passkeys are made for: the issuer's host or a domain above it (default: the issuer's host)",
+		set: anyText(func(s *settings) *string { return &s.RPID })},
+	{key: "webauthn.origins", help: "further origins whose pages may ask for passkeys, with commas between, such as https://shop.example (default: none)",
+		set: texts(func(s *settings) *[]string { return &s.PasskeyOrigins })},
+	{key: "webauthn.aaguids", help: "AAGUIDs of the models of authenticators that may be added, with commas between (default: all)",
+		set: texts(func(s *settings) *[]string { return &s.PasskeyModels })},
+	{key: "webauthn.abandon_passkeys", preset: "off", help: "start although there are passkeys of another webauthn.rp_id, which no browser offers any more: on or off",
+		set: func(s *settings, text string) error { return onOff(&s.AbandonPasskeys, text) }},
 
 	{key: "lifetimes.access_token", preset: "10m", help: "lifetime of an access token, unless its resource says otherwise",
 		set: duration(func(s *settings) *time.Duration { return &s.AccessToken }, 10*time.Second, clients.MaxLifetime)},
@@ -307,6 +321,7 @@ func (c *config) check(l *layers) {
 		fault("events.keep", "must be 0, for ever, or at least a day")
 	}
 	c.checkMail(fault)
+	c.checkPasskeys(fault)
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
 		fault("password.memory", "times password.time must be at least %d: passwords would be too cheap to guess", weakest)

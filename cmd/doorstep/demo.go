@@ -95,6 +95,9 @@ func (d *demo) run(ctx context.Context) error {
 		if err != nil {
 			return cfg.explain(err)
 		}
+		if err := cfg.keepsPasskeys(ctx, p.Services); err != nil {
+			return err
+		}
 		shopConfig, err := d.furnish(ctx, p.Services, cfg.Issuer)
 		if err != nil {
 			return err

@@ -52,6 +52,7 @@ func (d *doctor) database(ctx context.Context) {
 	d.clock(ctx, store)
 	d.keys(ctx, store)
 	d.mails(ctx, store)
+	d.passkeys(ctx, store)
 }
 
 func largest(tables []storage.TableSize) string {

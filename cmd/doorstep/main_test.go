@@ -46,7 +46,7 @@ func ScriptParams(dir string, environ ...string) testscript.Params {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "until": until, "answers": answers, "posts": posts, "crowd": crowd, "occupy": occupy, "dangle": dangle,
-			"both": both, "certify": certify, "keep": keep, "agree": agree, "visit": visit,
+			"both": both, "certify": certify, "keep": keep, "agree": agree, "passkey": passkey, "visit": visit,
 		},
 	}
 }

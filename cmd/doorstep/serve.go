@@ -56,6 +56,9 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		if !p.Mail.Enabled() {
 			log.Info("mails are off: there is no mail.smtp.url")
 		}
+		if err := cfg.keepsPasskeys(ctx, p.Services); err != nil {
+			return err
+		}
 		err = newServiceManager(cfg, log).run(ctx, func(ready func()) error {
 			return p.Run(ctx, func() {
 				if err := a.inviteOperator(ctx, cfg, p.Services); err != nil {

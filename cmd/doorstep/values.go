@@ -37,6 +37,16 @@ func onOff(field *bool, text string) error {
 	return nil
 }
 
+// texts reads what stands between commas.
+func texts(field func(*settings) *[]string) func(*settings, string) error {
+	return func(s *settings, text string) error {
+		for part := range strings.SplitSeq(text, ",") {
+			*field(s) = append(*field(s), strings.TrimSpace(part))
+		}
+		return nil
+	}
+}
+
 func oneOf(field func(*settings) *string, choices ...string) func(*settings, string) error {
 	return func(s *settings, text string) error {
 		for _, choice := range choices {

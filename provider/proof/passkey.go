@@ -38,7 +38,7 @@ type PasskeyConfig struct {
 	// leaves passkeys off.
 	RPID    string
 	Name    string   // of the house, as authenticators show it
-	Origins []string // of the pages that ask, as in "https://login.example"
+	Origins []string // of the pages that ask, as in "https://login.example"; our own first
 	// AAGUIDs are the models of authenticators that may be added, in text form; none for
 	// all. With any, authenticators are asked to attest, and one that does not say its
 	// model is refused.
@@ -54,6 +54,7 @@ type Passkey struct {
 	challenges challenges
 	party      *webauthn.WebAuthn // nil while passkeys are off
 	rpID       string
+	origins    []string // related ones
 	models     []uuid.UUID
 }
 
@@ -68,11 +69,10 @@ var algorithms = []protocol.CredentialParameter{
 func NewPasskey(cfg PasskeyConfig, store *storage.Store, ev *events.Service, key [32]byte, now func() time.Time) (*Passkey, error) {
 	p := &Passkey{store: store, events: ev, now: now, challenges: challenges{store, key, now}, rpID: cfg.RPID}
 	for _, text := range cfg.AAGUIDs {
-		model, err := uuid.Parse(text)
-		if err != nil || model == uuid.Nil {
-			return nil, fmt.Errorf("proof: passkeys: %q is no AAGUID of a model", text)
+		if err := CheckAAGUID(text); err != nil {
+			return nil, fmt.Errorf("proof: passkeys: %w", err)
 		}
-		p.models = append(p.models, model)
+		p.models = append(p.models, uuid.MustParse(text))
 	}
 	if protocol.ValidateRPID(cfg.RPID) != nil {
 		return p, nil
@@ -92,6 +92,13 @@ func NewPasskey(cfg PasskeyConfig, store *storage.Store, ev *events.Service, key
 	var err error
 	if p.party, err = webauthn.New(party); err != nil {
 		return nil, fmt.Errorf("proof: passkeys: %w", err)
+	}
+	if len(cfg.Origins) > 1 {
+		doc, err := related(cfg.Origins[0], cfg.Origins[1:])
+		if err != nil {
+			return nil, fmt.Errorf("proof: passkeys: origins %w", err)
+		}
+		p.origins = doc.Origins
 	}
 	return p, nil
 }

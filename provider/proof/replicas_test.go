@@ -23,10 +23,15 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// house is the origin of the pages.
+const house = "https://login.example"
+
 // A replica has a store of its own on a database that others use.
 type replica struct {
 	*proof.TOTP
 	recovery *proof.Recovery
+	passkeys *proof.Passkey
+	events   *events.Service
 	store    *storage.Store
 }
 
@@ -46,7 +51,11 @@ func newReplica(t *testing.T, url string, now func() time.Time, opts ...storage.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return replica{totp, proof.NewRecovery(store, k.Derive("recovery-codes"), ev, now), store}
+	passkeys, err := proof.NewPasskey(proof.PasskeyConfig{RPID: "login.example", Name: "House", Origins: []string{house}}, store, ev, k.Derive("webauthn challenge"), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return replica{totp, proof.NewRecovery(store, k.Derive("recovery-codes"), ev, now), passkeys, ev, store}
 }
 
 func (r replica) person(t *testing.T, sub string) *storage.Person {

@@ -27,6 +27,7 @@ type Browser struct {
 	t    testing.TB
 	http *http.Client
 	who  *Person
+	has  *Device
 	deny bool
 	stop string // the path that Walk stops at
 
@@ -63,6 +64,12 @@ func (b *Browser) SignIn(name string) *Browser {
 // SignedOut makes the person leave the browser, with the cookies it has.
 func (b *Browser) SignedOut() *Browser {
 	b.who = nil
+	return b
+}
+
+// Holding gives the person a device, whose passkeys they take wherever they can.
+func (b *Browser) Holding(d *Device) *Browser {
+	b.has = d
 	return b
 }
 
@@ -241,9 +248,14 @@ func (b *Browser) parse(to string) *url.URL {
 func (b *Browser) fill(at *url.URL, page *Answer) *http.Request {
 	b.t.Helper()
 	form := ReadForm(page.Body)
+	if prompt := ReadPrompt(page.Body); b.has != nil && prompt != nil && (prompt.Creates || b.has.Has(prompt.Options)) {
+		prompt.Fields.Set("passkey", b.has.Answer(prompt))
+		form = &prompt.Form
+	}
 	switch {
 	case form == nil || page.Status/100 != 2 || !strings.HasPrefix(at.String(), b.p.Issuer):
 		return nil
+	case form.Fields.Get("passkey") != "":
 	case form.has("password"):
 		if b.who == nil {
 			return nil
@@ -265,6 +277,12 @@ func (b *Browser) fill(at *url.URL, page *Answer) *http.Request {
 	default:
 		return nil
 	}
+	return b.Submit(at, form)
+}
+
+// Submit is the request that a form of the page at this URL makes as it stands.
+func (b *Browser) Submit(at *url.URL, form *Form) *http.Request {
+	b.t.Helper()
 	r := b.post(at.ResolveReference(b.parse(form.Action)).String(), form.Fields)
 	r.Header.Set("Origin", at.Scheme+"://"+at.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -287,23 +305,26 @@ func ReadForm(page []byte) *Form {
 		return nil
 	}
 	for n := range root.Descendants() {
-		if n.Type != html.ElementNode || n.Data != "form" || !strings.EqualFold(attribute(n, "method"), "post") {
-			continue
+		if n.Type == html.ElementNode && n.Data == "form" && strings.EqualFold(attribute(n, "method"), "post") {
+			return readForm(n)
 		}
-		f := &Form{Action: attribute(n, "action"), Fields: url.Values{}}
-		for field := range n.Descendants() {
-			name := attribute(field, "name")
-			switch {
-			case field.Type != html.ElementNode || name == "":
-			case field.Data == "input":
-				f.Fields.Add(name, attribute(field, "value"))
-			case field.Data == "button":
-				f.buttons = append(f.buttons, button{name, attribute(field, "value"), text(field)})
-			}
-		}
-		return f
 	}
 	return nil
+}
+
+func readForm(n *html.Node) *Form {
+	f := &Form{Action: attribute(n, "action"), Fields: url.Values{}}
+	for field := range n.Descendants() {
+		name := attribute(field, "name")
+		switch {
+		case field.Type != html.ElementNode || name == "":
+		case field.Data == "input":
+			f.Fields.Add(name, attribute(field, "value"))
+		case field.Data == "button":
+			f.buttons = append(f.buttons, button{name, attribute(field, "value"), text(field)})
+		}
+	}
+	return f
 }
 
 func (f *Form) has(name string) bool {

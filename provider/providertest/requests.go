@@ -30,11 +30,7 @@ func (b *Browser) Filled(at string, change ...Param) *http.Request {
 	for _, c := range change {
 		c(form.Fields)
 	}
-	page := b.parse(at)
-	r := b.post(page.ResolveReference(b.parse(form.Action)).String(), form.Fields)
-	r.Header.Set("Origin", page.Scheme+"://"+page.Host)
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	return r
+	return b.Submit(b.parse(at), form)
 }
 
 // Carry adds the browser's cookies to a request that goes another way, as

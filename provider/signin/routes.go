@@ -45,5 +45,6 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathSetup, h.showSetup),
 		form(web.PathSetup, h.takeSetup),
 		page(web.PathSetupDone, h.setupDone),
+		{Method: http.MethodGet, Path: web.PathWebAuthn, Handler: h.relatedOrigins, Dialect: web.JSON, Document: true},
 	}
 }

@@ -41,6 +41,10 @@ const (
 
 	PathAPI = "/api/v1" // above the operators' API
 
+	// PathWebAuthn names who may ask for our passkeys (WebAuthn Level 3 section 5.11); at
+	// the root of the host, whatever the issuer's path.
+	PathWebAuthn = "/.well-known/webauthn"
+
 	PathSetup     = "/setup"
 	PathSetupDone = "/setup/done"
 
@@ -48,10 +52,13 @@ const (
 )
 
 // Path returns where p, one of the constants above, is on this server: below
-// the issuer's path. RFC 8414's document stands before it.
+// the issuer's path. RFC 8414's document stands before it, WebAuthn's beside it.
 func (w *Web) Path(p string) string {
-	if p == PathOAuthServer {
+	switch p {
+	case PathOAuthServer:
 		return p + w.prefix
+	case PathWebAuthn:
+		return p
 	}
 	return w.prefix + p
 }
