@@ -17,7 +17,7 @@ func openMail(cfg Config, s *Services, now func() time.Time) (*mail.Service, err
 	var mails *templates.Mails
 	if cfg.Mail.Enabled() { // they take a while to read
 		var err error
-		if mails, err = templates.NewMails(); err != nil {
+		if mails, err = templates.NewMails(cfg.Mail.Templates); err != nil {
 			return nil, err
 		}
 	}

@@ -23,7 +23,7 @@ type locale struct {
 	l    *i18n.Localizer
 }
 
-func loadLocales(files fs.FS) (map[string]locale, error) {
+func loadLocales(files fs.FS, own *Overrides) (map[string]locale, error) {
 	bundle := i18n.NewBundle(language.Make(languages[0]))
 	locales := make(map[string]locale, len(languages))
 	for _, lang := range languages {
@@ -34,6 +34,11 @@ func loadLocales(files fs.FS) (map[string]locale, error) {
 		}
 		if _, err := bundle.ParseMessageFileBytes(b, lang+".json"); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if own != nil && own.words[lang] != nil { // after ours, in whose place it is
+			if _, err := bundle.ParseMessageFileBytes(own.words[lang], lang+".json"); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
 		}
 		locales[lang] = locale{lang, i18n.NewLocalizer(bundle, lang)}
 	}

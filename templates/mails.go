@@ -30,23 +30,24 @@ type mailTemplates struct {
 // Mail is a mail in words: a subject of one line, and the same twice.
 type Mail struct{ Lang, Subject, Text, HTML string }
 
-// NewMails parses every mail and every locale, and tries each mail in each language, once.
-func NewMails() (*Mails, error) {
-	m, err := newMails(files)
+// NewMails parses every mail and every locale, with an operator's own in the place of ours (nil: none), and tries each mail in
+// each language, once.
+func NewMails(own *Overrides) (*Mails, error) {
+	m, err := newMails(files, own)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	return m, nil
 }
 
-func newMails(files fs.FS) (*Mails, error) {
-	locales, err := loadLocales(files)
+func newMails(files fs.FS, own *Overrides) (*Mails, error) {
+	locales, err := loadLocales(files, own)
 	if err != nil {
 		return nil, err
 	}
 	m := &Mails{locales: locales, matcher: newMatcher(), mails: map[string]map[string]mailTemplates{}}
 	for lang, l := range locales {
-		if m.mails[lang], err = parseMails(files, l); err != nil {
+		if m.mails[lang], err = parseMails(files, own, l); err != nil {
 			return nil, err
 		}
 		for _, sample := range mailSamples(lang) {
@@ -88,7 +89,7 @@ func (m *Mails) render(v mailView) (Mail, error) {
 	return Mail{Lang: lang, Subject: oneLine(subject.String()), Text: wrap(text.String()), HTML: html.String()}, nil
 }
 
-func parseMails(files fs.FS, l locale) (map[string]mailTemplates, error) {
+func parseMails(files fs.FS, own *Overrides, l locale) (map[string]mailTemplates, error) {
 	functions := template.FuncMap{
 		"action": func(href, label string) any { return struct{ Href, Label string }{href, label} },
 		"device": l.device,
@@ -109,19 +110,19 @@ func parseMails(files fs.FS, l locale) (map[string]mailTemplates, error) {
 		}
 		t := mailTemplates{template.New(mail).Funcs(functions), texts.New(mail).Funcs(functions)}
 		for _, file := range []string{"layout", mail} {
-			html, err := fs.ReadFile(files, "mails/"+file+".html")
+			html, err := own.placed(files, "mails/"+file+".html")
 			if err != nil {
 				return nil, err
 			}
 			// Under the whole name, by which faults are told.
-			if t.html, err = t.html.New("mails/" + file + ".html").Parse(string(html)); err != nil {
+			if t.html, err = t.html.New("mails/" + file + ".html").Parse(html); err != nil {
 				return nil, err
 			}
-			text, err := fs.ReadFile(files, "mails/"+file+".txt")
+			text, err := own.placed(files, "mails/"+file+".txt")
 			if err != nil {
 				return nil, err
 			}
-			if t.text, err = t.text.New("mails/" + file + ".txt").Parse(string(text)); err != nil {
+			if t.text, err = t.text.New("mails/" + file + ".txt").Parse(text); err != nil {
 				return nil, err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 
 func newTestMails(t *testing.T) *Mails {
 	t.Helper()
-	m, err := NewMails()
+	m, err := NewMails(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

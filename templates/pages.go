@@ -24,7 +24,7 @@ type Pages struct {
 
 // New parses every page and every locale, once.
 func New() (*Pages, error) {
-	locales, err := loadLocales(files)
+	locales, err := loadLocales(files, nil)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/templates"
 )
 
 // settings is the whole configuration, parsed.
@@ -58,6 +59,7 @@ type settings struct {
 	SMTPTLS                    string     // "": as the server's place demands
 	SMTPUsername, SMTPPassword string
 	MailFrom, MailReplyTo      *netmail.Address
+	MailTemplates              *templates.Overrides // nil: none
 }
 
 // setting is one row of the table.
@@ -144,6 +146,8 @@ var table = []setting{
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailFrom })},
 	{key: "mail.reply_to", help: "where answers to mails go (default: to the sender)",
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailReplyTo })},
+	{key: "mail.templates", help: "directory with mails and words of your own, in the place of the built-in ones (default: none)",
+		set: func(s *settings, text string) (err error) { s.MailTemplates, err = mailTemplates(text); return err }},
 
 	{key: "webauthn.rp_id", help: "domain that passkeys are made for: the issuer's host or a domain above it (default: the issuer's host)",
 		set: anyText(func(s *settings) *string { return &s.RPID })},
@@ -331,7 +335,7 @@ func (c *config) check(l *layers) {
 // checkMail holds the settings of mails against each other.
 func (c *config) checkMail(fault func(key, format string, args ...any)) {
 	if c.SMTP == nil {
-		for _, key := range []string{"mail.smtp.tls", "mail.smtp.username", "mail.smtp.password", "mail.from", "mail.reply_to"} {
+		for _, key := range []string{"mail.smtp.tls", "mail.smtp.username", "mail.smtp.password", "mail.from", "mail.reply_to", "mail.templates"} {
 			if c.values[key].text != "" && c.values["mail.smtp.url"].text == "" {
 				fault(key, "is of no use without mail.smtp.url")
 			}

@@ -100,7 +100,7 @@ func (c *config) mail() mail.Config {
 	smtp := *c.SMTP
 	smtp.Username, smtp.Password = c.SMTPUsername, c.SMTPPassword
 	smtp.Opportunistic = c.SMTPTLS == "opportunistic" || c.SMTPTLS == "" && isLoopback(smtp.Host)
-	return mail.Config{SMTP: &smtp, From: c.MailFrom, ReplyTo: c.MailReplyTo}
+	return mail.Config{SMTP: &smtp, From: c.MailFrom, ReplyTo: c.MailReplyTo, Templates: c.MailTemplates}
 }
 
 // explain turns what a room refuses into what an operator can do.

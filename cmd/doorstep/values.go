@@ -8,6 +8,7 @@ import (
 	netmail "net/mail"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/templates"
 )
 
 // How the text of a setting becomes its value: each function of this file makes a
@@ -205,6 +207,16 @@ func mailAddress(field func(*settings) **netmail.Address) func(*settings, string
 		*field(s) = a
 		return nil
 	}
+}
+
+// mailTemplates reads a directory of an operator's own mails, out of which no link leads.
+func mailTemplates(dir string) (*templates.Overrides, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return templates.ReadOverrides(root.FS())
 }
 
 func parseKEK(text string) ([]byte, error) {
