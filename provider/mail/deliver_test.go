@@ -122,6 +122,17 @@ func TestServerIsDown(t *testing.T) {
 	})
 }
 
+// A code that nobody could type any more is not sent, however ready the server is.
+func TestLapsedMailIsNotSent(t *testing.T) {
+	h := newHouse(t, providertest.Database(t))
+	h.send(ada, code)
+	h.Clock.Advance(code.Valid)
+	h.DeliverMails()
+	if row := h.row(); len(h.box.Got()) != 0 || row.DeadAt.IsZero() || row.Sealed != nil {
+		t.Errorf("after it lapsed: %+v", row)
+	}
+}
+
 // A server that does not answer holds up nobody: not whoever has a mail sent, and few
 // connections of ours.
 func TestServerIsSlow(t *testing.T) {

@@ -223,7 +223,7 @@ type links struct{ issuer string }
 
 func (l links) href(path string) (string, error) {
 	u, err := url.Parse(path)
-	if err != nil || len(path) > maxPath || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || u.Host != "" || u.Fragment != "" ||
+	if err != nil || len(path) > maxPath || !strings.HasPrefix(path, "/") || u.Host != "" || u.Fragment != "" ||
 		strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
 		return "", errors.New("its link is no path on the issuer")
 	}
