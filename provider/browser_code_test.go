@@ -29,7 +29,8 @@ func code(t *testing.T, seed string, at time.Time) string {
 func TestBrowserCodes(t *testing.T) {
 	for _, script := range []bool{true, false} {
 		t.Run(fmt.Sprintf("script %v", script), func(t *testing.T) {
-			v, ada := passkeyTour(t)
+			box := providertest.NewMailbox(t)
+			v, ada := passkeyTour(t, providertest.WithMailbox(box))
 			if !script {
 				v.WithoutScript()
 			}
@@ -123,6 +124,7 @@ func TestBrowserCodes(t *testing.T) {
 				t.Errorf("%s at %s", v.Text("main"), v.URL())
 			}
 			look("security")
+			wantNotices(t, v.p, box, ada, "Authenticator app", "", "Recovery codes", "", "Authenticator app", "", "Authenticator app", "")
 		})
 	}
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // passkeyTour is a tour of somebody who may have passkeys.
-func passkeyTour(t *testing.T) (*tour, *providertest.Person) {
+func passkeyTour(t *testing.T, options ...providertest.Option) (*tour, *providertest.Person) {
 	t.Helper()
-	v := &tour{Page: providertest.Chromium(t), p: providertest.Start(t, providertest.At(time.Now())), site: openSite(t)}
+	v := &tour{Page: providertest.Chromium(t), p: providertest.Start(t, append(options, providertest.At(time.Now()))...), site: openSite(t)}
 	v.rp = v.p.Client("web", v.site.at("/callback"), providertest.FirstParty)
 	return v, v.p.Person("ada")
 }
@@ -70,6 +70,29 @@ func (v *tour) token(t *testing.T) map[string]any {
 	return v.p.Verify(v.rp.Exchange(answer.Get("code")).OK().ID).Claims
 }
 
+// wantNotices: the person was told of every change, by mail, with what it was about: pairs
+// of a kind and a name.
+func wantNotices(t *testing.T, p *providertest.P, box *providertest.Mailbox, person *providertest.Person, about ...string) {
+	t.Helper()
+	p.DeliverMails()
+	got := box.Got()
+	if len(got)*2 != len(about) {
+		t.Fatalf("%d mails, want %d", len(got), len(about)/2)
+	}
+	for i := 0; i < len(about); i += 2 {
+		kind, name := about[i], about[i+1]
+		found := slices.IndexFunc(got, func(m providertest.Received) bool { // they are sent side by side
+			return m.To == person.Email && strings.Contains(m.Text, kind) && strings.Contains(m.Text, name) &&
+				strings.Contains(m.Text, p.URL(web.PathSessions)) && strings.Contains(m.Text, "Linux")
+		})
+		if found < 0 {
+			t.Errorf("no mail of %s %q", kind, name)
+			continue
+		}
+		got = slices.Delete(got, found, found+1)
+	}
+}
+
 func (v *tour) signOut() {
 	v.Open(v.p.URL(web.PathSignOut))
 	v.Follow("button[value=signout]")
@@ -78,7 +101,8 @@ func (v *tour) signOut() {
 // TestBrowserPasskeys: somebody adds a passkey, comes back with it, gives it a name and
 // takes it away.
 func TestBrowserPasskeys(t *testing.T) {
-	v, ada := passkeyTour(t)
+	box := providertest.NewMailbox(t)
+	v, ada := passkeyTour(t, providertest.WithMailbox(box))
 	device := v.Authenticator(providertest.AuthenticatorKind{Verifies: true, Synced: true})
 	v.Open(v.p.URL(web.PathSecurity))
 	v.prove(ada.Email, ada.Password)
@@ -128,6 +152,7 @@ func TestBrowserPasskeys(t *testing.T) {
 	if id := v.token(t); id["acr"] != "aal1" {
 		t.Errorf("after its end: acr %v, amr %v", id["acr"], id["amr"])
 	}
+	wantNotices(t, v.p, box, ada, "Passkey", "My phone", "Passkey", "Blue key")
 	all, err := v.p.Store.Events(t.Context(), 50)
 	if err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ type Services struct {
 	Passwords *proof.Password
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
+	Notices   *proof.Notices
 	Passkeys  *proof.Passkey
 	Risk      *risk.Service
 	Flow      *flow.Service
@@ -109,6 +110,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
+	s.Notices = proof.NewNotices(store, s.Mail, web.PathSessions, now)
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
 	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)

@@ -39,6 +39,7 @@ type Deps struct {
 	Passkeys *proof.Passkey
 	TOTP     *proof.TOTP
 	Recovery *proof.Recovery
+	Notices  *proof.Notices
 	// Tell has the clients of a session that just ended told of it, and returns soon.
 	Tell func(ctx context.Context, session storage.ID)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
@@ -46,6 +48,7 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 // factor is a passkey or an authenticator of a person's, and what can be done to it.
 type factor struct {
 	line   templates.FactorLine
+	kind   mail.Factor
 	rename func(ctx context.Context, person, id storage.ID, name string, by events.Actor) error
 	remove func(ctx context.Context, person, id storage.ID, by events.Actor) error
 }
@@ -65,12 +68,12 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 		all = append(all, factor{templates.FactorLine{
 			Passkey: true, ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible,
 			Added: k.CreatedAt.Time, Used: k.UsedAt.Time, Href: h.factorPath(k.ID),
-		}, h.Passkeys.Rename, h.Passkeys.Remove})
+		}, mail.FactorPasskey, h.Passkeys.Rename, h.Passkeys.Remove})
 	}
 	for _, a := range apps {
 		all = append(all, factor{templates.FactorLine{
 			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Href: h.factorPath(a.ID),
-		}, h.TOTP.Rename, h.TOTP.Remove})
+		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove})
 	}
 	return all, nil
 }
@@ -119,7 +122,13 @@ func (h *Handler) takeFactor(w http.ResponseWriter, r *http.Request, s *storage.
 			return h.factorPage(w, r, s, http.StatusUnprocessableEntity, f, "name")
 		}
 	case "remove":
-		err = f.remove(r.Context(), s.Person.ID, id, events.ActorPerson)
+		err = h.Store.Together(r.Context(), func(ctx context.Context) error {
+			if err := f.remove(ctx, s.Person.ID, id, events.ActorPerson); err != nil {
+				return err
+			}
+			with := mail.Device(session.AgentOf(h.Web.Visitor(r).UserAgent))
+			return h.Notices.Removed(ctx, &s.Person, with, f.kind, f.line.Name)
+		})
 	default:
 		err = fault.Invalid(fieldDo, "must be rename or remove")
 	}

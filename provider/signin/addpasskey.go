@@ -7,6 +7,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -24,8 +25,11 @@ func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 		return err
 	}
 	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
-		_, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
-		return err
+		added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
+		if err != nil {
+			return err
+		}
+		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorPasskey, added.Name)
 	})
 	if err == nil {
 		return web.SeeOther(w, next.Path)

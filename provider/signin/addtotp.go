@@ -8,6 +8,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -27,8 +28,12 @@ func (h *Handler) takeAddTOTP(w http.ResponseWriter, r *http.Request, a flow.Ans
 	person, code := &a.SignIn.Person, r.PostForm.Get(fieldCode)
 	// Not in the unit of the interaction's progress: each of them may find that it is too late.
 	err := h.guess(r, person, a.SignIn.Identifier, func(ctx context.Context) error {
-		_, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson)
-		return err
+		return h.Store.Together(ctx, func(ctx context.Context) error {
+			if _, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson); err != nil {
+				return err
+			}
+			return h.Notices.Added(ctx, person, h.with(r), mail.FactorTOTP, "")
+		})
 	})
 	if err == nil {
 		next, err := h.Flow.Did(r.Context(), a, a.SignIn.Session.ID, nil)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/templates"
 )
@@ -23,8 +24,10 @@ func (h *Handler) showRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	var codes []string
 	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) (err error) {
-		codes, err = h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson)
-		return err
+		if codes, err = h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson); err != nil {
+			return err
+		}
+		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorRecovery, "")
 	})
 	if err != nil {
 		return err

@@ -38,7 +38,9 @@ import (
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -60,6 +62,7 @@ type Deps struct {
 	Passkeys  *proof.Passkey
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
+	Notices   *proof.Notices
 	Throttle  *throttle.Service
 	Clients   *clients.Service
 	Now       func() time.Time
@@ -126,6 +129,11 @@ func (h *Handler) gone(r *http.Request, err error) error {
 		return &fault.Error{Kind: fault.KindForbidden, Code: "other_browser", Message: "began in another browser", Err: err}
 	}
 	return &fault.Error{Kind: fault.KindNotFound, Code: "expired", Message: "has expired", Err: err}
+}
+
+// with is with what somebody does something, in words.
+func (h *Handler) with(r *http.Request) mail.Device {
+	return mail.Device(session.AgentOf(h.Web.Visitor(r).UserAgent))
 }
 
 // browser is the one place that makes flow's view of a browser.
