@@ -81,7 +81,7 @@ func TestOverridesStayInTheirDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only read
 	if _, err := ReadOverrides(root.FS()); err == nil || !strings.Contains(err.Error(), "mails/code.html") {
 		t.Errorf("%v", err)
 	}

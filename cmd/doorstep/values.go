@@ -215,7 +215,7 @@ func mailTemplates(dir string) (*templates.Overrides, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only read
 	return templates.ReadOverrides(root.FS())
 }
 

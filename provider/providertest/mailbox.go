@@ -117,7 +117,9 @@ func NewMailbox(t testing.TB, options ...MailboxOption) *Mailbox {
 	go func() { served <- m.server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = m.server.Close() // a test may have done so
-		_ = <-served         // it was closed
+		if err := <-served; err != nil && !errors.Is(err, smtp.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return m
 }
