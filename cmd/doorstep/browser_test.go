@@ -46,6 +46,33 @@ func TestBrowserDemo(t *testing.T) {
 	})
 }
 
+// TestBrowserDemoPasskey: the shop sends its customer to add a passkey, and sees that
+// they came back with it.
+func TestBrowserDemoPasskey(t *testing.T) {
+	v := visit{t: t, page: providertest.Chromium(t), at: openShop(t), look: func(string) {}}
+	v.page.Authenticator(providertest.AuthenticatorKind{Verifies: true, Synced: true})
+	v.page.Open(v.at.Shop)
+	v.page.Follow("#sign-in")
+	v.signIn()
+	v.wants("what the shop knows", v.page.Follow("button[value=allow]"), v.at.Shop+"/me", "#proof", "A password")
+	v.wants("where proofs are", v.page.Follow("#security"), v.at.Issuer+"/account/security", "h1", "Security")
+	v.page.Follow("a[href$=add-passkey]")
+	v.wants("the passkey", v.page.Follow("button.primary"), v.at.Issuer+"/account/security", ".choice", "added")
+	v.page.Open(v.at.Shop)
+	v.page.Follow("#sign-out")
+	v.page.Open(v.at.Shop + "/me") // by way of the sign-in page, where this browser offers the passkey and takes it
+	for end := time.Now().Add(20 * time.Second); !strings.HasPrefix(v.page.URL(), v.at.Shop+"/me"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nothing was offered: %s at %s", v.page.Text("body"), v.page.URL())
+		}
+	}
+	v.sees("which proof was given", "#proof", "a passkey")
+	v.sees("how sure the provider is", "#proof", "Two different proofs")
+	if v.page.Has("#security") {
+		t.Error("who came with a passkey is told to add one")
+	}
+}
+
 // TestBrowserDemoOnPostgres: the same walk, with a provider on the other database.
 func TestBrowserDemoOnPostgres(t *testing.T) {
 	v := visit{t: t, page: providertest.Chromium(t), at: openShop(t), look: func(string) {}}

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 //go:embed pages
@@ -45,6 +47,7 @@ type meView struct {
 	Called       string
 	Who, Proof   []fact
 	Claims       string
+	Security     string // where the person adds a passkey; "" once they came with one
 	Reservations []reservedView
 }
 
@@ -133,6 +136,9 @@ func (s *Shop) me(w http.ResponseWriter, r *http.Request) error {
 	body.Proof = []fact{
 		{"How sure", assurance(p.acr), "acr " + p.acr},
 		{"Proven with", proofs(p.amr), "amr"},
+	}
+	if !slices.ContainsFunc(p.amr, func(m string) bool { return m == "hwk" || m == "swk" }) {
+		body.Security = strings.TrimSuffix(s.cfg.Issuer, "/") + "/account/security"
 	}
 	if !p.authTime.IsZero() {
 		body.Proof = append(body.Proof, fact{"When", ago(now, p.authTime) + ", on " + p.authTime.Format("2 January at 15:04 MST"), "auth_time"})

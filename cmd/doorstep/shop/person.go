@@ -89,7 +89,7 @@ func assurance(acr string) string {
 
 // proofWords are the methods of RFC 8176 that people meet.
 var proofWords = map[string]string{
-	"pwd": "a password", "otp": "a one-time code", "hwk": "a key in hardware", "swk": "a passkey", "pop": "a key",
+	"pwd": "a password", "otp": "a one-time code", "hwk": "a passkey that stays in its device", "swk": "a passkey", "pop": "a key",
 	"mfa": "more than one proof", "pin": "a PIN", "fpt": "a fingerprint", "face": "a face", "user": "being there",
 	"mail": "a code by mail", "sms": "a code by text message", "recovery": "a recovery code",
 }
