@@ -26,6 +26,7 @@ type far struct {
 	token    string
 	requests int
 	before   func(request int)
+	instead  func(w http.ResponseWriter, path string) bool // false: it did not answer
 	meddle   func(path string, answer map[string]any)
 }
 
@@ -37,6 +38,9 @@ func startFar(t *testing.T) *far {
 		f.requests++
 		if f.before != nil {
 			f.before(f.requests)
+		}
+		if f.instead != nil && f.instead(w, strings.TrimPrefix(r.URL.Path, "/api/v1/events")) {
+			return
 		}
 		r.Header.Set("Authorization", "Bearer "+f.token) // which may have been renewed
 		out := httptest.NewRecorder()

@@ -126,7 +126,7 @@ var table = []setting{
 	{key: "server.sweep", preset: "1m", help: "how often lapsed rows are deleted",
 		set: duration(func(s *settings) *time.Duration { return &s.Sweep }, time.Second, time.Hour)},
 	{key: "events.keep", preset: "400d", help: "how long events are kept, before the oldest are deleted; 0 for ever",
-		set: duration(func(s *settings) *time.Duration { return &s.KeepEvents }, 0, 36500*day)},
+		set: duration(func(s *settings) *time.Duration { return &s.KeepEvents }, 0, longestKeep)},
 	{key: "log.level", preset: "info", help: "debug, info, warn or error",
 		set: func(s *settings, text string) error { return oneOfLevels(&s.LogLevel, text) }},
 	{key: "log.format", preset: "json", help: "json or text",

@@ -78,7 +78,10 @@ type eventFilter struct {
 	limit                                           int
 }
 
-const longestList = 10_000
+const (
+	longestList = 10_000
+	longestKeep = 36500 * day
+)
 
 func (a *app) listEventsCommand() *cobra.Command {
 	var f eventFilter
@@ -270,7 +273,7 @@ func (a *app) printHead(ctx context.Context, c *chain) error {
 }
 
 func (a *app) verifyEventsCommand() *cobra.Command {
-	var file, from string
+	var v verification
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Verify that no event was changed, taken out, put in or moved",
@@ -285,17 +288,27 @@ Heads hold for good, whatever became of the key that signed them.
 With --server every event is read and verified here, with a token that has events:read. A
 server that somebody got into may show another chain that holds as well, signed by its own
 keys: only a head that was kept elsewhere tells that one from yours. Where it stops, as when
-the token ends, it says how --from goes on; what is before is not looked at again.`,
+the token ends, it says how --from goes on; what is before is not looked at again.
+
+Old events are given up, for which an anchor stands that the server signs. Against a head it
+is said how many went since that was signed, and which may not have: none while events are
+kept for ever, and none that came after a head which is younger than they are kept. For how
+long they are is the server's word (events.keep) unless --keep says it. A head of which
+nothing is left proves nothing: keep an old one and a new one.`,
 		Example: `  doorstep events verify
   doorstep events verify --head /mnt/worm/events-2026-11-27.jws
-  doorstep events verify --server https://login.example.com --head events-2026-11-27.jws`,
+  doorstep events verify --server https://login.example.com --keep 400d --head events-2026-11-27.jws`,
 		Args: cobra.NoArgs,
-		RunE: a.onChain(func(ctx context.Context, c *chain) error { return a.verifyEvents(ctx, c, file, from) }),
+		RunE: a.onChain(func(ctx context.Context, c *chain) error { return a.verifyEvents(ctx, c, &v) }),
 	}
-	cmd.Flags().StringVar(&file, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
-	cmd.Flags().StringVar(&from, "from", "", "go on where it stopped, with what it said there")
+	cmd.Flags().StringVar(&v.head, "head", "", "file with a signed head that was kept elsewhere; - is stdin")
+	cmd.Flags().StringVar(&v.from, "from", "", "go on where it stopped, with what it said there")
+	cmd.Flags().StringVar(&v.keep, "keep", "", "for how long events are to be kept, such as 400d; 0 is for ever (default: what events.keep is there)")
 	return cmd
 }
+
+// verification is what flags say of one.
+type verification struct{ head, from, keep string }
 
 // placeText is a place of a chain as --from takes it.
 func placeText(p events.Place) string {
@@ -323,25 +336,36 @@ type printedFault struct {
 }
 
 type printedReport struct {
-	Holds   bool          `json:"holds"`
+	Holds   bool          `json:"holds"`             // all of it, or what is after From
+	From    string        `json:"from,omitempty"`    // what is before held when it was walked
+	Reached string        `json:"reached,omitempty"` // where it stopped before the end
 	Fault   *printedFault `json:"fault"`
 	First   int64         `json:"first"` // the first event that is kept
 	Last    int64         `json:"last"`
 	Checked int64         `json:"checked"`
 	Heads   int64         `json:"heads"`          // signed heads that say the same
 	Trimmed *string       `json:"trimmed_at"`     // when what was before the first went
+	GivenUp int64         `json:"given_up"`       // how many went of what the head from elsewhere covers
 	Revoked []string      `json:"revoked_keys"`   // that signed heads: somebody else may have had them
 	Head    *printedHead  `json:"head,omitempty"` // the newest one that is kept here
 }
 
-func (a *app) verifyEvents(ctx context.Context, c *chain, file, from string) error {
-	after, err := place(from)
+func (a *app) verifyEvents(ctx context.Context, c *chain, v *verification) error {
+	after, err := place(v.from)
 	if err != nil {
 		return err
 	}
+	source := c.Source
+	if v.keep != "" {
+		k := keeping{Source: source}
+		if err := duration(func(*settings) *time.Duration { return &k.keep }, 0, longestKeep)(nil, v.keep); err != nil {
+			return &usageError{"--keep: " + err.Error()}
+		}
+		source = k
+	}
 	var elsewhere string
-	if file != "" {
-		text, err := a.readInput(file)
+	if v.head != "" {
+		text, err := a.readInput(v.head)
 		if err != nil {
 			return err
 		}
@@ -349,40 +373,58 @@ func (a *app) verifyEvents(ctx context.Context, c *chain, file, from string) err
 			return errors.New("--head: the file is empty")
 		}
 	}
-	report, err := events.Verify(ctx, c, elsewhere, after, c.now)
+	report, err := events.Verify(ctx, source, elsewhere, after, c.now)
 	if errors.Is(err, keys.ErrToken) {
-		return fmt.Errorf("the head in %s is none of this provider's: %w", file, err)
+		err = fmt.Errorf("the head in %s is none of this provider's: %w", v.head, err)
 	}
-	if err != nil && report.Checked > 0 {
-		return fmt.Errorf("%s\nEvents %d to %d of %d hold. Go on with --from %s", message(err), report.First, report.Reached.Number, report.Last, placeText(report.Reached))
+	out := newPrintedReport(&report, v.from, err)
+	// What stopped before it held anything has nothing to say; in text, the error says it all.
+	if err == nil || report.Fault != nil || out.Reached != "" && a.output == asJSON {
+		if err := a.print(out, func(w io.Writer) { writeReport(w, out) }); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	switch {
+	case report.Fault != nil && err != nil:
+		return fmt.Errorf("%w\n%s", report.Fault, message(err))
+	case report.Fault != nil:
+		return report.Fault
+	case out.Reached != "":
+		return fmt.Errorf("%s\nEvents %d to %d of %d hold. Go on with --from %s", message(err), report.First, report.Reached.Number, report.Last, out.Reached)
 	}
+	return err
+}
+
+func newPrintedReport(r *events.Report, from string, err error) printedReport {
 	out := printedReport{
-		Holds: report.Fault == nil, First: report.First, Last: report.Last, Checked: report.Checked, Heads: report.Heads,
-		Trimmed: moment(storage.At(report.Since)), Revoked: append([]string{}, report.Revoked...),
+		Holds: r.Fault == nil && err == nil, From: from, First: r.First, Last: r.Last, Checked: r.Checked, Heads: r.Heads,
+		Trimmed: moment(storage.At(r.Since)), GivenUp: r.GivenUp, Revoked: append([]string{}, r.Revoked...),
 	}
-	if report.Fault != nil {
-		out.Fault = &printedFault{report.Fault.Number, string(report.Fault.ID), report.Fault.Says}
+	if r.Fault != nil {
+		out.Fault = &printedFault{r.Fault.Number, string(r.Fault.ID), r.Fault.Says}
+	} else if err != nil && r.Checked > 0 {
+		out.Reached = placeText(r.Reached)
 	}
-	if report.Newest != nil {
-		head := newPrintedHead(*report.Newest)
+	if r.Newest != nil {
+		head := newPrintedHead(*r.Newest)
 		out.Head = &head
 	}
-	if err := a.print(out, func(w io.Writer) { writeReport(w, out) }); err != nil || out.Holds {
-		return err
-	}
-	return report.Fault
+	return out
 }
 
 func writeReport(w io.Writer, r printedReport) {
 	row(w, "holds", strconv.FormatBool(r.Holds))
+	if r.From != "" {
+		row(w, "only after", r.From)
+	}
 	row(w, "events", fmt.Sprintf("%d to %d", r.First, r.Last))
 	row(w, "checked", strconv.FormatInt(r.Checked, 10))
 	row(w, "signed heads", strconv.FormatInt(r.Heads, 10))
 	if r.Trimmed != nil {
 		row(w, "older ones went", *r.Trimmed)
+	}
+	if r.GivenUp > 0 {
+		row(w, "given up since the head", fmt.Sprintf("%d, by the anchor's word", r.GivenUp))
 	}
 	for _, kid := range r.Revoked {
 		row(w, "signed by a revoked key", kid)

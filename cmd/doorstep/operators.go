@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	envToken      = "DOORSTEP_TOKEN"
-	serverTimeout = 30 * time.Second
-	maxToken      = 16 << 10 // bytes, more than a server takes
-	maxPage       = 32 << 20 // bytes, more than a page of the largest clients
+	envToken            = "DOORSTEP_TOKEN"
+	serverTimeout       = 30 * time.Second
+	maxToken            = 16 << 10 // bytes, more than a server takes
+	maxPage       int64 = 32 << 20 // bytes, more than a page of the largest clients
 )
 
 // remote says which server a command is for, in place of the database.
@@ -53,6 +53,7 @@ type operators struct {
 	http        *http.Client
 	server      string // "" in this process
 	token, from string // and what the operator calls the place where it was
+	most        int64  // bytes of an answer; 0: maxPage
 
 	// sequence has events get their numbers that wait for them; a server does it by itself.
 	sequence func(context.Context) error
@@ -170,9 +171,13 @@ func (o *operators) send(ctx context.Context, method, path string, in, out any) 
 	if err != nil {
 		return o.unreached(err)
 	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxPage))
+	most := cmp.Or(o.most, maxPage)
+	text, err := io.ReadAll(io.LimitReader(res.Body, most+1))
 	if err := errors.Join(err, res.Body.Close()); err != nil {
 		return o.unreached(err)
+	}
+	if int64(len(text)) > most {
+		return o.unreached(fmt.Errorf("it answers with more than %d bytes", most))
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return o.refusal(res, text)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
 )
 
 // operator returns an app with a token for a server, and what it says.
@@ -115,6 +117,44 @@ func TestAWalkWaitsWhereItIsAskedTo(t *testing.T) {
 		rows, err := c.ChainedEvents(t.Context(), 0, 10)
 		if len(rows) != 0 || (err == nil) != (want != nil) || !slices.Equal(waited, want) {
 			t.Errorf("Retry-After %q: waited %v, %v", retry, waited, err)
+		}
+	}
+}
+
+// Who asks for ever to be asked again, or has ever another page, is not listened to for ever.
+func TestAServerIsNotAskedForEver(t *testing.T) {
+	waits, asked := 0, 0
+	wait := func(context.Context, time.Duration) error {
+		waits++
+		return nil
+	}
+	for name, tc := range map[string]struct {
+		code int
+		body string
+		ask  func(*chainThere) error
+		says string
+	}{
+		"come later": {http.StatusTooManyRequests, `{"title": "Too Many Requests"}`, func(c *chainThere) error {
+			_, err := c.State(t.Context())
+			return err
+		}, "100 times in a row"},
+		"one more page": {http.StatusOK, `{"items": [], "next": "https://x.example/?cursor=1"}`, func(c *chainThere) error {
+			return c.Restores(t.Context(), time.Time{}, func(events.Restore) bool { return true })
+		}, "goes on after 1000 pages"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if asked++; asked > 2000 {
+				tc.code = http.StatusTeapot
+			}
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(tc.code)
+			fmt.Fprint(w, tc.body)
+		}))
+		err := tc.ask(newChainThere(&operators{base: server.URL, http: server.Client(), server: server.URL}, wait))
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: after %d requests and %d waits: %v", name, asked, waits, err)
 		}
 	}
 }

@@ -36,6 +36,18 @@ type link struct {
 
 // hash returns SHA-256(hash of the event before || the event as JSON).
 func hash(before []byte, e *storage.Event) ([]byte, error) {
+	text, err := spell(e)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	sum.Write(before)
+	sum.Write(text)
+	return sum.Sum(nil), nil
+}
+
+// spell returns an event as JSON, as its hash covers it.
+func spell(e *storage.Event) ([]byte, error) {
 	text, err := json.Marshal(link{
 		e.Number, e.ID, e.Kind, e.Outcome, e.Actor, e.ActorID, e.PersonID, e.ClientID, e.RequestID,
 		canonical(e.Document.V), e.Personal, e.CreatedAt.UnixMicro(),
@@ -43,10 +55,7 @@ func hash(before []byte, e *storage.Event) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("events: hash: %w", err)
 	}
-	sum := sha256.New()
-	sum.Write(before)
-	sum.Write(text)
-	return sum.Sum(nil), nil
+	return text, nil
 }
 
 // canonical returns a document with sorted members and no white space: a database

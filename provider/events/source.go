@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -60,12 +61,14 @@ type database struct {
 // for ever).
 func (s *Service) Source(keep time.Duration) Source { return &database{s.store, s.keys, keep} }
 
-// State implements Source.
+// State implements Source. What is too long to be an anchor, or a hash, of ours is cut, and is
+// none of ours then either.
 func (d *database) State(ctx context.Context) (State, error) {
 	chain, last, err := d.ChainAndLast(ctx)
 	if err != nil {
 		return State{}, err
 	}
+	chain.Anchor, chain.Hash = chain.Anchor[:min(len(chain.Anchor), longestHead)], chain.Hash[:min(len(chain.Hash), longestHead)]
 	return State{*chain, last, d.keep}, nil
 }
 
@@ -90,11 +93,11 @@ func (d *database) Restores(ctx context.Context, since time.Time, see func(Resto
 // MaxLinks is how many events, or heads, Links and Heads return at most.
 const MaxLinks = batch
 
-// Bounds of what Links returns, in bytes. An event of ours is as long as the request that
-// caused it at most, a small part of longestLink.
+// Bounds of what Links returns, in bytes of JSON: texts may take six times what they have.
+// An event of ours is as long as the request that caused it, which is a small part of longestLink.
 const (
 	linksSize   = 1 << 20 // where a page is cut, after an event
-	longestLink = 8 << 20
+	longestLink = 2 << 20
 )
 
 // Links returns up to limit events (1 to MaxLinks) as they are chained, whose numbers come
@@ -109,9 +112,12 @@ func (s *Service) Links(ctx context.Context, after int64, limit int) (links []st
 	for i := range links {
 		e := &links[i]
 		e.Document.V = canonical(e.Document.V)
-		size := len(e.ID) + len(e.Kind) + len(e.Outcome) + len(e.Actor) + len(e.ActorID) + len(e.PersonID) + len(e.ClientID) +
-			len(e.RequestID) + len(e.Document.V) + len(e.Personal) + len(e.Hash)
-		if size > longestLink {
+		text, err := spell(e)
+		if err != nil {
+			return nil, false, err
+		}
+		size := len(text)
+		if size > longestLink || len(e.Hash) > sha256.Size {
 			*e, size = storage.Event{Number: e.Number, Document: storage.Document(storage.Raw("null"))}, 0
 		}
 		if total += size; total > linksSize && i > 0 {

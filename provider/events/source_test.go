@@ -74,14 +74,20 @@ func TestTheChainIsHandedOutInBounds(t *testing.T) {
 		}
 
 		huge := "'\"' || replace(hex(zeroblob(5000000)), '0', 'x') || '\"'"
-		long := "replace(hex(zeroblob(5000)), '0', 'x')"
+		long, control := "replace(hex(zeroblob(5000)), '0', 'x')", "replace(hex(zeroblob(200000)), '0', char(1))"
 		if strings.HasPrefix(url, "postgres") {
-			huge, long = "to_jsonb(repeat('x', 10000000))", "repeat('x', 10000)"
+			huge, long, control = "to_jsonb(repeat('x', 10000000))", "repeat('x', 10000)", "repeat(chr(1), 400000)"
 		}
 		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET document = %s WHERE number = %d", huge, last-1))
+		providertest.Meddle(t, url, fmt.Sprintf("UPDATE events SET kind = %s WHERE number = %d", control, last)) // JSON takes six times as much
 		rows, more, err := p.Events.Links(t.Context(), last-2, events.MaxLinks)
-		if err != nil || more || len(rows) != 2 || rows[0].Number != storage.Number(last-1) || len(rows[0].Document.V) > 10 || rows[0].Hash != nil {
-			t.Errorf("an event that is too long: %d rows, %v", len(rows), err)
+		if err != nil || more || len(rows) != 2 {
+			t.Fatalf("events that are too long: %d rows, %v", len(rows), err)
+		}
+		for i, e := range rows {
+			if e.Number != storage.Number(last-1+int64(i)) || len(e.Document.V) > 10 || e.Hash != nil || e.Kind != "" {
+				t.Errorf("an event that is too long: %d bytes of document, %d of kind", len(e.Document.V), len(e.Kind))
+			}
 		}
 		if r, _ := far(events.MaxLinks); r.Fault == nil || r.Fault.Number != last-1 || !strings.Contains(r.Fault.Says, "is not what was chained") {
 			t.Errorf("an event that is too long: %+v", r.Fault)
@@ -89,6 +95,10 @@ func TestTheChainIsHandedOutInBounds(t *testing.T) {
 		providertest.Meddle(t, url, "UPDATE event_heads SET token = "+long)
 		if heads, _, err := p.Events.Heads(t.Context(), 0, 1); err != nil || len(heads) != 1 || len(heads[0].Token) > 4<<10 {
 			t.Errorf("a head that is too long: %v", err)
+		}
+		providertest.Meddle(t, url, "UPDATE event_chains SET anchor = "+long)
+		if state := must(p.Events.Source(0).State(t.Context())); len(state.Chain.Anchor) != 4<<10 {
+			t.Errorf("an anchor that is too long: %d bytes", len(state.Chain.Anchor))
 		}
 	})
 }
@@ -141,7 +151,8 @@ func TestAWalkGoesOnWhereItStopped(t *testing.T) {
 				t.Errorf("%s: %+v, %v", what, r.Fault, err)
 			}
 		}
-		wantFault("another hash", events.Place{Number: reached.Number, Hash: late.Hash}, reached.Number+1, "is not what was chained")
+		wantFault("another hash", events.Place{Number: reached.Number + 1, Hash: late.Hash}, reached.Number+2, "is not what was chained")
+		wantFault("another hash than a head has", events.Place{Number: reached.Number, Hash: late.Hash}, reached.Number, "every hash since made anew")
 		wantFault("another hash for nothing", events.Place{Hash: late.Hash}, 0, "is another one")
 		wantFault("beyond the end", events.Place{Number: late.Number + 4, Hash: late.Hash}, late.Number+1, "the end was cut off since")
 

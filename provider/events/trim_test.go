@@ -56,12 +56,15 @@ func TestOldEventsGoAndTheChainHolds(t *testing.T) {
 		if n := trim(t, p, 9*day+time.Hour); n != oldest.Number+1 {
 			t.Errorf("%d rows went, want %d events and the head", n, oldest.Number)
 		}
-		r := verify(t, p, second.Token)
-		if r.Fault != nil || r.First != oldest.Number+1 || r.Checked != r.Last-oldest.Number || !r.Since.Equal(p.Clock.Now().Truncate(time.Second)) {
+		r := must(p.Events.Verify(t.Context(), second.Token, 9*day))
+		if r.Fault != nil || r.GivenUp != oldest.Number || r.First != oldest.Number+1 || r.Checked != r.Last-oldest.Number || !r.Since.Equal(p.Clock.Now().Truncate(time.Second)) {
 			t.Errorf("%+v, %v", r, r.Fault)
 		}
-		if r := verify(t, p, oldest.Token); r.Fault != nil {
-			t.Errorf("against the last head that is gone: %v", r.Fault)
+		if r := verify(t, p, head(t, p).Token); r.Fault != nil || r.GivenUp != 0 {
+			t.Errorf("against a head from after they went: %+v, %v", r, r.Fault)
+		}
+		if _, err := p.Events.Verify(t.Context(), oldest.Token, 9*day); err == nil || !strings.Contains(err.Error(), "a newer one is needed") {
+			t.Errorf("against the last head that is gone: %v", err)
 		}
 		if page := must(p.Events.List(t.Context(), events.Filter{Person: ada.ID}, 0, 50)); len(page.Events) != 10 || page.Next != 0 {
 			t.Errorf("%d events are listed, next %d", len(page.Events), page.Next)
@@ -75,14 +78,14 @@ func TestOldEventsGoAndTheChainHolds(t *testing.T) {
 		// Everything that a head covers, then all.
 		p.Clock.Advance(100 * day)
 		trim(t, p, day)
-		if r := verify(t, p, second.Token); r.Fault != nil || r.First != second.Number+1 {
+		if r := verify(t, p, ""); r.Fault != nil || r.First != second.Number+1 {
 			t.Errorf("%+v, %v", r, r.Fault)
 		}
 		if _, err := p.Events.Verify(t.Context(), oldest.Token, day); err == nil || !strings.Contains(err.Error(), "a newer one is needed") {
 			t.Errorf("against a head of what is gone: %v", err)
 		}
-		for _, keep := range []time.Duration{0, 400 * day} {
-			if r := must(p.Events.Verify(t.Context(), oldest.Token, keep)); r.Fault == nil || r.Fault.Number != oldest.Number || !strings.Contains(r.Fault.Says, "is gone") {
+		for keep, gone := range map[time.Duration]int64{0: 1, 400 * day: oldest.Number + 1} {
+			if r := must(p.Events.Verify(t.Context(), oldest.Token, keep)); r.Fault == nil || r.Fault.Number != gone || !strings.Contains(r.Fault.Says, "is gone") {
 				t.Errorf("against a head of what is to be there for %s: %v", keep, r.Fault)
 			}
 		}

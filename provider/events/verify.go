@@ -19,10 +19,13 @@ type Report struct {
 	Heads       int64     // how many signed heads were met on the way, and said the same
 	Newest      *Head     // the newest of those that were kept here, nil for none
 	Since       time.Time // when the events before First were given up; zero if none was
+	GivenUp     int64     // how many of those that the head from elsewhere covers were given up since, by the anchor's word
 	Revoked     []string  // the keys among those that signed heads which were revoked: somebody else may have had them
 	Fault       *Fault    // nil: the chain holds
 
-	Reached Place // the last event that held
+	Reached Place // the last event that held, and the heads of which said the same
+
+	begins int64 // the first event that was kept
 }
 
 // Place is an event of a chain: its hash stands for it and all before it.
@@ -36,6 +39,8 @@ type Fault struct {
 	Number int64      // the first bad event: all before it hold
 	ID     storage.ID // of the row that stands there; "" if none does
 	Says   string
+
+	missing bool // no row stands there: it may have been given up meanwhile
 }
 
 // Error implements error.
@@ -67,25 +72,32 @@ func (s *Service) Verify(ctx context.Context, elsewhere string, keep time.Durati
 // long the chain is. The error is that of whoever could not look, with the report as far as
 // it came. A walk that stopped there goes on after the place that it had reached; nil begins
 // with the first event. What is before it held when it was walked, and is not looked at again.
-func Verify(ctx context.Context, from Source, elsewhere string, after *Place, now time.Time) (Report, error) {
-	for {
-		report, err := verify(ctx, from, elsewhere, after, now)
+//
+// A fault that is reported stands, whatever the error says beside it.
+func Verify(ctx context.Context, from Source, elsewhere string, after *Place, now time.Time) (report Report, err error) {
+	for range maxWalks {
+		report, err = verify(ctx, from, elsewhere, after, now)
 		if err != nil {
 			return report, fmt.Errorf("events: verify: %w", err)
 		}
-		if report.Fault == nil {
+		if report.Fault == nil || !report.Fault.missing {
 			return report, nil
 		}
 		// What was given up meanwhile went on its way; then the walk begins anew after it.
 		state, err := from.State(ctx)
 		if err != nil {
-			return report, fmt.Errorf("events: verify: %w", err)
+			return report, fmt.Errorf("events: verify: whether it was given up meanwhile: %w", err)
 		}
-		if state.Chain.First <= report.First {
+		if state.Chain.First <= report.begins {
 			return report, nil
 		}
 	}
+	return report, fmt.Errorf("events: verify: the beginning of the chain was given up %d times while it was walked", maxWalks)
 }
+
+// maxWalks is how often a walk begins anew: more than events are given up while somebody
+// walks, however long that takes.
+const maxWalks = 100
 
 func verify(ctx context.Context, from Source, elsewhere string, after *Place, now time.Time) (Report, error) {
 	w := &walk{from: from, now: now}
@@ -117,6 +129,7 @@ func (w *walk) begin(ctx context.Context, elsewhere string, after *Place) (err e
 		return err
 	}
 	w.report.First, w.report.Last = w.state.Chain.First, w.state.Chain.Number
+	w.report.begins = w.state.Chain.First
 	w.number, w.hash = w.state.Chain.First-1, make([]byte, len(w.state.Chain.Hash))
 	if w.state.Chain.First != 1 {
 		anchor, err := readHead(ctx, w.from, typAnchor, w.state.Chain.Anchor)
@@ -138,10 +151,12 @@ func (w *walk) begin(ctx context.Context, elsewhere string, after *Place) (err e
 			return err
 		}
 	}
-	if elsewhere == "" {
-		return nil
+	if elsewhere != "" {
+		if err := w.takeAlong(ctx, elsewhere); err != nil || w.report.Fault != nil {
+			return err
+		}
 	}
-	return w.meetElsewhere(ctx, elsewhere, after)
+	return w.meet(ctx) // the heads of where it begins
 }
 
 // goOn begins after a place that a walk had reached.
@@ -155,34 +170,13 @@ func (w *walk) goOn(after *Place) error {
 		w.fault(after.Number, "", "is another one than the one that held")
 	}
 	w.number, w.hash = after.Number, after.Hash
-	w.report.First, w.report.Reached = after.Number+1, *after
+	w.report.First, w.report.Reached = after.Number+1, *after // its heads are met yet
 	return nil
-}
-
-// meetElsewhere takes the head from elsewhere along.
-func (w *walk) meetElsewhere(ctx context.Context, elsewhere string, after *Place) error {
-	head, err := ReadHead(ctx, w.from, elsewhere)
-	if err != nil {
-		return fmt.Errorf("the head from elsewhere: %w", err)
-	}
-	w.revoked(head.Key)
-	if after != nil && head.Number < after.Number {
-		return fmt.Errorf("the head from elsewhere is that of event %d, and the walk goes on after event %d: it has to begin anew", head.Number, after.Number)
-	}
-	if head.Number < w.number && (w.state.Keep == 0 || !head.At.Before(w.now.Add(-w.state.Keep))) {
-		w.fault(head.Number, "", "is gone, and all up to event %d: a head of it was signed at %s, and events.keep says that it is there (unless that was less when they went)", w.number, head.At.Format(time.RFC3339))
-		return nil
-	}
-	if head.Number < w.number {
-		return fmt.Errorf("the head from elsewhere is that of event %d, and events are kept from %d on: a newer one is needed", head.Number, w.state.Chain.First)
-	}
-	w.elsewhere = &head
-	return w.meet(ctx)
 }
 
 func (w *walk) fault(number int64, id storage.ID, format string, args ...any) {
 	if w.report.Fault == nil {
-		w.report.Fault = &Fault{number, id, fmt.Sprintf(format, args...)}
+		w.report.Fault = &Fault{Number: number, ID: id, Says: fmt.Sprintf(format, args...)}
 	}
 }
 
@@ -211,6 +205,7 @@ func (w *walk) step(ctx context.Context) (int, error) {
 		}
 		if next := w.number + 1; int64(e.Number) != next {
 			w.fault(next, "", "is missing: it was deleted, or given another place")
+			w.report.Fault.missing = true
 			return len(rows), nil
 		}
 		now, err := hash(w.hash, e)
@@ -222,11 +217,11 @@ func (w *walk) step(ctx context.Context) (int, error) {
 			return len(rows), nil
 		}
 		w.number, w.hash = int64(e.Number), now
-		w.report.Checked++
-		w.report.Reached = Place{w.number, now}
 		if err := w.meet(ctx); err != nil || w.report.Fault != nil {
 			return len(rows), err
 		}
+		w.report.Checked++
+		w.report.Reached = Place{w.number, now}
 	}
 	return len(rows), nil
 }
@@ -263,37 +258,12 @@ func (w *walk) meet(ctx context.Context) error {
 	}
 	for _, head := range due {
 		if !bytes.Equal(head.Hash, w.hash) {
-			return w.unfit(ctx, head, w.number, "or one before it was changed, and every hash since made anew: at %s another one was signed", head.At.Format(time.RFC3339))
+			w.unfit(ctx, head, w.number, "or one before it was changed, and every hash since made anew: at %s another one was signed", head.At.Format(time.RFC3339))
+			return nil
 		}
 		w.report.Heads++
 	}
 	return nil
-}
-
-// unfit is fault for a signed head that does not fit the chain.
-func (w *walk) unfit(ctx context.Context, head *Head, number int64, format string, args ...any) error {
-	w.fault(number, "", format, args...)
-	if head != w.elsewhere { // those that are kept here come and go with the chain
-		return nil
-	}
-	restore, err := w.restoreAfter(ctx, head)
-	w.report.Fault.Says += restore
-	return err
-}
-
-// restoreAfter says what the chain tells of a backup that was made before a head was
-// signed, and restored after that; "" if it knows of none. Whoever can write rows can
-// have it say so.
-func (w *walk) restoreAfter(ctx context.Context, head *Head) (says string, err error) {
-	err = w.from.Restores(ctx, head.At, func(r Restore) bool {
-		if r.MadeAt.Truncate(time.Second).After(head.At) {
-			return true
-		}
-		says = fmt.Sprintf("; event %d says that a backup of %s was restored at %s: if that was you, what was chained in between is gone, its numbers were given again, and heads that were signed in between fit no more",
-			r.Number, r.MadeAt.UTC().Format(time.RFC3339), r.At.Format(time.RFC3339))
-		return false
-	})
-	return says, err
 }
 
 // end holds the end of the walk against what the chain and the signed heads say of
@@ -301,6 +271,7 @@ func (w *walk) restoreAfter(ctx context.Context, head *Head) (says string, err e
 func (w *walk) end(ctx context.Context) (more bool, err error) {
 	if w.number < w.state.Chain.Number {
 		w.fault(w.number+1, "", "is missing, and all up to event %d: the end was cut off", w.state.Chain.Number)
+		w.report.Fault.missing = true
 		return false, nil
 	}
 	if !bytes.Equal(w.hash, w.state.Chain.Hash) {
@@ -326,7 +297,8 @@ func (w *walk) end(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	if w.elsewhere != nil && w.elsewhere.Number > chain.Number {
-		return false, w.cutOff(ctx, chain, w.elsewhere)
+		w.cutOff(ctx, chain, w.elsewhere)
+		return false, nil
 	}
 	more = w.elsewhere != nil && w.elsewhere.Number > w.number
 	for i := range kept {
@@ -341,7 +313,8 @@ func (w *walk) end(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return false, w.cutOff(ctx, chain, &head)
+		w.cutOff(ctx, chain, &head)
+		return false, nil
 	}
 	if more {
 		w.state, w.report.Last, w.kept = now, chain.Number, nil
@@ -350,7 +323,7 @@ func (w *walk) end(ctx context.Context) (more bool, err error) {
 }
 
 // cutOff names the end that is missing before a signed head.
-func (w *walk) cutOff(ctx context.Context, chain *storage.EventChain, head *Head) error {
-	return w.unfit(ctx, head, chain.Number+1, "is missing, and all up to event %d at least: at %s that one was signed, and the end was cut off since",
+func (w *walk) cutOff(ctx context.Context, chain *storage.EventChain, head *Head) {
+	w.unfit(ctx, head, chain.Number+1, "is missing, and all up to event %d at least: at %s that one was signed, and the end was cut off since",
 		head.Number, head.At.Format(time.RFC3339))
 }
