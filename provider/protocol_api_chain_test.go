@@ -160,6 +160,13 @@ func TestAttack90TheChainIsHandedOutSealed(t *testing.T) {
 		for _, path := range []string{"", "/links", "/heads", "/head"} {
 			body := string(op.Do(http.MethodGet, "/events/chain"+path, nil).WantStatus(http.StatusOK).Body)
 			secrets.wantSilence(t, "/events/chain"+path, body)
+			var page struct{ Items []struct{ Personal []byte } }
+			if err := json.Unmarshal([]byte(body), &page); err != nil {
+				t.Fatal(err)
+			}
+			for _, link := range page.Items { // what is personal is base64 in there
+				secrets.wantSilence(t, "what is personal at /events/chain"+path, string(link.Personal))
+			}
 			for _, member := range []string{"d", "p", "q", "dp", "dq", "qi", "k", "origin"} {
 				if strings.Contains(body, `"`+member+`":`) {
 					t.Errorf("/events/chain%s has the member %q", path, member)

@@ -50,7 +50,7 @@ type EventLink struct {
 	Document  json.RawMessage `json:"document" required:"true"`
 	Personal  []byte          `json:"personal" required:"true" nullable:"true" doc:"What is personal, as it is sealed; null for nothing."`
 	CreatedAt int64           `json:"created_at" required:"true" doc:"In microseconds since 1970."`
-	Hash      []byte          `json:"hash" required:"true" doc:"SHA-256 of the hash of the event before it (of the first one: 32 zero bytes) and of its other members as JSON in this order, without white space, with those of document sorted, and <, > and & in texts as \\u003c, \\u003e and \\u0026."`
+	Hash      []byte          `json:"hash" required:"true" doc:"SHA-256 of the hash of the event before it (of the first one: 32 zero bytes) and of its other members as JSON in this order, without white space, with those of document sorted at every depth by the bytes of their names in UTF-8, and <, >, &, U+2028 and U+2029 in texts as \\u003c, \\u003e, \\u0026, \\u2028 and \\u2029."`
 }
 
 // EventHead is a signed head of the chain.
