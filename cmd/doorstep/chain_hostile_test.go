@@ -175,6 +175,20 @@ func TestAServersAnswersCostLittle(t *testing.T) {
 	}
 }
 
+// What a server says is words, and no command to the terminal.
+func TestAServerSaysNothingToTheTerminal(t *testing.T) {
+	f := startFar(t)
+	f.instead = func(w http.ResponseWriter, _ string) bool {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"title": "No", "errors": [{"field": "a\u001b[2J", "detail": "b\u009b2J\u202e\rholds"}]}`)
+		return true
+	}
+	if code, _, said := f.verify(t); code != 1 || !strings.Contains(said, "holds") || strings.ContainsAny(said, "\x1b\u009b\u202e\r") {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+}
+
 // A walk of a part does not look like one of the whole.
 func TestAWalkOfAPartSaysSo(t *testing.T) {
 	f := startFar(t)

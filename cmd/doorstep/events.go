@@ -427,6 +427,6 @@ func writeReport(w io.Writer, r printedReport) {
 		row(w, "given up since the head", fmt.Sprintf("%d, by the anchor's word", r.GivenUp))
 	}
 	for _, kid := range r.Revoked {
-		row(w, "signed by a revoked key", kid)
+		row(w, "signed by a revoked key", printable(kid))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -205,7 +206,7 @@ func (o *operators) unreached(err error) error {
 
 // stranger says that something else answers there.
 func (o *operators) stranger(res *http.Response) error {
-	return &usageError{fmt.Sprintf("--server: %s answers %s, as no operators' API does: it is the issuer, such as https://login.example.com", o.server, res.Status)}
+	return &usageError{fmt.Sprintf("--server: %s answers %s, as no operators' API does: it is the issuer, such as https://login.example.com", o.server, printable(res.Status))}
 }
 
 // refusal is what the API says is wrong (RFC 9457): a fault for each field.
@@ -217,7 +218,7 @@ func (o *operators) refusal(res *http.Response, text []byte) error {
 	}
 	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // a date is none that the API sends
 	as := func(field, says string) *fault.Error {
-		return &fault.Error{Kind: fault.Kind(res.StatusCode), Code: p.Code, Field: field, Message: says, RetryAfter: time.Duration(seconds) * time.Second}
+		return &fault.Error{Kind: fault.Kind(res.StatusCode), Code: p.Code, Field: printable(field), Message: printable(says), RetryAfter: time.Duration(seconds) * time.Second}
 	}
 	switch says := cmp.Or(p.Detail, p.Title); {
 	case res.StatusCode == http.StatusPreconditionFailed:
@@ -234,6 +235,16 @@ func (o *operators) refusal(res *http.Response, text []byte) error {
 		faults = append(faults, as(e.Field, e.Detail))
 	}
 	return fault.Join(faults...)
+}
+
+// printable is what a server says, without what a terminal takes for a command.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // get reads one thing.
