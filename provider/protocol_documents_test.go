@@ -87,7 +87,8 @@ func TestMetadataCanBeCached(t *testing.T) {
 // as the router would have it: HEAD still goes by that.
 func TestDocumentsAnswerAsRouted(t *testing.T) {
 	t.Parallel()
-	p := providertest.Start(t)
+	// With related origins, or that document is not there.
+	p := providertest.Start(t, providertest.Configure(func(c *provider.Config) { c.Passkey.Origins = []string{"https://shop.example"} }))
 	found := 0
 	for _, route := range p.Routes {
 		if !route.Document || strings.Contains(route.Path, "{") {
@@ -109,8 +110,8 @@ func TestDocumentsAnswerAsRouted(t *testing.T) {
 		p.Send(rawRequest(t, http.MethodPut, p.URL(route.Path), nil)).WantStatus(http.StatusMethodNotAllowed)
 		p.Send(rawRequest(t, http.MethodGet, p.URL(route.Path+"?a=%00"), nil)).WantStatus(http.StatusBadRequest)
 	}
-	if found != 3 {
-		t.Errorf("%d documents, want both addresses of the metadata, and the key set", found)
+	if found != 4 {
+		t.Errorf("%d documents, want both addresses of the metadata, the key set and the related origins", found)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -71,9 +72,11 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *storage
 	} else if err = h.Sessions.EndOf(ctx, s.Person.ID, which, why, events.ActorPerson); err == nil {
 		ended = []storage.ID{storage.ID(which)}
 	}
+	var told sync.WaitGroup
 	for _, id := range ended { // also of those that ended before something failed
-		h.Tell(ctx, id)
+		told.Go(func() { h.Tell(ctx, id) })
 	}
+	told.Wait()
 	if err != nil && !errors.Is(err, storage.ErrNotFound) { // else it had ended already
 		return err
 	}

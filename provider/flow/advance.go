@@ -58,9 +58,12 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	}
 	ctx = storage.WithUnit(ctx)
 	var secret string
-	if p.session == nil {
+	switch {
+	case p.session == nil && !opens(ev): // it ended while they looked for their code
+		return Changed{}, storage.ErrNotFound
+	case p.session == nil:
 		p.session, secret, err = s.sessions.Start(ctx, person.ID, session.AgentOf(b.UserAgent), p.standing)
-	} else {
+	default:
 		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
 	}
 	if err != nil {
@@ -86,6 +89,12 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 		return Changed{}, err
 	}
 	return c, nil
+}
+
+// opens reports whether a proof is one that a session may begin with: a code alone is
+// not, nor is a key that anybody could have touched.
+func opens(ev policy.Evidence) bool {
+	return ev.Method == policy.Password || ev.UserVerified
 }
 
 // weigh reads what is known of the person and this browser, and decides.
@@ -167,7 +176,7 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 func (a *Answer) chose(id storage.ID) Progress {
 	p := Progress{Chosen: true, Session: id}
 	if a.SignIn != nil && a.SignIn.Session.ID == id {
-		p.Consent, p.Withdrawals = a.Progress.Consent, a.Progress.Withdrawals
+		p.Consent, p.Withdrawals, p.Pending = a.Progress.Consent, a.Progress.Withdrawals, a.Progress.Pending
 	}
 	return p
 }

@@ -234,11 +234,15 @@ func (v *view) lacksFresh() bool {
 	if !v.page().fresh || v.Progress.Done {
 		return false
 	}
+	reach := []string{policy.AAL2, policy.AAL1}
 	best := v
 	for _, w := range v.Ways {
 		best = best.with(w)
 	}
-	for _, acr := range []string{policy.AAL2, policy.AAL1} {
+	if v.page().any {
+		reach = reach[1:]
+	}
+	for _, acr := range reach {
 		is := func(a policy.Assurance) bool { return a.ACR == acr }
 		if !slices.ContainsFunc(best.held, is) {
 			continue

@@ -226,6 +226,8 @@ func TestNext(t *testing.T) {
 		{"a page of proofs, with a recovery code", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Minute), recovered(time.Minute)))), done, done},
 		{"a page of proofs, with an old recovery code", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Minute), recovered(11*time.Minute)))), "passkey or recovery again", LoginRequired},
 		{"a page of proofs, with a recovery code alone", plain(page(PageFactor), synced, codes, evidence(append(proven(time.Hour), recovered(time.Minute)))), "passkey or password again", LoginRequired},
+		{"where one is signed in, just after the password, with somebody's passkey", plain(page(PageSessions), evidence(proven(time.Minute)), synced), done, done},
+		{"where one is signed in, an hour after the password", plain(page(PageSessions), synced), "passkey or password again", LoginRequired},
 		{"a recovery code is no second factor", plain(acr("aal2"), codes, evidence(append(proven(time.Minute), recovered(time.Minute)))), UnmetRequirements, UnmetRequirements},
 		{"a page of proofs in a session of which the rules want more", plain(page(PageFactor), evidence(proven(0)), decided(require("aal1"))), AccessDenied, AccessDenied},
 		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},

@@ -36,13 +36,14 @@ const freshProof = 10 * time.Minute
 // A pageRule is what a page asks of who may see it, beside being signed in.
 type pageRule struct {
 	fresh   bool // a fresh proof, as strong as the person has
+	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
 	changes bool // proofs are changed there: not in a session of which the rules want more than usual
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 }
 
 var pageRules = map[Page]pageRule{
-	PageSessions:   {fresh: true},
+	PageSessions:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
 	PageAddPasskey: {fresh: true, changes: true, does: StepAddPasskey, ends: PageSecurity},
 	PageAddTOTP:    {fresh: true, changes: true, does: StepAddTOTP, ends: PageSecurity},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -32,11 +33,17 @@ func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.D
 	})
 }
 
-// Removed tells that a proof is gone, in the unit of ctx.
+// Removed tells that a proof is gone, in the unit of ctx. Where too many notices went
+// out, it goes untold: who puts things right is not to wait for whoever caused them.
 func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {
-	return n.tell(ctx, person, with, func(about mail.Notice) mail.Message {
+	err := n.tell(ctx, person, with, func(about mail.Notice) mail.Message {
 		return mail.FactorRemoved{Notice: about, Factor: factor, Name: name}
 	})
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
+		return nil
+	}
+	return err
 }
 
 func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, words func(mail.Notice) mail.Message) error {

@@ -27,7 +27,7 @@ func (h *Handler) takeAddTOTP(w http.ResponseWriter, r *http.Request, a flow.Ans
 	}
 	person, code := &a.SignIn.Person, r.PostForm.Get(fieldCode)
 	// Not in the unit of the interaction's progress: each of them may find that it is too late.
-	err := h.guess(r, person, a.SignIn.Identifier, func(ctx context.Context) error {
+	err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) error {
 		return h.Store.Together(ctx, func(ctx context.Context) error {
 			if _, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson); err != nil {
 				return err

@@ -48,7 +48,7 @@ func (h *Handler) takeCode(c codeStep) web.HandlerFunc {
 		}
 		person := &a.SignIn.Person
 		var evidence policy.Evidence
-		err := h.guess(r, person, a.SignIn.Identifier, func(ctx context.Context) (err error) {
+		err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
 			evidence, err = c.verify(ctx, person, code[:min(len(code), maxCode)])
 			return err
 		})

@@ -87,7 +87,7 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 		return nil, policy.Evidence{}, err
 	}
 	var evidence policy.Evidence
-	err = h.guess(r, person, identifier, func(ctx context.Context) (err error) {
+	err = h.guess(r, person, identifier, "", func(ctx context.Context) (err error) {
 		evidence, err = h.Passwords.Verify(ctx, person, password)
 		return err
 	})
@@ -98,14 +98,15 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 }
 
 // guess has a proof looked at that could be guessed, under the throttles that all such
-// proofs of one account share: those of nobody's as well.
-func (h *Handler) guess(r *http.Request, person *storage.Person, identifier string, look func(context.Context) error) error {
+// proofs of one account share: those of nobody's as well. code is whose code it is, ""
+// for a password.
+func (h *Handler) guess(r *http.Request, person *storage.Person, identifier string, code storage.ID, look func(context.Context) error) error {
 	ctx := r.Context()
 	device, err := h.knownDevice(r, person)
 	if err != nil {
 		return err
 	}
-	attempt := throttle.Attempt{Account: accountKey(identifier), Device: device, Address: web.Address(ctx)}
+	attempt := throttle.Attempt{Account: accountKey(identifier), Device: device, Address: web.Address(ctx), Code: code}
 	if err := h.Throttle.TakeSignIn(ctx, attempt); err != nil {
 		return err
 	}

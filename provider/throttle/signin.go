@@ -22,6 +22,11 @@ var (
 	SignInAccount = Limit{Name: "signin-account", Every: 20 * time.Second, Burst: 30}
 )
 
+// Codes is for one person's one-time and recovery codes, whoever tries: beside the limits
+// above, and before them. Who gets as far as a code has given another proof, and has as
+// many browsers that are known by it as they like; a right password does not fill this.
+var Codes = Limit{Name: "code", Every: 20 * time.Minute, Burst: 10}
+
 // Interactions bounds the rows that requests of nobody write, by one block of
 // addresses: each waits half an hour for its person. An office, or a load test,
 // stays far below it.
@@ -41,7 +46,11 @@ type Attempt struct {
 	Account string     // the canonical identifier, whether or not anybody has it
 	Device  storage.ID // a browser that is known to have signed in to this account; "" for every other
 	Address netip.Addr
+	Code    storage.ID // whose code it is; "" for a password
 }
+
+// code returns the parts of the attempt's bucket of codes.
+func (a Attempt) code() []string { return []string{string(a.Code)} }
 
 // browser returns the limit and the parts of the attempt's browser: its own, or
 // the one that all strangers share.
@@ -55,6 +64,11 @@ func (a Attempt) browser() (Limit, []string) {
 // TakeSignIn takes a token from every bucket of an attempt, before the proof is
 // looked at; the first one that is empty stops it, with a fault of kind TooMany.
 func (s *Service) TakeSignIn(ctx context.Context, a Attempt) error {
+	if a.Code != "" {
+		if err := s.Take(ctx, Codes, a.code()...); err != nil {
+			return err
+		}
+	}
 	if err := s.Take(ctx, SignInAddress, Block(a.Address)); err != nil {
 		return err
 	}
@@ -76,6 +90,11 @@ func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
 	defer cancel()
 	return s.store.Together(ctx, func(ctx context.Context) error {
+		if a.Code != "" {
+			if err := s.Return(ctx, Codes, a.code()...); err != nil {
+				return err
+			}
+		}
 		limit, parts := a.browser()
 		if err := s.Return(ctx, limit, parts...); err != nil {
 			return err
@@ -89,6 +108,11 @@ func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
 // these, or one's own account would pay for guessing at another's. It joins the
 // unit in ctx.
 func (s *Service) SignedIn(ctx context.Context, a Attempt) error {
+	if a.Code != "" {
+		if err := s.Reset(ctx, Codes, a.code()...); err != nil {
+			return err
+		}
+	}
 	limit, parts := a.browser()
 	if err := s.Reset(ctx, limit, parts...); err != nil {
 		return err
