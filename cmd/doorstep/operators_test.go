@@ -67,7 +67,7 @@ func TestOnlyTheAPIIsBelieved(t *testing.T) {
 		"a page":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<p>Welcome") }, exitUsage, "as no operators' API does"},
 		"a proxy":     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad", http.StatusBadGateway) }, exitUsage, "answers 502 Bad Gateway"},
 		"no problem":  {problem(http.StatusBadRequest, "["), exitUsage, "as no operators' API does"},
-		"no end":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, spaces{}, maxPage+1) }, exitUsage, "as no operators' API does"},
+		"no end":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, spaces{}, maxPage+1) }, exitFailure, "it answers with more than"},
 		"its failure": {problem(http.StatusInternalServerError, `{"detail": "something went wrong here", "request_id": "ABC"}`), exitFailure, "the server's log has it under ABC"},
 		"a race":      {problem(http.StatusPreconditionFailed, `{"errors": [{"field": "If-Match", "detail": "is not the ETag"}]}`), exitFailure, "somebody else changed it at this moment"},
 		"no detail":   {problem(http.StatusRequestEntityTooLarge, `{"title": "Request Entity Too Large"}`), exitFailure, "doorstep: Request Entity Too Large\n"},
