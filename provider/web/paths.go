@@ -35,7 +35,7 @@ const (
 	PathSecurity           = "/account/security"
 	PathSessions           = "/account/sessions"
 	PathSecurityFactor     = "/account/security/factor"
-	PathSecurityAddPasskey = "/account/security/add-passkey"
+	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential
 	PathSecurityAddTOTP    = "/account/security/add-totp"
 	PathSecurityRecovery   = "/account/security/recovery-codes"
 
