@@ -29,7 +29,7 @@ func answers(at providertest.Stage, err error) func(providertest.Stage, string) 
 	}
 }
 
-// What fails for now is tried again, later each time; what is refused for good is a dead
+// What fails this once is tried again, later each time; what is refused for good is a dead
 // letter at once, and what is wrong with us buries nobody's mail.
 func TestServerSaysNo(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -37,11 +37,11 @@ func TestServerSaysNo(t *testing.T) {
 		dead   bool
 		says   string
 	}{
-		"the sender, for now":         {answers(providertest.AtMail, providertest.Reply(451, "later")), false, "MAIL FROM"},
+		"the sender, this once":       {answers(providertest.AtMail, providertest.Reply(451, "later")), false, "MAIL FROM"},
 		"the sender, for good":        {answers(providertest.AtMail, providertest.Reply(550, "not from you")), false, "550"},
-		"the recipient, for now":      {answers(providertest.AtRcpt, providertest.Reply(450, "greylisted")), false, "greylisted"},
+		"the recipient, this once":    {answers(providertest.AtRcpt, providertest.Reply(450, "greylisted")), false, "greylisted"},
 		"the recipient, for good":     {answers(providertest.AtRcpt, providertest.Reply(550, "no such user")), true, "no such user"},
-		"the message, for now":        {answers(providertest.AtData, providertest.Reply(452, "no room")), false, "no room"},
+		"the message, this once":      {answers(providertest.AtData, providertest.Reply(452, "no room")), false, "no room"},
 		"the message, for good":       {answers(providertest.AtData, providertest.Reply(554, "spam")), true, "spam"},
 		"everything: it shuts down":   {answers(providertest.AtRcpt, providertest.Reply(421, "bye")), false, "421"},
 		"nothing, and drops the line": {answers(providertest.AtRcpt, providertest.ErrHangUp), false, "RCPT"},

@@ -26,7 +26,7 @@ var pages = func() map[string]*template.Template {
 type view struct {
 	Title  string
 	Called string // who is signed in; empty for nobody
-	Mails  string // where the demo's mails are read; empty for nowhere
+	Mails  string // where the mails are read that the demo sends; "" if it sends none
 	Body   any
 }
 
