@@ -55,6 +55,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
 	p.register()
 	store.Observe(p.observer)
+	services.Throttle.Lost = func(err error) { p.job("throttle").Warn("a token was not put back", slog.Any("error", err)) }
 
 	p.watcher = newWatcher(services, p.job("changes"), p.registry)
 	if p.deliverer, err = p.newDeliverer(); err != nil {
@@ -135,6 +136,7 @@ func (p *Provider) TellClients(ctx context.Context) error {
 func (p *Provider) Close() {
 	p.logouts.Wait()
 	p.deliverer.Wait()
+	p.Throttle.Wait()
 }
 
 // Handler serves everything that the public sees.

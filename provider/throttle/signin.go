@@ -83,11 +83,34 @@ func (s *Service) TakeSignIn(ctx context.Context, a Attempt) error {
 const returnTime = 2 * time.Second
 
 // ReturnSignIn puts back what [Service.TakeSignIn] took, when nothing was looked
-// at after all: our own troubles are nobody's guesses. It is carried out also
-// when ctx has ended, as it has for a person who did not wait; within a unit it
-// joins that.
+// at after all: our own troubles are nobody's guesses. Within a unit it joins that. When
+// ctx has ended, as it has for a person who did not wait, or soon will, it goes on by
+// itself and nobody waits for it but [Service.Wait]; so many at once, and more of them
+// are waited for.
 func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), returnTime)
+	deadline, limited := ctx.Deadline()
+	hurries := ctx.Err() != nil || limited && time.Until(deadline) < returnTime
+	ctx = context.WithoutCancel(ctx)
+	if !hurries {
+		return s.giveBack(ctx, a)
+	}
+	ctx = storage.WithoutUnit(ctx)
+	select {
+	case s.late <- struct{}{}:
+	default:
+		return s.giveBack(ctx, a)
+	}
+	go func() {
+		defer func() { <-s.late }()
+		if err := s.giveBack(ctx, a); err != nil && s.Lost != nil {
+			s.Lost(err)
+		}
+	}()
+	return nil
+}
+
+func (s *Service) giveBack(ctx context.Context, a Attempt) error {
+	ctx, cancel := context.WithTimeout(ctx, returnTime)
 	defer cancel()
 	return s.store.Together(ctx, func(ctx context.Context) error {
 		if a.Code != "" {
@@ -101,6 +124,18 @@ func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
 		}
 		return s.returnShared(ctx, a)
 	})
+}
+
+// Wait returns when nothing is put back any more by itself. Others may begin meanwhile.
+func (s *Service) Wait() {
+	s.waiting.Lock() // two who wait could each hold half of the places
+	defer s.waiting.Unlock()
+	for range cap(s.late) {
+		s.late <- struct{}{}
+	}
+	for range cap(s.late) {
+		<-s.late
+	}
 }
 
 // SignedIn is what a right proof earns: a full bucket for its browser, and the

@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -33,15 +34,23 @@ type Limit struct {
 type Service struct {
 	// Refused, if set before the service is used, is told the name of a limit that sent somebody away.
 	Refused func(limit string)
+	// Lost, likewise, is told why a token could not be put back whose request had ended.
+	Lost func(err error)
 
 	store *storage.Store
 	key   [32]byte
 	now   func() time.Time
+
+	late    chan struct{} // a place for each that is put back by itself
+	waiting sync.Mutex    // of those who wait for all places
 }
+
+// maxLate is how many tokens are put back at once after their requests have ended.
+const maxLate = 64
 
 // New returns the service; key is the MAC key of the counters' names.
 func New(store *storage.Store, key [32]byte, now func() time.Time) *Service {
-	return &Service{store: store, key: key, now: now}
+	return &Service{store: store, key: key, now: now, late: make(chan struct{}, maxLate)}
 }
 
 // Key returns the name of the counter for these parts, which must be canonical

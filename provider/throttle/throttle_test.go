@@ -223,6 +223,7 @@ func TestAnAttemptThatWasNotLookedAtCostsNothing(t *testing.T) {
 			if err := b.ReturnSignIn(ctx, a); err != nil {
 				t.Fatal(err)
 			}
+			b.Wait()
 		}
 	}
 	// One token for one: it does not fill a bucket that guesses have emptied.
@@ -240,6 +241,40 @@ func TestAnAttemptThatWasNotLookedAtCostsNothing(t *testing.T) {
 	}
 	if wait := tooMany(t, b.TakeSignIn(t.Context(), guess)); wait == 0 {
 		t.Error("one token came back as two")
+	}
+}
+
+// What is put back for whoever has no time left goes on by itself, outside their unit,
+// which nobody will flush, and Wait waits for all of it.
+func TestWhatIsPutBackLateIsPutBack(t *testing.T) {
+	b := start(t)
+	var lost atomic.Int64
+	b.Lost = func(err error) { lost.Add(1); t.Log(err) }
+	a := Attempt{Account: "ada@example.org", Address: netip.MustParseAddr("203.0.113.1"), Code: storage.NewID()}
+	for range Codes.Burst {
+		if err := b.TakeSignIn(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tooMany(t, b.TakeSignIn(t.Context(), a)) == 0 {
+		t.Fatal("the bucket is not empty")
+	}
+	for range Codes.Burst {
+		unit := storage.WithUnit(t.Context())
+		ended, cancel := context.WithTimeout(unit, time.Second)
+		if err := b.ReturnSignIn(ended, a); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+	b.Wait()
+	if lost.Load() > 0 {
+		t.Errorf("%d tokens were lost", lost.Load())
+	}
+	for i := range Codes.Burst {
+		if wait := tooMany(t, b.TakeSignIn(t.Context(), a)); wait != 0 {
+			t.Fatalf("token %d of those that were put back: wait %v", i, wait)
+		}
 	}
 }
 
