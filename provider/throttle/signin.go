@@ -88,8 +88,7 @@ const returnTime = 2 * time.Second
 // itself and nobody waits for it but [Service.Wait]; so many at once, and more of them
 // are waited for.
 func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
-	deadline, limited := ctx.Deadline()
-	hurries := ctx.Err() != nil || limited && time.Until(deadline) < returnTime
+	hurries := ctx.Err() != nil || endsWithin(ctx, returnTime)
 	ctx = context.WithoutCancel(ctx)
 	if !hurries {
 		return s.giveBack(ctx, a)
@@ -107,6 +106,16 @@ func (s *Service) ReturnSignIn(ctx context.Context, a Attempt) error {
 		}
 	}()
 	return nil
+}
+
+// endsWithin reports whether ctx has less time left than that. Package context asks the
+// machine's clock, by which the deadline was made.
+func endsWithin(ctx context.Context, left time.Duration) bool {
+	shorter, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	mine, _ := shorter.Deadline()
+	of, limited := ctx.Deadline()
+	return limited && of.Equal(mine)
 }
 
 func (s *Service) giveBack(ctx context.Context, a Attempt) error {
