@@ -12,6 +12,8 @@ import (
 	"testing"
 )
 
+const elsewhere = "http://elsewhere.example"
+
 // site is a small web site that does wrong what tests must notice.
 func site(t *testing.T) string {
 	t.Helper()
@@ -34,6 +36,11 @@ func site(t *testing.T) string {
 	page("/missing", 200, open, `<img alt="" src=/nowhere.png>`)
 	page("/unlabelled", 200, open, `<input>`)
 	page("/wide", 200, open, `<style>div{width:400px}p{width:50px}button{height:20px}</style><div>wide</div><p>unbreakable</p><button>low</button>`)
+	page("/unseen", 200, open, `<style>#b:focus{outline:none}#c{position:absolute;top:0;left:0}#d{position:absolute;top:0;left:0;width:200px;height:50px}</style>
+		<button id=a>a</button><button id=b>b</button><button id=c>c</button><div id=d></div><a id=e href=/ tabindex=3>e</a>
+		<button id=f onkeydown="if (event.key === 'Tab') event.preventDefault()">f</button><button id=g>g</button>`)
+	page("/heavy", 200, open, `<img alt="" src=`+elsewhere+`/x>`+strings.Repeat("heavy ", 200))
+	page("/lopsided", 200, open, `<style>div{margin-left:9px}p{margin-inline-start:9px}</style><div><p id=p>text</p></div>`)
 	page("/scheme", 200, open, `<style>p{display:none}@media (prefers-color-scheme: dark){p{display:block}}</style><p id=dark>dark</p>`)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -96,6 +103,30 @@ func TestBrowserNoticesProblems(t *testing.T) {
 		!strings.Contains(misfits, "long words: <p>") || !strings.Contains(misfits, "20 pixels high: <button>") {
 		t.Errorf("misfits:\n%s", misfits)
 	}
+}
+
+// A keyboard must reach what a finger does, and show where it is; a page is light, whole
+// and at home, and can be turned round.
+func TestBrowserNoticesWhatIsWrongWithAPage(t *testing.T) {
+	home, p := site(t), Chromium(t)
+	p.Open(home + "/unseen")
+	want := "#a is reached out of order\n#b shows no focus\n#c is covered as it has the focus\n#f is reached out of order\n#g is not reached by the keyboard"
+	if faults := strings.Join(p.tabFaults(), "\n"); faults != want {
+		t.Errorf("faults of the keyboard:\n%s\nwant:\n%s", faults, want)
+	}
+	p.Open(home + "/good")
+	if faults := p.tabFaults(); len(faults) > 0 {
+		t.Errorf("faults of the keyboard on a good page: %q", faults)
+	}
+	p.Open(home + "/lopsided")
+	if faults := p.unmirrored(); len(faults) != 2 || !strings.HasPrefix(faults[0], "<div>") || !strings.HasPrefix(faults[1], "<p id") {
+		t.Errorf("not mirrored: %q", faults)
+	}
+	p.Open(home + "/heavy")
+	if got := p.weight(); got.Bytes < 1200 || got.Bytes > 3000 || len(got.Elsewhere) != 1 || !strings.HasPrefix(got.Elsewhere[0], elsewhere) {
+		t.Errorf("the weight is %+v", got)
+	}
+	p.Problems()
 }
 
 func TestBrowserIsWhoItIsToldToBe(t *testing.T) {
