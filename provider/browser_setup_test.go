@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,6 +50,13 @@ func TestBrowserSetup(t *testing.T) {
 			wants("setup-dead", v.Open(p.URL(web.PathSetup)), http.StatusNotFound, web.PathSetup, "setup.dead.title")
 			link := setupLink(t, p)
 			wants("setup", v.Open(link), http.StatusOK, web.PathSetup, "setup.title")
+			if look.lang == "es" {
+				if v.Has(".meter:not([hidden])") {
+					t.Error("a meter that does not move is shown")
+				}
+			} else {
+				measures(t, v, words, look.lang)
+			}
 			wants("setup-problems", fill("grace", "short"), http.StatusUnprocessableEntity, web.PathSetup, "setup.title")
 			wants("setup-done", fill("grace@example.com", "four horses on a hill"), http.StatusOK, web.PathSetupDone, "setup.done.title")
 			if look.lang != "es" {
@@ -65,5 +73,28 @@ func TestBrowserSetup(t *testing.T) {
 			}
 			wants("setup-used", v.Open(link), http.StatusGone, web.PathSetup, "setup.used.title")
 		})
+	}
+}
+
+// measures asks the meter of the new password on this page, which needs 15 characters.
+func measures(t *testing.T, v *providertest.Page, words *templates.Pages, lang string) {
+	t.Helper()
+	const says = `new Promise(told => {
+		const words = document.querySelector(".meter ~ [role=status]")
+		const look = setInterval(() => { if (words.textContent) { clearInterval(look); told(words.textContent) } }, 10)
+	})`
+	long := map[string]string{"PasswordPassword": "newpassword.stolen", "four horses on a hill": "newpassword.good"}
+	for _, password := range []string{"", "åäö short", "PasswordPassword", "four horses on a hill"} {
+		v.Fill("#password", password)
+		if got, want := v.Eval(`document.querySelector(".meter").value`), fmt.Sprint(min(15, len([]rune(password)))); got != want {
+			t.Errorf("%q: the meter says %s, want %s", password, got, want)
+		}
+		if long[password] == "" {
+			continue
+		}
+		if got := v.Eval(says); got != words.Text(lang, long[password]) {
+			t.Errorf("%q: %s", password, got)
+		}
+		v.Screenshot("setup-meter-" + long[password])
 	}
 }

@@ -101,8 +101,10 @@ func TestPagesHaveLanguageLandmarkAndOneHeading(t *testing.T) {
 				t.Errorf("%s: field %s has no label", name, e.attrs["name"])
 			}
 			for _, a := range []string{"aria-labelledby", "aria-describedby", "aria-controls", "for"} {
-				if id := e.attrs[a]; id != "" && ids[id] != 1 {
-					t.Errorf("%s: %s=%s points to %d elements", name, a, id, ids[id])
+				for _, id := range strings.Fields(e.attrs[a]) {
+					if ids[id] != 1 {
+						t.Errorf("%s: %s=%s points to %d elements", name, a, id, ids[id])
+					}
 				}
 			}
 			if id, ok := strings.CutPrefix(e.attrs["href"], "#"); ok && ids[id] != 1 {

@@ -274,19 +274,27 @@ type Welcome struct {
 // App is a client that a person may open.
 type App struct{ Name, Href string }
 
-// Setup asks the first operator who they are: fields "name", "email" and "password".
+// NewPassword is the part of a page that asks for a new password: field "password". The page's form has its token, and its list of
+// problems the template "newpassword-problem".
+type NewPassword struct {
+	Least   int    // the characters that it must have
+	Problem string // "" | "password_short" | "password_long" | "password_context" | "password_breached" | "password_encoding"
+	Meter   string // where the page's script asks for stolen passwords whose hash begins as this one's
+}
+
+// Setup asks the first operator who they are: fields "name", "email" and that of Password.
 type Setup struct {
 	Base
 	Form        Form
 	Name, Email string       // kept after a problem
 	Problems    SetupProblem // zero: there is none
+	Password    NewPassword
 }
 
-// SetupProblem is what is wrong with each field of Setup, "" for nothing.
+// SetupProblem is what is wrong with each field of Setup but the password's, "" for nothing.
 type SetupProblem struct {
-	Name     string // "name"
-	Email    string // "email" | "taken"
-	Password string // "password_short" | "password_long" | "password_context" | "password_breached" | "password_encoding"
+	Name  string // "name"
+	Email string // "email" | "taken"
 }
 
 // SetupClosed says that a set-up link cannot be used: because it was, or because another one took its place or its time is over.

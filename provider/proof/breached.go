@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
 )
 
 // A list of breached passwords is a head of 16 bytes (the magic, the width, three zero
@@ -88,21 +90,66 @@ func openBreached(path string) (*breachedList, error) {
 func (l *breachedList) has(password string) (bool, error) {
 	sum := sha1.Sum([]byte(password)) //nolint:gosec // see above
 	entry := make([]byte, l.width)
-	for from, to := int64(0), l.count; from < to; {
+	place, err := l.place(sum[:l.width], entry)
+	if err != nil || place == l.count {
+		return false, err
+	}
+	err = l.read(place, entry)
+	return err == nil && bytes.Equal(sum[:l.width], entry), err
+}
+
+// place is that of the first entry that is not before sum; entry is overwritten.
+func (l *breachedList) place(sum, entry []byte) (int64, error) {
+	from := int64(0)
+	for to := l.count; from < to; {
 		middle := (from + to) / 2
-		if _, err := l.at.ReadAt(entry, breachedHead+middle*int64(l.width)); err != nil {
-			return false, fmt.Errorf("proof: breached passwords: %w", err)
+		if err := l.read(middle, entry); err != nil {
+			return 0, err
 		}
-		switch bytes.Compare(sum[:l.width], entry) {
-		case 0:
-			return true, nil
-		case -1:
-			to = middle
-		default:
+		if bytes.Compare(entry, sum) < 0 {
 			from = middle + 1
+		} else {
+			to = middle
 		}
 	}
-	return false, nil
+	return from, nil
+}
+
+// read reads the entry at a place.
+func (l *breachedList) read(place int64, entry []byte) error {
+	if _, err := l.at.ReadAt(entry, breachedHead+place*int64(l.width)); err != nil {
+		return fmt.Errorf("proof: breached passwords: %w", err)
+	}
+	return nil
+}
+
+// BreachedPrefix is how many hex digits [Password.Breached] is asked with: of the 2^20
+// beginnings that there are, as Have I Been Pwned has them.
+const BreachedPrefix = 5
+
+// Breached returns the beginnings of the SHA-1 hashes, in hex, of all breached passwords
+// whose own begins with prefix: whoever asks about one does not tell which. A prefix that
+// is none is fault.Invalid.
+func (p *Password) Breached(prefix string) ([]string, error) {
+	first, err := hex.DecodeString(prefix + "0")
+	if err != nil || len(prefix) != BreachedPrefix || strings.ToLower(prefix) != prefix {
+		return nil, fault.Invalid("prefix", fmt.Sprintf("must be %d hex digits in small letters", BreachedPrefix))
+	}
+	found := []string{}
+	for _, l := range p.breached {
+		entry := make([]byte, l.width)
+		place, err := l.place(first, entry)
+		for ; err == nil && place < l.count; place++ {
+			if err = l.read(place, entry); err != nil || !strings.HasPrefix(hex.EncodeToString(entry), prefix) {
+				break
+			}
+			found = append(found, hex.EncodeToString(entry))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // isBreached reports whether a password, or the same in small letters, as most lists

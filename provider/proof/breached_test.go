@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -285,15 +286,46 @@ type broken struct{}
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestMeterIsLengthAndTheList, and nothing else: no composition rules.
-func TestMeterIsLengthAndTheList(t *testing.T) {
-	p := newPassword(t, newStore(t), cheap)
-	for password, want := range map[string]Strength{
-		"": Weak, "zhk7qx!": Weak, "zhk7qxv!": Fair, "åäöåäöåä": Fair, "password1": Weak, "fourteen chars": Fair,
-		"five horses, 15": Strong, "passwordpassword": Weak, "zzzzzzzzzzzzzzzzzz": Strong, strings.Repeat("x", MaxPassword+1): Weak,
-	} {
-		if got, err := p.Strength(password); err != nil || got != want {
-			t.Errorf("%q: %v, %v, want %v", password, got, err, want)
+// TestBreachedTellsOfAllThatBeginAlike: of the list of the house and of the operator's,
+// and of nothing else.
+func TestBreachedTellsOfAllThatBeginAlike(t *testing.T) {
+	p := newPassword(t, newStore(t), withList(t, "four horses on a hill\n"))
+	for password, known := range map[string]bool{"four horses on a hill": true, "five horses on a hill": false, "passwordpassword": true, "password1": true} {
+		sum := sha1.Sum([]byte(password))
+		whole := hex.EncodeToString(sum[:])
+		all, err := p.Breached(whole[:BreachedPrefix])
+		if err != nil {
+			t.Fatal(err)
 		}
+		if got := slices.ContainsFunc(all, func(one string) bool { return strings.HasPrefix(whole, one) }); got != known {
+			t.Errorf("%q: %t among %d", password, got, len(all))
+		}
+		for _, one := range all {
+			if !strings.HasPrefix(one, whole[:BreachedPrefix]) || len(one) < 2*minWidth {
+				t.Errorf("%s is told of %s", one, whole)
+			}
+		}
+	}
+	found := 0
+	for i := range 1 << 8 { // the first and the last beginnings of all
+		for _, prefix := range []string{fmt.Sprintf("000%02x", i), fmt.Sprintf("fff%02x", i)} {
+			all, err := p.Breached(prefix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found += len(all)
+		}
+	}
+	if found < 5 || found > 100 {
+		t.Errorf("%d passwords begin with 000 or fff", found)
+	}
+	for _, prefix := range []string{"", "abcd", "abcdef", "ABCDE", "abcdg", "abcd ", "äbcd"} {
+		if _, err := p.Breached(prefix); err == nil {
+			t.Errorf("%q is a prefix", prefix)
+		}
+	}
+	p.breached[1].at = broken{}
+	if _, err := p.Breached("00000"); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a list that cannot be read: %v", err)
 	}
 }

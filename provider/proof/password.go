@@ -210,13 +210,9 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 	for _, i := range ids {
 		emails = append(emails, i.Value)
 	}
-	beside, err := p.store.HasSecondFactor(ctx, person.ID)
+	least, err := p.Least(ctx, person)
 	if err != nil {
-		return fmt.Errorf("proof: set password: %w", err)
-	}
-	least := MinPassword
-	if beside {
-		least = MinBeside
+		return err
 	}
 	if err := p.check(password, least, emails); err != nil {
 		return err
@@ -278,30 +274,17 @@ func (p *Password) signOut(ctx context.Context, person storage.ID, by events.Act
 	return nil
 }
 
-// Strength is what the meter beside a new password shows: its length, and whether
-// others know it. There is nothing else that tells a guesser anything.
-type Strength int
-
-// The strengths.
-const (
-	Weak   Strength = iota // refused
-	Fair                   // enough beside a second factor
-	Strong                 // enough alone
-)
-
-// Strength returns that of a password.
-func (p *Password) Strength(password string) (Strength, error) {
-	n := utf8.RuneCountInString(password)
-	if n < MinBeside || len(password) > MaxPassword {
-		return Weak, nil
+// Least is the length of the shortest new password of a person, in code points: who has
+// a second factor may have a shorter one beside it.
+func (p *Password) Least(ctx context.Context, person *storage.Person) (int, error) {
+	beside, err := p.store.HasSecondFactor(ctx, person.ID)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("proof: password: %w", err)
+	case beside:
+		return MinBeside, nil
 	}
-	switch breached, err := p.isBreached(password); {
-	case err != nil || breached:
-		return Weak, err
-	case n < MinPassword:
-		return Fair, nil
-	}
-	return Strong, nil
+	return MinPassword, nil
 }
 
 // Check returns a fault that says what to do when a new password that stands alone is

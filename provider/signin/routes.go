@@ -34,6 +34,7 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes)),
 		page(web.PathAddPasskey, h.at(h.showAddPasskey, flow.StepAddPasskey)),
 		form(web.PathAddPasskey, h.at(h.takeAddPasskey, flow.StepAddPasskey)),
+		form(web.PathStolen, h.stolen),
 		page(web.PathAccount, h.at(h.showAccounts, flow.StepAccount)),
 		form(web.PathAccount, h.at(h.takeAccount, flow.StepAccount)),
 		page(web.PathConsent, h.at(h.showConsent, flow.StepConsent)),

@@ -12,6 +12,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -37,7 +38,7 @@ func (h *Handler) showSetup(w http.ResponseWriter, r *http.Request) error {
 	if err := h.Directory.SetupOpen(r.Context(), h.Web.Setup(r)); err != nil {
 		return h.setupClosed(w, r, err)
 	}
-	return h.setupPage(w, r, http.StatusOK, templates.Setup{})
+	return h.setupPage(w, r, http.StatusOK, templates.Setup{}, nil)
 }
 
 // takeSetup makes them the first operator, signs them in, and shows how to go on.
@@ -55,8 +56,8 @@ func (h *Handler) takeSetup(w http.ResponseWriter, r *http.Request) error {
 	switch problems := setupProblems(err); {
 	case errors.Is(err, storage.ErrSpent):
 		return h.setupClosed(w, r, err)
-	case problems != (templates.SetupProblem{}):
-		return h.setupPage(w, r, http.StatusUnprocessableEntity, templates.Setup{Name: in.Name, Email: in.Email, Problems: problems})
+	case problems != (templates.SetupProblem{}) || h.newPassword(0, err).Problem != "":
+		return h.setupPage(w, r, http.StatusUnprocessableEntity, templates.Setup{Name: in.Name, Email: in.Email, Problems: problems}, err)
 	case err != nil:
 		return err
 	}
@@ -102,8 +103,8 @@ func (h *Handler) signInFirst(w http.ResponseWriter, r *http.Request, person *st
 	return h.goOn(w, r, a, person, evidence)
 }
 
-// setupProblems are what err says of what was typed; zero if it is about something
-// else.
+// setupProblems are what err says of the name and the address; zero if it is about
+// something else.
 func setupProblems(err error) (p templates.SetupProblem) {
 	for _, f := range fault.All(err) {
 		switch f.Field {
@@ -114,18 +115,15 @@ func setupProblems(err error) (p templates.SetupProblem) {
 			if f.Kind == fault.KindConflict {
 				p.Email = "taken"
 			}
-		case fieldPassword:
-			p.Password = f.Code
-			if f.Kind == fault.KindTooLarge {
-				p.Password = "password_long"
-			}
 		}
 	}
 	return p
 }
 
-func (h *Handler) setupPage(w http.ResponseWriter, r *http.Request, status int, page templates.Setup) error {
+// setupPage asks, again where err says what is wrong.
+func (h *Handler) setupPage(w http.ResponseWriter, r *http.Request, status int, page templates.Setup, err error) error {
 	page.Base, page.Form = h.Web.Base(r, "", ""), h.Web.Form(w, r, h.Web.Path(web.PathSetup))
+	page.Password = h.newPassword(proof.MinPassword, err)
 	if len(page.Email) > maxIdentifier {
 		page.Email = ""
 	}

@@ -7,6 +7,7 @@
 //	code.go       a code: of an authenticator, or one for recovery
 //	addtotp.go    a new authenticator
 //	recoverycodes.go new codes for recovery
+//	newpassword.go what every page for a new password has
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?

@@ -40,6 +40,10 @@ var Setup = Limit{Name: "setup", Every: 10 * time.Second, Burst: 60}
 // signature, and nobody is to keep us busy with checking them.
 var Passkeys = Limit{Name: "passkey", Every: time.Second, Burst: 120}
 
+// Stolen is for asking which passwords were stolen, by one block of addresses: pages ask
+// while one is typed, and nobody is to copy an operator's list in a day.
+var Stolen = Limit{Name: "stolen", Every: time.Second, Burst: 120}
+
 // Attempt is one try at somebody's proof. Every path to a password or a code
 // asks with the same three values, and so finds the same buckets.
 type Attempt struct {

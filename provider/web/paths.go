@@ -30,6 +30,7 @@ const (
 	PathAddPasskey    = "/signin/add-passkey"
 	PathAddTOTP       = "/signin/add-totp"
 	PathRecoveryCodes = "/signin/recovery-codes"
+	PathStolen        = "/signin/stolen"
 
 	PathApps               = "/account/apps"
 	PathSecurity           = "/account/security"

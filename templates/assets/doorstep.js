@@ -1,5 +1,5 @@
-// Every page works without this, but for passkeys. It moves the focus to a problem, shows a password on request, copies a
-// command, asks for a passkey and holds back a second send.
+// Every page works without this, but for passkeys. It moves the focus to a problem, shows a password on request, says what
+// others know of a new one, copies a command, asks for a passkey and holds back a second send.
 
 for (const button of document.querySelectorAll(".reveal")) {
   const input = document.getElementById(button.getAttribute("aria-controls"));
@@ -14,6 +14,35 @@ for (const button of document.querySelectorAll(".reveal")) {
   });
   // A password field must be one when it is sent, or the browser remembers it as plain text.
   input.form.addEventListener("submit", () => show(false));
+}
+
+// A new password is measured while it is typed. Once nothing was typed for a moment the server is asked which stolen ones
+// have a hash that begins with the same 20 bits: it learns no more, and many have those.
+for (const meter of document.querySelectorAll(".meter")) {
+  const [input, words] = meter.closest(".field").querySelectorAll("input, [role=status]");
+  const stolen = async (password) => {
+    const sum = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(password));
+    const hash = Array.from(new Uint8Array(sum), (b) => b.toString(16).padStart(2, "0")).join("");
+    const body = new URLSearchParams({ form_token: input.form.elements.form_token.value, prefix: hash.slice(0, 5) });
+    const all = await (await fetch(meter.dataset.action, { method: "POST", body })).json();
+    return all.some((one) => hash.startsWith(one));
+  };
+  let pause;
+  meter.hidden = false;
+  input.addEventListener("input", () => {
+    const { value } = input;
+    clearTimeout(pause);
+    meter.value = [...value].length;
+    delete meter.dataset.stolen;
+    words.textContent = "";
+    if (meter.value < meter.max) return;
+    pause = setTimeout(async () => {
+      const known = (await stolen(value)) || (await stolen(value.toLowerCase()));
+      if (value !== input.value) return;
+      if (known) meter.dataset.stolen = "";
+      words.textContent = words.dataset[known ? "stolen" : "good"];
+    }, 400);
+  });
 }
 
 for (const button of document.querySelectorAll(".copy")) {
