@@ -65,6 +65,7 @@ type Services struct {
 	Passwords *proof.Password
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
+	Sent      *proof.Sent
 	Notices   *proof.Notices
 	Passkeys  *proof.Passkey
 	Risk      *risk.Service
@@ -110,6 +111,8 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
+	s.Sent = proof.NewSent(store, s.Mail, s.Throttle, k.Derive("sent-codes"), now)
+	s.Mail.Wanted = s.Sent.Wanted
 	s.Notices = proof.NewNotices(store, s.Mail, web.PathSessions, now)
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")

@@ -12,7 +12,7 @@ import (
 // leftOut are tables that no backup has. An interaction lives for minutes in one
 // browser, and one that was answered after the backup must not be answered again;
 // changes counts what happened to this SQLite file, for whoever watches it.
-var leftOut = []string{"interactions", "changes"}
+var leftOut = []string{"interactions", "sent_codes", "changes"}
 
 // Backup writes everything that the database holds at one moment to w, while others
 // read and write, and says what that is. Rows are streamed. It works on every schema

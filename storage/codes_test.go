@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ var codeTests = map[string]func(*testing.T, fixture){
 	"recovery codes are counted down":                  testRecoveryCodes,
 	"one of 50 spends a recovery code":                 testRaceRecoveryCode,
 	"of 20 sets of recovery codes at once one is left": testRaceRecoveryCodes,
+	"a sent code works once, in its interaction":       testSentCode,
+	"one of 50 uses a sent code, of few tries":         testRaceSentCode,
 }
 
 func totp(p *storage.Person, name string) *storage.TOTP {
@@ -204,4 +207,75 @@ func testRaceRecoveryCodes(t *testing.T, f fixture) {
 		}
 	}
 	f.wantCodes(ada, 2)
+}
+
+func sentCode(interaction, person storage.ID, expires storage.Time) *storage.SentCode {
+	return &storage.SentCode{
+		InteractionID: interaction, PersonID: person, Kind: "email", Address: "ada@example.com", Display: "Ada@example.com",
+		Hash: hash("1"), CreatedAt: now, ExpiresAt: expires,
+	}
+}
+
+func testSentCode(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	c, other := sentCode(storage.NewID(), ada.ID, after(time.Minute)), sentCode(storage.NewID(), "", after(time.Hour))
+	other.Hash = hash("2")
+	f.must(f.PutSentCode(f.ctx, c))
+	f.must(f.PutSentCode(f.ctx, other))
+	try := func(code string, at storage.Time) (*storage.SentCode, error) {
+		return f.TrySentCode(f.ctx, c.InteractionID, hash(code), at, 3)
+	}
+	got, err := try("2", now) // another interaction's
+	f.must(err)
+	c.Tries = 1
+	same(t, c, got)
+	_, err = try("1", after(time.Minute))
+	f.want(storage.ErrNotFound, err)
+	got, err = try("1", after(time.Second))
+	f.must(err)
+	c.Tries, c.UsedAt = 2, after(time.Second)
+	same(t, c, got)
+	_, err = try("1", after(time.Second))
+	f.want(storage.ErrNotFound, err)
+	again := sentCode(c.InteractionID, "", after(time.Hour)) // in its place
+	again.Hash = hash("3")
+	f.must(f.PutSentCode(f.ctx, again))
+	for i, code := range []string{"1", "2", "1"} {
+		got, err = try(code, now)
+		f.must(err)
+		again.Tries = int64(i + 1)
+		same(t, again, got)
+	}
+	_, err = try("3", now) // the right one, too late
+	f.want(storage.ErrNotFound, err)
+	_, err = f.TrySentCode(f.ctx, storage.NewID(), hash("3"), now, 3)
+	f.want(storage.ErrNotFound, err)
+}
+
+func testRaceSentCode(t *testing.T, f fixture) {
+	c := sentCode(storage.NewID(), "", after(time.Hour))
+	f.must(f.PutSentCode(f.ctx, c))
+	const most = racers / 2
+	var used, tried atomic.Int64
+	for _, err := range race(racers, func(i int) error {
+		code := "0"
+		if i%3 == 0 {
+			code = "1"
+		}
+		got, err := f.TrySentCode(f.ctx, c.InteractionID, hash(code), now, most)
+		if err == nil {
+			tried.Add(1)
+			if !got.UsedAt.IsZero() {
+				used.Add(1)
+			}
+		}
+		return err
+	}) {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			t.Error(err)
+		}
+	}
+	if used.Load() > 1 || tried.Load() > most || used.Load() == 0 && tried.Load() != most {
+		t.Errorf("of %d tries %d used it", tried.Load(), used.Load())
+	}
 }

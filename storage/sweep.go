@@ -16,6 +16,7 @@ var swept = []struct{ table, key, but string }{
 	{"setup_links", "name", ""},
 	{"totps", "id", ""}, // a confirmed one does not lapse
 	{"mails", "id", ""},
+	{"sent_codes", "interaction_id", ""},
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

@@ -17,7 +17,7 @@ var sweepTests = map[string]func(*testing.T, fixture){
 	"sweepers do not stand in each other's way": testSweepRace,
 }
 
-var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "totps", "mails", "devices", "sessions", "grants"}
+var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "totps", "mails", "sent_codes", "devices", "sessions", "grants"}
 
 func testSweep(t *testing.T, f fixture) {
 	p := f.person("ada")
@@ -33,6 +33,7 @@ func testSweep(t *testing.T, f fixture) {
 		app.ExpiresAt = expires
 		f.must(f.BeginTOTP(f.ctx, app))
 		f.must(f.CreateMail(f.ctx, &storage.Mail{ID: storage.NewID(), Recipient: "ada@example.com", Kind: "code", Lang: "en", LapsesAt: now, CreatedAt: now, ExpiresAt: expires}))
+		f.must(f.PutSentCode(f.ctx, sentCode(storage.NewID(), "", expires)))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))
 		f.must(f.CreateSession(f.ctx, &storage.Session{ID: storage.NewID(), SecretHash: hash(n), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))

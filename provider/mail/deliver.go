@@ -189,6 +189,9 @@ func (d *Deliverer) release(came outcome, failure *refusal) {
 // attempt sends a claimed mail and writes down what came of it: nothing, if the store
 // does not answer or somebody else has it by now. failure is why it was not sent.
 func (d *Deliverer) attempt(ctx context.Context, m *storage.Mail) (came outcome, failure *refusal, err error) {
+	if wanted, err := d.wanted(ctx, m); err != nil || !wanted {
+		return "", nil, err // where the store failed somebody tries again, after the lease
+	}
 	failure = d.send(ctx, m)
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
@@ -201,6 +204,23 @@ func (d *Deliverer) attempt(ctx context.Context, m *storage.Mail) (came outcome,
 		return mailFailed, failure, quiet(d.mails.Store.PostponeMail(ctx, m, storage.At(due), failure.says))
 	}
 	return mailDead, failure, quiet(d.bury(ctx, m, failure, now))
+}
+
+// wanted says whether a mail is for anybody, and deletes one that is not.
+func (d *Deliverer) wanted(ctx context.Context, m *storage.Mail) (bool, error) {
+	if d.mails.Wanted == nil {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	wanted, err := d.mails.Wanted(ctx, Kind(m.Kind), m.Recipient, m.Attempts == 1)
+	if err != nil || wanted {
+		return wanted, err
+	}
+	if err := d.mails.Store.DeleteMail(ctx, m.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return false, fmt.Errorf("delete what nobody wants: %w", err)
+	}
+	return false, nil
 }
 
 // send makes the attempt.

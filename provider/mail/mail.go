@@ -56,6 +56,11 @@ type Keys interface {
 
 // Service writes mails and looks after them. It is safe for concurrent use.
 type Service struct {
+	// Wanted, if set before the service is used, is asked before a mail is sent whether it
+	// is for anybody; first tells the first attempt. One that is not is deleted, and nobody
+	// is told.
+	Wanted func(ctx context.Context, kind Kind, address string, first bool) (bool, error)
+
 	Deps
 	cfg     Config
 	deliver func(ctx context.Context, l *Letter) error

@@ -9,6 +9,7 @@
 //	totp.go       what the person's authenticator app shows (RFC 6238)
 //	qr.go         how it learns its seed
 //	recovery.go   what the person kept for the day on which the others are lost
+//	sent.go       that they read what is sent to an address of theirs
 //	factor.go     what those that a person has several of have in common
 //
 // It must never say which of identifier and proof was wrong, cost less for a
@@ -32,4 +33,6 @@
 //   - 2026-11-27: a step of an authenticator and a recovery code are spent at once,
 //     outside the caller's unit: what was shown to us is not to work again when the rest
 //     fails.
+//   - 2026-11-27: a sent code has 8 digits, two more than NIST SP 800-63B-4 section 4.2.1.2
+//     asks for, since one alone lets somebody without a second factor choose another password.
 package proof

@@ -10,4 +10,9 @@ var (
 	// MailNotices is for those that tell of a change. The change does not happen if its mail
 	// is one too many.
 	MailNotices = Limit{Name: "mail-notices", Every: 2 * time.Minute, Burst: 30}
+	// SentPerson is for the codes that one person asks for, or is sent, whatever address
+	// they go to.
+	SentPerson = Limit{Name: "sent-person", Every: 6 * time.Minute, Burst: 10}
+	// SentBlock is for the codes that one block of addresses asks for, whoever they go to.
+	SentBlock = Limit{Name: "sent-block", Every: 30 * time.Second, Burst: 40}
 )

@@ -1,0 +1,207 @@
+package proof
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+const (
+	sentDigits = 8
+	// sentTries is how often a sent code may be typed wrong.
+	sentTries = 5
+	// SentValid is how long a sent code works.
+	SentValid = 10 * time.Minute
+)
+
+// sentCodes is how many sent codes there are.
+var sentCodes = new(big.Int).Exp(big.NewInt(10), big.NewInt(sentDigits), nil)
+
+// Purpose is what a sent code is for. One that is for something is wrong for all else.
+type Purpose string
+
+// The purposes.
+const (
+	ToVerify  Purpose = "verify"  // whose address it is
+	ToRecover Purpose = "recover" // whose password is lost
+)
+
+// A Channel brings codes to addresses of one kind. There is one for mail; one for text
+// messages would be another.
+type Channel struct {
+	Kind      string                       // of the addresses, as of a storage.Identifier
+	Canonical func(string) (string, error) // ident's function for that kind
+	Carry     func(ctx context.Context, s Sending, code string) error
+}
+
+// Sending is a code that somebody asks for.
+type Sending struct {
+	Purpose     Purpose
+	Interaction storage.ID // in which it has to be typed
+	Address     string     // in any spelling
+	Person      storage.ID // who asks; "" while nobody says who they are
+	Lang        string     // of what is sent
+	Device      mail.Device
+	From        netip.Addr // of whoever asks
+}
+
+// Sent makes and checks codes that are sent to an address. A code works once, in the
+// interaction, and so in the browser, that asked for it; another one ends it. It proves
+// that somebody reads what is sent there, and nothing else: see policy.Mail.
+type Sent struct {
+	store    *storage.Store
+	throttle *throttle.Service
+	mail     *mail.Service
+	channel  Channel
+	key      [32]byte
+	now      func() time.Time
+}
+
+// NewSent returns the proof, by mail; key is the MAC key of the codes' hashes.
+func NewSent(store *storage.Store, m *mail.Service, th *throttle.Service, key [32]byte, now func() time.Time) *Sent {
+	return &Sent{
+		store: store, throttle: th, mail: m, key: key, now: now,
+		channel: Channel{Kind: ident.KindEmail, Canonical: ident.Email, Carry: byMail(m)},
+	}
+}
+
+// Enabled says whether codes can be sent at all. What needs one is not offered if not.
+func (s *Sent) Enabled() bool { return s.mail.Enabled() }
+
+func byMail(m *mail.Service) func(context.Context, Sending, string) error {
+	return func(ctx context.Context, s Sending, code string) error {
+		var message mail.Message
+		switch s.Purpose {
+		case ToVerify:
+			message = mail.VerifyAddress{Code: code, Valid: SentValid, Device: s.Device}
+		case ToRecover:
+			message = mail.Recover{Code: code, Valid: SentValid, Device: s.Device}
+		default:
+			return fmt.Errorf("no mail is for the purpose %q", s.Purpose)
+		}
+		return m.Send(ctx, mail.To{Address: s.Address, Person: s.Person, Lang: s.Lang}, message)
+	}
+}
+
+// Send sends a code, in the place of the one that the interaction had: in the unit of
+// ctx. It costs the same whoever has the address; see [Sent.Wanted]. It is a fault of
+// kind Invalid for what is no address, and one of kind TooMany where too many were asked
+// for: to this address, by this person, or from this block of addresses.
+func (s *Sent) Send(ctx context.Context, in Sending) error {
+	canonical, err := s.channel.Canonical(in.Address)
+	if err != nil {
+		return fault.Invalid("email", "must be an e-mail address")
+	}
+	if err := s.throttle.Take(ctx, throttle.SentBlock, throttle.Block(in.From)); err != nil {
+		return err
+	}
+	if in.Person != "" {
+		if err := s.throttle.Take(ctx, throttle.SentPerson, string(in.Person)); err != nil {
+			return err
+		}
+	}
+	n, err := rand.Int(rand.Reader, sentCodes)
+	if err != nil {
+		return fmt.Errorf("proof: send code: %w", err)
+	}
+	code, now := fmt.Sprintf("%0*d", sentDigits, n), s.now()
+	return s.store.Together(ctx, func(ctx context.Context) error {
+		err := s.store.PutSentCode(ctx, &storage.SentCode{
+			InteractionID: in.Interaction, PersonID: in.Person, Kind: s.channel.Kind, Address: canonical, Display: strings.TrimSpace(in.Address),
+			Hash: s.hash(in.Interaction, in.Purpose, code), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(SentValid)),
+		})
+		if err != nil {
+			return fmt.Errorf("proof: send code: %w", err)
+		}
+		return s.channel.Carry(ctx, in, code)
+	})
+}
+
+// hash is what the store knows of a code.
+func (s *Sent) hash(interaction storage.ID, purpose Purpose, code string) []byte {
+	mac := hmac.New(sha256.New, s.key[:])
+	mac.Write([]byte(string(interaction) + "\x00" + string(purpose) + "\x00" + code))
+	return mac.Sum(nil)
+}
+
+// spaced are the signs that people put between digits.
+var spaced = strings.NewReplacer("-", "", " ", "", "\t", "", "\u00a0", "", "\u2010", "", "\u2013", "")
+
+// ErrOver says that a code cannot be typed any more: none was sent, it lapsed or was
+// used, or it was typed wrong too often. Another one has to be sent.
+var ErrOver = errors.New("proof: the code is over")
+
+// Proven is what a right code proved: who can read what is sent to this address.
+type Proven struct {
+	Kind, Address, Display string
+	Person                 storage.ID // who asked for it
+	Evidence               policy.Evidence
+}
+
+// Verify uses a code up that was sent for this interaction and purpose, whatever comes
+// of the caller's unit, and says what it proved: [ErrWrong], or [ErrOver]. The caller
+// takes from the throttle before it asks, as for [TOTP.Verify].
+func (s *Sent) Verify(ctx context.Context, interaction storage.ID, purpose Purpose, code string) (*Proven, error) {
+	row, err := s.store.TrySentCode(ctx, interaction, s.hash(interaction, purpose, spaced.Replace(code)), storage.At(s.now()), sentTries)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, ErrOver
+	case err != nil:
+		return nil, fmt.Errorf("proof: sent code: %w", err)
+	case row.UsedAt.IsZero():
+		return nil, ErrWrong
+	}
+	return &Proven{
+		Kind: row.Kind, Address: row.Address, Display: row.Display, Person: row.PersonID,
+		Evidence: policy.Evidence{Method: policy.Mail, At: s.now()},
+	}, nil
+}
+
+// Owner returns whom an address belongs to that was verified, if their account is open;
+// else storage.ErrNotFound.
+func (s *Sent) Owner(ctx context.Context, kind, canonical string) (*storage.Person, error) {
+	person, address, err := s.store.PersonIdentified(ctx, kind, canonical)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("proof: owner of an address: %w", err)
+	case address.VerifiedAt.IsZero() || !person.DisabledAt.IsZero():
+		return nil, storage.ErrNotFound
+	}
+	return person, nil
+}
+
+// Wanted says whether a mail that strangers may ask for is for anybody. It is asked when
+// the mail is delivered: whoever asked for it cannot tell from our answer, or from how long
+// that took. Somebody gets so many such mails, however many addresses they have.
+func (s *Sent) Wanted(ctx context.Context, kind mail.Kind, address string, first bool) (bool, error) {
+	if kind != mail.KindRecover {
+		return true, nil
+	}
+	person, err := s.Owner(ctx, s.channel.Kind, address)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || !first {
+		return err == nil, err
+	}
+	err = s.throttle.Take(ctx, throttle.SentPerson, string(person.ID))
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
+		return false, nil
+	}
+	return err == nil, err
+}
