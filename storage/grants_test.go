@@ -88,20 +88,21 @@ func testInteractions(t *testing.T, f fixture) {
 	_, err = f.Interaction(f.ctx, i.ID, hash("browser"), after(time.Hour))
 	f.want(storage.ErrNotFound, err)
 
+	behind := *i
+	f.must(f.AdvanceInteraction(f.ctx, i, doc(`{"chosen":true}`)))
 	i.Progress = doc(`{"chosen":true}`)
-	f.must(f.AdvanceInteraction(f.ctx, i))
+	f.want(storage.ErrStale, f.AdvanceInteraction(f.ctx, &behind, doc(`{"consent":"deny"}`))) // what it builds on is no more
+	f.must(f.NoteProgress(f.ctx, &behind, doc(`{"consent":"deny"}`)))
 	got, err = f.Interaction(f.ctx, i.ID, hash("browser"), now)
 	f.must(err)
 	same(t, i, got)
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, after(time.Hour))) // it lapsed
+	f.must(f.NoteProgress(f.ctx, got, doc(`{"consent":"allow"}`))) // as it was read
 	i.Progress = doc(`{"consent":"allow"}`)
-	f.must(f.NoteProgress(f.ctx, i))
 	f.must(f.SpendInteraction(f.ctx, i.ID, now))
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, now))
-	late := *i
-	late.Progress = doc(`{}`)
-	f.must(f.NoteProgress(f.ctx, &late)) // changes nothing: it was answered
-	f.want(storage.ErrSpent, f.AdvanceInteraction(f.ctx, i))
+	f.must(f.NoteProgress(f.ctx, i, doc(`{}`))) // changes nothing: it was answered
+	f.want(storage.ErrStale, f.AdvanceInteraction(f.ctx, i, doc(`{}`)))
 	got, err = f.Interaction(f.ctx, i.ID, hash("browser"), now)
 	f.want(storage.ErrSpent, err)
 	i.SpentAt = now

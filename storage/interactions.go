@@ -35,22 +35,25 @@ func (s *Store) Interaction(ctx context.Context, id ID, browserHash []byte, now 
 	return &i, nil
 }
 
-// AdvanceInteraction notes what was done; ErrSpent: it was answered meanwhile.
-func (s *Store) AdvanceInteraction(ctx context.Context, i *Interaction) error {
-	return s.do(ctx, write{
-		text:  "UPDATE interactions SET progress = ? WHERE id = ? AND spent_at IS NULL",
-		args:  []any{i.Progress, i.ID},
-		guard: ErrSpent,
-	})
+// AdvanceInteraction notes what was done in the place of i.Progress, which is what was
+// read; ErrStale: something else was noted meanwhile, or it was answered.
+func (s *Store) AdvanceInteraction(ctx context.Context, i *Interaction, done JSON[Raw]) error {
+	w := i.advance(done)
+	w.guard = ErrStale
+	return s.do(ctx, w)
 }
 
-// NoteProgress is AdvanceInteraction for a unit that has another guard: an
-// interaction that was answered meanwhile stays as it is.
-func (s *Store) NoteProgress(ctx context.Context, i *Interaction) error {
-	return s.do(ctx, write{
-		text: "UPDATE interactions SET progress = ? WHERE id = ? AND spent_at IS NULL",
-		args: []any{i.Progress, i.ID},
-	})
+// NoteProgress is AdvanceInteraction for a unit that has another guard: where that one
+// would say ErrStale, the interaction stays as it is.
+func (s *Store) NoteProgress(ctx context.Context, i *Interaction, done JSON[Raw]) error {
+	return s.do(ctx, i.advance(done))
+}
+
+func (i *Interaction) advance(done JSON[Raw]) write {
+	return write{
+		text: "UPDATE interactions SET progress = ? WHERE id = ? AND spent_at IS NULL AND progress = ?",
+		args: []any{done, i.ID, i.Progress},
+	}
 }
 
 // SpendInteraction marks an interaction answered: of two concurrent calls

@@ -86,6 +86,7 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 		"otpauth": otpauthHref,
 		"scope":   scopeWords,
 		"kind":    errorKind,
+		"cancel":  newCancelForm,
 	}).ParseFS(files, "pages/layout.html")
 	if err != nil {
 		return nil, err
@@ -202,6 +203,17 @@ func scopeWords(s ScopeLine) scopeLine {
 		line.Title = s.Name
 	}
 	return line
+}
+
+// A cancelForm is the quiet button that gives a step up.
+type cancelForm struct {
+	Form
+	ClientName string
+}
+
+// newCancelForm sends the token of the page's form to action; "" shows no button.
+func newCancelForm(action string, of Form, client string) cancelForm {
+	return cancelForm{Form{action, of.Token}, client}
 }
 
 var errorKinds = []string{

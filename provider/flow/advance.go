@@ -31,15 +31,38 @@ func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *sto
 		return Answer{}, Changed{}, fmt.Errorf("flow: signed in: %w", err)
 	}
 	b.Sessions, b.Device = c.Sessions, c.Device
-	next, err := s.Resume(ctx, string(a.Interaction.ID), b)
+	next, err := s.settle(ctx, a, b, func(now Answer) (Progress, bool) { return now.chose(c.session), now.Progress.Session != c.session })
 	return next, c, err
 }
+
+// settle answers anew, once there is nothing to note any more: another tab may have noted
+// something since a was read, so that what was done stands nowhere yet.
+func (s *Service) settle(ctx context.Context, a Answer, b Browser, lacks func(Answer) (Progress, bool)) (now Answer, err error) {
+	for range maxSettles {
+		if now, err = s.Resume(ctx, string(a.Interaction.ID), b); err != nil {
+			return now, err
+		}
+		progress, is := lacks(now)
+		if !is {
+			return now, nil
+		}
+		if err := s.write(ctx, now, progress); err != nil && !errors.Is(err, storage.ErrStale) {
+			return Answer{}, err
+		}
+	}
+	return now, nil // others are busy with it: they go on from there
+}
+
+// maxSettles is how often a request is answered anew because another tab was quicker.
+const maxSettles = 4
 
 // Changed is what a sign-in changed in its browser.
 type Changed struct {
 	Sessions []string     // the cookie's new values, the current one first; none: nothing was written
 	Device   storage.ID   // the browser's device id
 	Ended    []storage.ID // sessions that it had no room for, whose clients are to be told
+
+	session storage.ID
 }
 
 // A proof is what signedIn writes down.
@@ -69,7 +92,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	if err != nil {
 		return Changed{}, err
 	}
-	c := Changed{Sessions: []string{secret}, Device: p.device}
+	c := Changed{Sessions: []string{secret}, Device: p.device, session: p.session.ID}
 	for i := range p.others {
 		other := &p.others[i].Session
 		if len(c.Sessions) < session.MaxPerBrowser {
@@ -165,10 +188,11 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 	if err != nil {
 		return err
 	}
-	if err := setProgress(a.Interaction, a.chose(p.session.ID)); err != nil {
+	progress, err := a.chose(p.session.ID).document()
+	if err != nil {
 		return err
 	}
-	return s.store.NoteProgress(ctx, a.Interaction)
+	return s.store.NoteProgress(ctx, a.Interaction, progress)
 }
 
 // chose is the progress of going on with a session: what the person of another one
@@ -176,7 +200,7 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 func (a *Answer) chose(id storage.ID) Progress {
 	p := Progress{Chosen: true, Session: id}
 	if a.SignIn != nil && a.SignIn.Session.ID == id {
-		p.Consent, p.Withdrawals, p.Pending = a.Progress.Consent, a.Progress.Withdrawals, a.Progress.Pending
+		p.Consent, p.Withdrawals, p.Done, p.Pending = a.Progress.Consent, a.Progress.Withdrawals, a.Progress.Done, a.Progress.Pending
 	}
 	return p
 }
@@ -248,22 +272,77 @@ func (s *Service) Consent(ctx context.Context, a Answer, shown storage.ID, allow
 // also does, and answers anew. Nothing is done where another step is due by now, or
 // the request goes on with another session than shown.
 func (s *Service) Did(ctx context.Context, a Answer, shown storage.ID, also func(context.Context) error) (Answer, error) {
-	if a.Step != pageRules[a.Request.Page].does || a.SignIn.Session.ID != shown {
+	if !a.does(shown) {
 		return a, nil
 	}
+	return s.advance(ctx, a, a.did(), also)
+}
+
+// DidGuarded is Did for what finds by itself that it comes too late: also brings the guard
+// of the unit, whose error this returns.
+func (s *Service) DidGuarded(ctx context.Context, a Answer, shown storage.ID, also func(context.Context) error) (Answer, error) {
+	if !a.does(shown) {
+		return a, nil
+	}
+	progress, err := a.did().document()
+	if err != nil {
+		return Answer{}, err
+	}
+	unit := storage.WithUnit(ctx)
+	if err := s.store.NoteProgress(unit, a.Interaction, progress); err != nil {
+		return Answer{}, fmt.Errorf("flow: did: %w", err)
+	}
+	if err := also(unit); err != nil {
+		return Answer{}, fmt.Errorf("flow: did: %w", err)
+	}
+	if err := s.store.Flush(unit); err != nil {
+		return Answer{}, fmt.Errorf("flow: did: %w", err)
+	}
+	return s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) { return now.did(), now.does(shown) })
+}
+
+// does reports whether the step that a page of ours is for is due, for that session.
+func (a *Answer) does(shown storage.ID) bool {
+	return a.Step == pageRules[a.Request.Page].does && a.SignIn.Session.ID == shown
+}
+
+func (a *Answer) did() Progress {
 	progress := a.Progress
 	progress.Done = true
-	return s.advance(ctx, a, progress, also)
+	return progress
 }
 
 // Pend notes what the step began that a page of ours is for, so that the page shows the
-// same again.
+// same again. storage.ErrStale: something else is due by now.
 func (s *Service) Pend(ctx context.Context, a Answer, id storage.ID) error {
-	a.Progress.Pending = id
-	if err := setProgress(a.Interaction, a.Progress); err != nil {
+	err := s.write(ctx, a, a.pending(id))
+	if !errors.Is(err, storage.ErrStale) {
 		return err
 	}
-	return s.store.NoteProgress(ctx, a.Interaction)
+	now, err := s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) {
+		return now.pending(id), now.Step == a.Step && now.Progress.Pending != id
+	})
+	if err == nil && now.Step != a.Step {
+		err = storage.ErrStale
+	}
+	return err
+}
+
+func (a *Answer) pending(id storage.ID) Progress {
+	progress := a.Progress
+	progress.Pending = id
+	return progress
+}
+
+func (s *Service) write(ctx context.Context, a Answer, p Progress) error {
+	progress, err := p.document()
+	if err != nil {
+		return err
+	}
+	if err := s.store.AdvanceInteraction(ctx, a.Interaction, progress); err != nil {
+		return fmt.Errorf("flow: note: %w", err)
+	}
+	return nil
 }
 
 // Cancel ends the request with a no: "back to the app".
@@ -273,22 +352,20 @@ func (s *Service) Cancel(ctx context.Context, a Answer) (Answer, error) {
 	return s.advance(ctx, a, progress, nil)
 }
 
-// advance writes progress, and what also does, in one unit, and answers anew.
-// storage.ErrSpent: the interaction was answered meanwhile.
+// advance writes progress, and what also does, in one unit, and answers anew. Where
+// something else was noted since a was read, nothing is written, and the answer is what
+// is due now. storage.ErrSpent: the interaction was answered meanwhile.
 func (s *Service) advance(ctx context.Context, a Answer, p Progress, also func(context.Context) error) (Answer, error) {
-	if err := setProgress(a.Interaction, p); err != nil {
-		return Answer{}, err
-	}
 	unit := storage.WithUnit(ctx)
-	if err := s.store.AdvanceInteraction(unit, a.Interaction); err != nil {
-		return Answer{}, fmt.Errorf("flow: advance: %w", err)
+	if err := s.write(unit, a, p); err != nil {
+		return Answer{}, err
 	}
 	if also != nil {
 		if err := also(unit); err != nil {
 			return Answer{}, fmt.Errorf("flow: advance: %w", err)
 		}
 	}
-	if err := s.store.Flush(unit); err != nil {
+	if err := s.store.Flush(unit); err != nil && !errors.Is(err, storage.ErrStale) {
 		return Answer{}, fmt.Errorf("flow: advance: %w", err)
 	}
 	return s.Resume(ctx, string(a.Interaction.ID), a.browser)

@@ -50,7 +50,8 @@ func newHouse(t *testing.T, set rules.Set) *house {
 	people := directory.New(store, ev, clock)
 	h.Service = flow.New(flow.Config{Paths: flow.Paths{
 		Password: "/signin/password", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
-		Home: "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps"},
+		Home: "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes"},
+		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes"},
 	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
 		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)
 	for email, to := range map[string]**storage.Person{"ada@example.com": &h.ada, "bob@example.com": &h.bob} {

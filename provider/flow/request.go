@@ -122,20 +122,19 @@ func newInteraction(kind string, r Request, p Progress, b Browser, now time.Time
 	if err != nil {
 		return nil, fmt.Errorf("flow: request: %w", err)
 	}
-	i := &storage.Interaction{
-		ID: storage.NewID(), Kind: kind, BrowserHash: session.Hash(b.Secret), ClientID: r.ClientID,
+	progress, err := p.document()
+	return &storage.Interaction{
+		ID: storage.NewID(), Kind: kind, BrowserHash: session.Hash(b.Secret), ClientID: r.ClientID, Progress: progress,
 		Request: storage.Document[storage.Raw](request), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(lifetime)),
-	}
-	return i, setProgress(i, p)
+	}, err
 }
 
-func setProgress(i *storage.Interaction, p Progress) error {
+func (p Progress) document() (storage.JSON[storage.Raw], error) {
 	doc, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("flow: progress: %w", err)
+		return storage.JSON[storage.Raw]{}, fmt.Errorf("flow: progress: %w", err)
 	}
-	i.Progress = storage.Document[storage.Raw](doc)
-	return nil
+	return storage.Document[storage.Raw](doc), nil
 }
 
 func readInteraction(i *storage.Interaction) (r Request, p Progress, err error) {

@@ -26,20 +26,17 @@ func (h *Handler) takeAddTOTP(w http.ResponseWriter, r *http.Request, a flow.Ans
 		return web.SeeOther(w, a.Path) // their own page
 	}
 	person, code := &a.SignIn.Person, r.PostForm.Get(fieldCode)
-	// Not in the unit of the interaction's progress: each of them may find that it is too late.
-	err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) error {
-		return h.Store.Together(ctx, func(ctx context.Context) error {
+	var next flow.Answer
+	err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
+		next, err = h.Flow.DidGuarded(ctx, a, a.SignIn.Session.ID, func(ctx context.Context) error {
 			if _, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson); err != nil {
 				return err
 			}
 			return h.Notices.Added(ctx, person, h.with(r), mail.FactorTOTP, "")
 		})
+		return err
 	})
 	if err == nil {
-		next, err := h.Flow.Did(r.Context(), a, a.SignIn.Session.ID, nil)
-		if err != nil {
-			return err
-		}
 		return web.SeeOther(w, next.Path)
 	}
 	status := http.StatusUnprocessableEntity

@@ -8,6 +8,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
 
@@ -23,16 +24,18 @@ func (h *Handler) showRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 // come back to.
 func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	var codes []string
-	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) (err error) {
-		if codes, err = h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson); err != nil {
+	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
+		made, err := h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson)
+		if err != nil {
 			return err
 		}
+		storage.Then(ctx, func() { codes = made }) // of two sends one makes codes that live
 		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorRecovery, "")
 	})
 	if err != nil {
 		return err
 	}
-	if codes == nil { // another step is due, or it is another person's page
+	if codes == nil { // another step is due, it was sent twice, or it is another person's page
 		return web.SeeOther(w, next.Path)
 	}
 	return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
