@@ -226,7 +226,9 @@ func TestBrowserPasskeyRefuses(t *testing.T) {
 	}
 	// The same device has no second one for the same account.
 	v.Click(submit)
-	v.Eval(stopped)
+	if got := v.Eval(stopped); got != "This device has a passkey for this account already." {
+		t.Error(got)
+	}
 	if device.Passkeys() != 1 {
 		t.Errorf("%d passkeys on one device", device.Passkeys())
 	}

@@ -107,7 +107,7 @@ func testSecondFactor(t *testing.T, f fixture) {
 	phone := f.confirmed(ada, "phone")
 	want(ada, true)
 	want(bob, false)
-	f.must(f.CreatePasskey(f.ctx, &storage.Passkey{ID: storage.NewID(), PersonID: bob.ID, CredentialID: []byte{1}, PublicKey: []byte{1}, RPID: "login.example", CreatedAt: now}))
+	f.must(f.CreatePasskey(f.ctx, &storage.Passkey{ID: storage.NewID(), PersonID: bob.ID, CredentialID: []byte{1}, PublicKey: []byte{1}, RPID: "login.example", CreatedAt: now}, 1))
 	want(bob, true)
 
 	// And the session's person is read with those that count.

@@ -97,7 +97,7 @@ func testInteractions(t *testing.T, f fixture) {
 	f.must(err)
 	same(t, i, got)
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, after(time.Hour))) // it lapsed
-	f.must(f.NoteProgress(f.ctx, got, doc(`{"consent":"allow"}`))) // as it was read
+	f.must(f.NoteProgress(f.ctx, got, doc(`{"consent":"allow"}`)))              // as it was read
 	i.Progress = doc(`{"consent":"allow"}`)
 	f.must(f.SpendInteraction(f.ctx, i.ID, now))
 	f.want(storage.ErrSpent, f.SpendInteraction(f.ctx, i.ID, now))

@@ -19,9 +19,12 @@ type Passkey struct {
 	UsedAt         Time
 }
 
-// CreatePasskey adds a passkey; ErrConflict where somebody has the credential.
-func (s *Store) CreatePasskey(ctx context.Context, p *Passkey) error {
-	return s.do(ctx, s.insert(ctx, p, ""))
+// CreatePasskey adds a passkey; ErrConflict where somebody has the credential, ErrStale
+// where its person has most of them.
+func (s *Store) CreatePasskey(ctx context.Context, p *Passkey, most int) error {
+	w := s.insert(ctx, p, "").onlyIf("(SELECT count(*) FROM passkeys o WHERE o.person_id = ?) < ?", p.PersonID, most)
+	w.guard, w.locks = ErrStale, []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR UPDATE", []any{p.PersonID}}}
+	return s.do(ctx, w)
 }
 
 // PasskeysOf returns a person's passkeys, the oldest first.

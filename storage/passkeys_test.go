@@ -16,8 +16,8 @@ func testPasskeys(t *testing.T, f fixture) {
 		SignCount: 1<<32 - 1, BackupEligible: true, BackedUp: true, CreatedAt: now, UsedAt: after(time.Hour),
 	}
 	sparse := &storage.Passkey{ID: storage.NewID(), PersonID: ada.ID, CredentialID: []byte{1}, PublicKey: []byte{3}, RPID: "login.example", CreatedAt: after(time.Second)}
-	f.must(f.CreatePasskey(f.ctx, sparse))
-	f.must(f.CreatePasskey(f.ctx, full))
+	f.must(f.CreatePasskey(f.ctx, sparse, 20))
+	f.must(f.CreatePasskey(f.ctx, full, 20))
 	got, err := f.PasskeysOf(f.ctx, ada.ID)
 	f.must(err)
 	sparse.Transports = storage.Strings{}
@@ -29,9 +29,13 @@ func testPasskeys(t *testing.T, f fixture) {
 	_, _, err = f.PasskeyByCredential(f.ctx, []byte("nobody's"))
 	f.want(storage.ErrNotFound, err)
 
+	third := *full // so many and no more
+	third.ID, third.CredentialID = storage.NewID(), []byte{2}
+	f.want(storage.ErrStale, f.CreatePasskey(f.ctx, &third, 2))
+
 	again := *full // a credential is one person's
 	again.ID, again.PersonID = storage.NewID(), bob.ID
-	f.want(storage.ErrConflict, f.CreatePasskey(f.ctx, &again))
+	f.want(storage.ErrConflict, f.CreatePasskey(f.ctx, &again, 20))
 
 	// Its count only goes on from what was read.
 	sparse.SignCount, sparse.BackedUp, sparse.UsedAt = 7, true, after(time.Minute)
@@ -64,7 +68,7 @@ func testPasskeys(t *testing.T, f fixture) {
 // One of 50 uses of a count is noted.
 func testRacePasskey(t *testing.T, f fixture) {
 	p := &storage.Passkey{ID: storage.NewID(), PersonID: f.person("ada").ID, CredentialID: []byte{1}, PublicKey: []byte{1}, SignCount: 1, CreatedAt: now}
-	f.must(f.CreatePasskey(f.ctx, p))
+	f.must(f.CreatePasskey(f.ctx, p, 20))
 	f.oneWins(storage.ErrStale, race(racers, func(i int) error {
 		used := *p
 		used.SignCount, used.UsedAt = int64(2+i), now

@@ -47,7 +47,7 @@ type SignIn struct {
 // PublicKeyCredential.parseRequestOptionsFromJSON takes it, or with Creates parseCreationOptionsFromJSON.
 type PasskeyPrompt struct {
 	Form     Form
-	Options  string
+	Options  string `face:"json"`
 	Creates  bool
 	Autofill bool // the browser offers passkeys in the field of the address
 }
@@ -62,7 +62,7 @@ type Passkey struct {
 	Prompt       PasskeyPrompt
 	Who          Account
 	ClientName   string
-	Problem      string // "" | "passkey" | "throttled" | "busy"
+	Problem      string // "" | "passkey" | "passkey_other" (the one that was used is of another kind) | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	Others       []OtherWay
 	CancelAction string
@@ -98,8 +98,8 @@ type AddTOTP struct {
 	Who          Account
 	Secret       string // to be typed; "" with the problem "many"
 	URL          string // otpauth, for an app on this device
-	QRSize       int
-	QRPath       string // of the dark squares, as SVG draws them
+	QRSize       int    `face:"-"`
+	QRPath       string `face:"-"` // of the dark squares, as SVG draws them
 	Problem      string // "" | "wrong" | "late" | "many" | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	CancelAction string
@@ -317,9 +317,9 @@ type SetupDone struct {
 type FormPost struct {
 	Action string
 	Fields []Field
-	Nonce  string
-	Lang   string // of the button; "" is English
-	Paths  Paths  // without Assets the page is plain
+	Nonce  string `face:"-"`
+	Lang   string `face:"-"` // of the button; "" is English
+	Paths  Paths  `face:"-"` // without Assets the page is plain
 }
 
 // Field is one name and value to post.

@@ -21,6 +21,6 @@ func passkey(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	err = store.CreatePasskey(ctx, &storage.Passkey{
 		ID: storage.NewID(), PersonID: person.ID, CredentialID: []byte("1"), PublicKey: []byte("1"), RPID: args[2], Name: "Old key", CreatedAt: storage.At(time.Now()),
-	})
+	}, 1)
 	ts.Check(errors.Join(err, store.Close()))
 }

@@ -9,16 +9,22 @@ import (
 
 // Routes is the table of the pages.
 func (h *Handler) Routes() []web.Route {
+	page := func(path string, handler web.HandlerFunc) web.Route {
+		return web.Route{Method: http.MethodGet, Path: path, Handler: handler, Dialect: web.HTML, Face: true}
+	}
+	form := func(path string, handler web.HandlerFunc, fields ...string) web.Route {
+		return web.Route{Method: http.MethodPost, Path: path, Handler: handler, Dialect: web.HTML, CSRF: true, Face: true, Fields: fields}
+	}
 	return []web.Route{
-		{Method: http.MethodGet, Path: web.PathApps, Handler: h.at(flow.PageApps, h.showApps), Dialect: web.HTML},
-		{Method: http.MethodPost, Path: web.PathApps, Handler: h.at(flow.PageApps, h.removeApp), Dialect: web.HTML, CSRF: true},
-		{Method: http.MethodGet, Path: web.PathSessions, Handler: h.at(flow.PageSessions, h.showSessions), Dialect: web.HTML},
-		{Method: http.MethodPost, Path: web.PathSessions, Handler: h.at(flow.PageSessions, h.endSessions), Dialect: web.HTML, CSRF: true},
-		{Method: http.MethodGet, Path: web.PathSecurity, Handler: h.at(flow.PageSecurity, h.showSecurity), Dialect: web.HTML},
-		{Method: http.MethodGet, Path: web.PathSecurityAddPasskey, Handler: h.at(flow.PageAddPasskey, h.showSecurity), Dialect: web.HTML},
-		{Method: http.MethodGet, Path: web.PathSecurityAddTOTP, Handler: h.at(flow.PageAddTOTP, h.showSecurity), Dialect: web.HTML},
-		{Method: http.MethodGet, Path: web.PathSecurityRecovery, Handler: h.at(flow.PageRecovery, h.showSecurity), Dialect: web.HTML},
-		{Method: http.MethodGet, Path: web.PathSecurityFactor, Handler: h.at(flow.PageFactor, h.showFactor), Dialect: web.HTML},
-		{Method: http.MethodPost, Path: web.PathSecurityFactor, Handler: h.at(flow.PageFactor, h.takeFactor), Dialect: web.HTML, CSRF: true},
+		page(web.PathApps, h.at(flow.PageApps, h.showApps)),
+		form(web.PathApps, h.at(flow.PageApps, h.removeApp), fieldClient, fieldSession),
+		page(web.PathSessions, h.at(flow.PageSessions, h.showSessions)),
+		form(web.PathSessions, h.at(flow.PageSessions, h.endSessions), fieldEnd, fieldSession),
+		page(web.PathSecurity, h.at(flow.PageSecurity, h.showSecurity)),
+		page(web.PathSecurityAddPasskey, h.at(flow.PageAddPasskey, h.showSecurity)),
+		page(web.PathSecurityAddTOTP, h.at(flow.PageAddTOTP, h.showSecurity)),
+		page(web.PathSecurityRecovery, h.at(flow.PageRecovery, h.showSecurity)),
+		page(web.PathSecurityFactor, h.at(flow.PageFactor, h.showFactor)),
+		form(web.PathSecurityFactor, h.at(flow.PageFactor, h.takeFactor), fieldDo, fieldName, fieldSession),
 	}
 }

@@ -218,5 +218,5 @@ var (
 		},
 		Unmarshal: json.Unmarshal,
 	}
-	formats = map[string]huma.Format{jsonType: inJSON, problemType: inJSON}
+	formats = map[string]huma.Format{jsonType: inJSON, web.ProblemType: inJSON}
 )

@@ -106,7 +106,7 @@ func refusalResponses() map[string]*huma.Response {
 		http.StatusInternalServerError:   {Description: "Something went wrong here. The log has it under request_id."},
 		http.StatusServiceUnavailable:    {Description: "The database does not answer.", Headers: retry},
 	} {
-		r.Content = map[string]*huma.MediaType{problemType: {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}}
+		r.Content = map[string]*huma.MediaType{web.ProblemType: {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}}
 		out[strconv.Itoa(status)] = &r
 	}
 	return out

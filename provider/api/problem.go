@@ -17,32 +17,7 @@ import (
 )
 
 // Problem is every error of the API (RFC 9457).
-type Problem struct {
-	Type      string       `json:"type" required:"true" example:"about:blank" doc:"Always about:blank: title and status say what kind of problem it is (RFC 9457 section 4.2.1)."`
-	Title     string       `json:"title" required:"true" example:"Bad Request" doc:"The status in words."`
-	Status    int          `json:"status" required:"true" example:"400" doc:"The HTTP status."`
-	Code      string       `json:"code" required:"true" example:"invalid" doc:"The kind of problem, for machines."`
-	Detail    string       `json:"detail,omitempty" example:"redirect_uris: \"ftp://a.example\" must be https" doc:"What is wrong, for humans."`
-	Errors    []FieldError `json:"errors,omitempty" doc:"Every fault by itself, so that all are mended in one go."`
-	RequestID string       `json:"request_id" required:"true" example:"IQJ4PVBC2UYZRNH6" doc:"By which the server's log knows the request."`
-}
-
-// FieldError is one fault of a request.
-type FieldError struct {
-	Field  string `json:"field,omitempty" example:"redirect_uris" doc:"The member, parameter or header that it is about; none for the request as a whole."`
-	Detail string `json:"detail" required:"true" example:"\"ftp://a.example\" must be https" doc:"What is wrong with it."`
-}
-
-// Error implements error.
-func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
-
-// GetStatus implements huma.StatusError.
-func (p *Problem) GetStatus() int { return p.Status }
-
-// ContentType implements huma.ContentTypeFilter (RFC 9457 section 3).
-func (p *Problem) ContentType(string) string { return problemType }
-
-const problemType = "application/problem+json"
+type Problem = web.Problem
 
 func unsupportedMedia(op *huma.Operation) error {
 	var known []string
@@ -61,32 +36,9 @@ func newProblem(requestID string, err error) *Problem {
 		if code == "" {
 			code = web.Code(refused.Status)
 		}
-		return &Problem{"about:blank", http.StatusText(refused.Status), refused.Status, code, refused.Description, nil, requestID}
+		return &Problem{Type: "about:blank", Title: http.StatusText(refused.Status), Status: refused.Status, Code: code, Detail: refused.Description, RequestID: requestID}
 	}
-	status, _ := web.Status(err)
-	p := &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: web.Code(status), RequestID: requestID}
-	all := fault.All(err)
-	if len(all) > 0 && all[0].Code != "" {
-		p.Code = all[0].Code
-	}
-	var shown []string
-	for _, f := range all {
-		shown = append(shown, f.Shown())
-		if f.Field != "" || len(all) > 1 {
-			p.Errors = append(p.Errors, FieldError{f.Field, f.Message})
-		}
-	}
-	switch {
-	case len(shown) > 0:
-		p.Detail = strings.Join(shown, "; ")
-	case status == http.StatusNotFound:
-		p.Detail = "there is no such thing"
-	case status == http.StatusServiceUnavailable:
-		p.Detail = "not available at the moment"
-	case status >= http.StatusInternalServerError:
-		p.Detail = "something went wrong here; it has been noted"
-	}
-	return p
+	return web.NewProblem(requestID, err)
 }
 
 // writeProblem answers a request that failed outside of huma; web has logged it.
@@ -100,7 +52,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", problemType)
+	w.Header().Set("Content-Type", web.ProblemType)
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(body, '\n')) // the client has gone: nobody is left to tell
 }

@@ -49,6 +49,8 @@ type Next struct {
 	Others    []Step           // which lead as far as Step does: the person may take one of them instead
 	Refusal   string           // at StepRefuse: the error code
 	Reauth    bool             // at a step that proves: the person is known and proves again
+	Passkeys  []string         // with Reauth: those that lead as far; none where it takes no passkey, or any will do
+	Another   bool             // with Reauth: a passkey was used here that is none of them
 	Rule      string           // which row of the table said so
 	Assurance policy.Assurance // what the evidence adds up to, for the acr asked; zero when nobody is signed in
 }
@@ -58,6 +60,7 @@ type Next struct {
 type Way struct {
 	Step  Step
 	Gives policy.Evidence
+	By    []string // the ids of the passkeys that give it; none at other steps
 }
 
 // Input is everything that the answer depends on.
@@ -143,11 +146,22 @@ func show(s Step) func(*view, row) Next {
 
 // prove asks for a proof after which the row does not hold any more.
 func prove(v *view, r row) Next {
-	steps := v.ways(r.when)
-	if len(steps) == 0 {
+	ways := v.ways(r.when)
+	if len(ways) == 0 {
 		return Next{Step: StepRefuse, Refusal: LoginRequired}
 	}
-	return Next{Step: steps[0], Others: steps[1:], Reauth: true}
+	next := Next{Reauth: true}
+	var steps []Step
+	for _, w := range ways {
+		steps = append(steps, w.Step)
+		next.Passkeys = append(next.Passkeys, w.By...)
+	}
+	steps = slices.Compact(steps) // the ways of one step stand together
+	next.Step, next.Others = steps[0], steps[1:]
+	next.Another = len(next.Passkeys) > 0 && slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
+		return v.isHere(e) && isPasskey(e) && !slices.Contains(next.Passkeys, e.Credential)
+	})
+	return next
 }
 
 // Decide answers what next. It is pure: the same input has the same answer.
@@ -194,28 +208,35 @@ func (v *view) with(w Way) *view {
 	return newView(in)
 }
 
-// ways returns the steps after each of which what is lacking would be there, and behind
-// them those after which one more would bring it that is not enough by itself; none: it
-// cannot be reached.
-func (v *view) ways(lacks func(*view) bool) []Step {
-	var alone, steps []Step
-	var not []Way
+// ways returns those after each of which what is lacking would be there, and behind
+// them those after which one more would bring it that is not enough by itself, at a step
+// that no other leads further from; none: it cannot be reached.
+func (v *view) ways(lacks func(*view) bool) []Way {
+	var ways, not []Way
 	for _, w := range v.Ways {
 		if lacks(v.with(w)) {
 			not = append(not, w)
 		} else {
-			alone = append(alone, w.Step)
+			ways = append(ways, w)
 		}
 	}
+	alone := ways
 	for i, w := range not {
+		if slices.ContainsFunc(alone, func(one Way) bool { return one.Step == w.Step }) {
+			continue
+		}
 		for j, more := range not {
 			if j != i && !lacks(v.with(w).with(more)) {
-				steps = append(steps, w.Step)
+				ways = append(ways, w)
 				break
 			}
 		}
 	}
-	return slices.Compact(append(alone, steps...)) // the ways of one step stand together
+	return ways
+}
+
+func isPasskey(e policy.Evidence) bool {
+	return e.Method == policy.Hardware || e.Method == policy.Software
 }
 
 func (v *view) prompts(value string) bool { return slices.Contains(v.Request.Prompt, value) }

@@ -279,6 +279,46 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// TestPasskeysThatLeadOnAreAskedFor, and no others; who used another one is told so.
+func TestPasskeysThatLeadOnAreAskedFor(t *testing.T) {
+	both := func(in *Input) {
+		mine, everywhere := byBound, bySynced
+		mine.By, everywhere.By = []string{"bound"}, []string{"synced"}
+		in.Ways = append([]Way{mine, everywhere}, in.Ways...)
+	}
+	used := func(credential string, w Way, verified bool) func(*Input) {
+		return func(in *Input) {
+			ev := key(w, 0, verified)
+			ev.Credential, ev.Interaction = credential, string(own)
+			in.Evidence = append(in.Evidence, ev)
+		}
+	}
+	elsewhere := func(in *Input) {
+		ev := key(bySynced, time.Minute, true)
+		ev.Credential = "synced"
+		in.Evidence = append(in.Evidence, ev)
+	}
+	for _, tc := range []struct {
+		name     string
+		in       Input
+		passkeys []string
+		another  bool
+	}{
+		{"either is enough", plain(acr("aal2"), both), []string{"bound", "synced"}, false},
+		{"one that stays in its device", plain(acr("aal3"), both), []string{"bound"}, false},
+		{"one that stays in its device, and the other was used before", plain(acr("phrh"), both, elsewhere), []string{"bound"}, false},
+		{"one that stays in its device, and the other was used here", plain(acr("aal3"), both, used("synced", bySynced, true)), []string{"bound"}, true},
+		{"one that verifies its user, and it did not", plain(acr("aal2"), evidence(nil), both, used("synced", bySynced, false)), []string{"bound"}, true},
+		{"none, at the password", plain(maxAge(60), evidence(proven(time.Hour))), nil, false},
+		{"all is there", plain(both), nil, false},
+	} {
+		next := Decide(tc.in)
+		if !slices.Equal(next.Passkeys, tc.passkeys) || next.Another != tc.another {
+			t.Errorf("%s: %s with %q, another %v; want %q, %v", tc.name, text(next), next.Passkeys, next.Another, tc.passkeys, tc.another)
+		}
+	}
+}
+
 func text(n Next) string {
 	switch {
 	case n.Step == StepRefuse:

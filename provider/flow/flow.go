@@ -69,21 +69,23 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 // its device, with one that may be elsewhere as well, with an authenticator's code, with
 // the password; and where that is enough with a recovery code.
 var (
-	byBound    = Way{StepPasskey, policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
-	bySynced   = Way{StepPasskey, policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
-	byCode     = Way{StepTOTP, policy.Evidence{Method: policy.OneTime}}
-	byPassword = Way{StepPassword, policy.Evidence{Method: policy.Password}}
-	byRecovery = Way{StepRecovery, policy.Evidence{Method: policy.Recovery}}
+	byBound    = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
+	bySynced   = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
+	byCode     = Way{Step: StepTOTP, Gives: policy.Evidence{Method: policy.OneTime}}
+	byPassword = Way{Step: StepPassword, Gives: policy.Evidence{Method: policy.Password}}
+	byRecovery = Way{Step: StepRecovery, Gives: policy.Evidence{Method: policy.Recovery}}
 )
 
 // waysOf are the ways of one person.
 func (s *Service) waysOf(in *storage.SignIn) []Way {
 	var ways []Way
-	if s.cfg.Passkeys && len(in.BoundPasskeys) > 0 {
-		ways = append(ways, byBound)
-	}
-	if s.cfg.Passkeys && len(in.Passkeys) > len(in.BoundPasskeys) {
-		ways = append(ways, bySynced)
+	for _, one := range []Way{byBound, bySynced} {
+		one.By = slices.DeleteFunc(slices.Clone([]string(in.Passkeys)), func(id string) bool {
+			return slices.Contains(in.BoundPasskeys, id) != one.Gives.DeviceBound
+		})
+		if s.cfg.Passkeys && len(one.By) > 0 {
+			ways = append(ways, one)
+		}
 	}
 	if len(in.TOTPs) > 0 {
 		ways = append(ways, byCode)
@@ -99,10 +101,10 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 	st, err := session.Standing(&in.Session, s.now())
 	st.Evidence = slices.DeleteFunc(st.Evidence, func(e policy.Evidence) bool {
-		switch e.Method {
-		case policy.Hardware, policy.Software:
+		switch {
+		case isPasskey(e):
 			return !slices.Contains(in.Passkeys, e.Credential)
-		case policy.OneTime:
+		case e.Method == policy.OneTime:
 			return !slices.Contains(in.TOTPs, e.Credential)
 		}
 		return false

@@ -123,7 +123,7 @@ func (p *Passkey) Creation(ctx context.Context, interaction storage.ID, person *
 	options, _, err := p.party.BeginRegistration(owner{person, identifier, nil},
 		webauthn.WithCredentialParameters(algorithms), webauthn.WithExclusions(webauthn.Credentials(credentials(has)).CredentialDescriptors()),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
-			o.Challenge = p.challenges.make(interaction)
+			o.Challenge = p.challenges.make(registration, interaction)
 			return nil
 		})
 	if err != nil {
@@ -150,7 +150,8 @@ func (p *Passkey) fewer(ctx context.Context, person *storage.Person) ([]storage.
 // person, in the unit of ctx with its event, and returns it. [ErrWrong]: the answer is
 // none to a challenge of this interaction, or proves nothing. A model that is not
 // among those allowed, a name that is too long, or one passkey too many is a fault.
-// storage.ErrConflict, from here or the flush: it is somebody's already.
+// From here or the flush, whose guard it brings: storage.ErrConflict where it is
+// somebody's already, storage.ErrStale where another one was quicker to be the last.
 func (p *Passkey) Add(ctx context.Context, interaction storage.ID, person *storage.Person, name string, answer []byte) (*storage.Passkey, error) {
 	if !p.Enabled() {
 		return nil, fault.NotFound("passkeys")
@@ -168,7 +169,7 @@ func (p *Passkey) Add(ctx context.Context, interaction storage.ID, person *stora
 	if err != nil {
 		return nil, wrong(err)
 	}
-	session, err := p.answered(ctx, interaction, parsed.Response.CollectedClientData.Challenge)
+	session, err := p.answered(ctx, registration, interaction, parsed.Response.CollectedClientData.Challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ func (p *Passkey) Add(ctx context.Context, interaction storage.ID, person *stora
 	}
 	k.Name = cmp.Or(strings.TrimSpace(name), p.Model(k), "Passkey")
 	err = p.store.Together(ctx, func(ctx context.Context) error {
-		if err := p.store.CreatePasskey(ctx, k); err != nil {
+		if err := p.store.CreatePasskey(ctx, k, MaxPasskeys); err != nil {
 			return fmt.Errorf("proof: add passkey: %w", err)
 		}
 		return p.events.Record(ctx, factorEvent(events.FactorAdded, methodOf(k), person.ID, k.ID, k.Name, events.ActorPerson))
@@ -203,13 +204,14 @@ func (p *Passkey) Add(ctx context.Context, interaction storage.ID, person *stora
 }
 
 // Request returns what a browser is asked to prove a passkey with, as
-// PublicKeyCredentialRequestOptionsJSON (section 5.1.9): one of this person's, or
-// with nil whichever it has, which then has to verify its user as well.
-func (p *Passkey) Request(ctx context.Context, interaction storage.ID, person *storage.Person) (json.RawMessage, error) {
+// PublicKeyCredentialRequestOptionsJSON (section 5.1.9): one of this person's, of those
+// with an id in only, if it has any; or with nil whichever it has, which then has to
+// verify its user as well.
+func (p *Passkey) Request(ctx context.Context, interaction storage.ID, person *storage.Person, only []string) (json.RawMessage, error) {
 	if !p.Enabled() {
 		return nil, fault.NotFound("passkeys")
 	}
-	challenge := webauthn.WithChallenge(p.challenges.make(interaction))
+	challenge := webauthn.WithChallenge(p.challenges.make(authentication, interaction))
 	if person == nil {
 		options, _, err := p.party.BeginDiscoverableLogin(challenge, webauthn.WithUserVerification(protocol.VerificationRequired))
 		if err != nil {
@@ -220,6 +222,9 @@ func (p *Passkey) Request(ctx context.Context, interaction storage.ID, person *s
 	has, err := p.store.PasskeysOf(ctx, person.ID)
 	if err != nil {
 		return nil, fmt.Errorf("proof: passkeys: %w", err)
+	}
+	if len(only) > 0 {
+		has = slices.DeleteFunc(has, func(k storage.Passkey) bool { return !slices.Contains(only, string(k.ID)) })
 	}
 	if len(has) == 0 {
 		return nil, storage.ErrNotFound
@@ -247,7 +252,7 @@ func (p *Passkey) Verify(ctx context.Context, interaction storage.ID, person *st
 	if err != nil {
 		return nil, none, wrong(err)
 	}
-	session, err := p.answered(ctx, interaction, parsed.Response.CollectedClientData.Challenge)
+	session, err := p.answered(ctx, authentication, interaction, parsed.Response.CollectedClientData.Challenge)
 	if err != nil {
 		return nil, none, err
 	}
@@ -317,12 +322,12 @@ func (p *Passkey) verified(session webauthn.SessionData, asked, whose *storage.P
 
 // answered uses up the challenge of an answer, and returns what the library wants to
 // know of the question.
-func (p *Passkey) answered(ctx context.Context, interaction storage.ID, text string) (webauthn.SessionData, error) {
+func (p *Passkey) answered(ctx context.Context, of ceremony, interaction storage.ID, text string) (webauthn.SessionData, error) {
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return webauthn.SessionData{}, wrong(errChallenge)
 	}
-	err = p.challenges.spend(ctx, interaction, challenge)
+	err = p.challenges.spend(ctx, of, interaction, challenge)
 	switch {
 	case errors.Is(err, errChallenge):
 		return webauthn.SessionData{}, wrong(err)

@@ -49,7 +49,7 @@ func TestChallengeWorksOnce(t *testing.T) {
 		}
 		for _, asked := range []*storage.Person{nil, person} {
 			id := storage.NewID()
-			options, err := replicas[1].passkeys.Request(t.Context(), id, asked)
+			options, err := replicas[1].passkeys.Request(t.Context(), id, asked, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,7 +24,7 @@ func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
 		return err
 	}
-	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
+	next, err := h.Flow.DidGuarded(r.Context(), a, shown(r), func(ctx context.Context) error {
 		added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
 		if err != nil {
 			return err
@@ -42,6 +42,8 @@ func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 		page.Problem = "wrong"
 	case errors.Is(err, storage.ErrConflict):
 		page.Problem, status = "taken", http.StatusConflict
+	case errors.Is(err, storage.ErrStale):
+		page.Problem, status = "passkeys_many", http.StatusConflict
 	case errors.As(err, &f) && f.Field == fieldName:
 		page.Problem = "passkey_name"
 	case errors.As(err, &f) && (f.Code == "passkey_model" || f.Code == "passkeys_many"):

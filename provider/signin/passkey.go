@@ -19,7 +19,11 @@ const fieldPasskey = "passkey"
 
 // showPasskey asks somebody who is signed in to prove more with one of their passkeys.
 func (h *Handler) showPasskey(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
-	return h.passkeyPage(w, r, a, http.StatusOK, templates.Passkey{})
+	page := templates.Passkey{}
+	if a.Another {
+		page.Problem = "passkey_other"
+	}
+	return h.passkeyPage(w, r, a, http.StatusOK, page)
 }
 
 // takePasskey checks what an authenticator answered: to the page of its own, or to
@@ -80,7 +84,7 @@ func (h *Handler) passkeyPage(w http.ResponseWriter, r *http.Request, a flow.Ans
 // passkeys, or any.
 func (h *Handler) passkeyPrompt(w http.ResponseWriter, r *http.Request, a flow.Answer) (*templates.PasskeyPrompt, error) {
 	person := asked(a)
-	options, err := h.Passkeys.Request(r.Context(), a.Interaction.ID, person)
+	options, err := h.Passkeys.Request(r.Context(), a.Interaction.ID, person, a.Passkeys)
 	if err != nil {
 		return nil, err
 	}

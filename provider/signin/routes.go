@@ -13,38 +13,38 @@ const pathCancel = "/signin/cancel"
 // Routes is the table of the steps.
 func (h *Handler) Routes() []web.Route {
 	page := func(path string, handler web.HandlerFunc) web.Route {
-		return web.Route{Method: http.MethodGet, Path: path, Handler: handler, Dialect: web.HTML}
+		return web.Route{Method: http.MethodGet, Path: path, Handler: handler, Dialect: web.HTML, Face: true}
 	}
-	form := func(path string, handler web.HandlerFunc) web.Route {
-		return web.Route{Method: http.MethodPost, Path: path, Handler: handler, Dialect: web.HTML, CSRF: true}
+	form := func(path string, handler web.HandlerFunc, fields ...string) web.Route {
+		return web.Route{Method: http.MethodPost, Path: path, Handler: handler, Dialect: web.HTML, CSRF: true, Face: true, Fields: append([]string{}, fields...)}
 	}
 	return []web.Route{
 		page(web.PathHome, h.home),
 		page(web.PathSignIn, h.at(h.showPassword, flow.StepPassword)),
-		form(web.PathSignIn, h.at(h.takePassword, flow.StepPassword)),
+		form(web.PathSignIn, h.at(h.takePassword, flow.StepPassword), fieldIdentifier, fieldPassword),
 		page(web.PathPasskey, h.at(h.showPasskey, flow.StepPasskey)),
-		form(web.PathPasskey, h.at(h.takePasskey, flow.StepPasskey, flow.StepPassword)),
+		form(web.PathPasskey, h.at(h.takePasskey, flow.StepPasskey, flow.StepPassword), fieldPasskey),
 		page(web.PathTOTP, h.showCode(h.totpStep())),
-		form(web.PathTOTP, h.takeCode(h.totpStep())),
+		form(web.PathTOTP, h.takeCode(h.totpStep()), fieldCode),
 		page(web.PathRecovery, h.showCode(h.recoveryStep())),
-		form(web.PathRecovery, h.takeCode(h.recoveryStep())),
+		form(web.PathRecovery, h.takeCode(h.recoveryStep()), fieldCode),
 		page(web.PathAddTOTP, h.at(h.showAddTOTP, flow.StepAddTOTP)),
-		form(web.PathAddTOTP, h.at(h.takeAddTOTP, flow.StepAddTOTP)),
+		form(web.PathAddTOTP, h.at(h.takeAddTOTP, flow.StepAddTOTP), fieldCode, fieldSession),
 		page(web.PathRecoveryCodes, h.at(h.showRecoveryCodes, flow.StepRecoveryCodes)),
-		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes)),
+		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes), fieldSession),
 		page(web.PathAddPasskey, h.at(h.showAddPasskey, flow.StepAddPasskey)),
-		form(web.PathAddPasskey, h.at(h.takeAddPasskey, flow.StepAddPasskey)),
-		form(web.PathStolen, h.stolen),
+		form(web.PathAddPasskey, h.at(h.takeAddPasskey, flow.StepAddPasskey), fieldName, fieldPasskey, fieldSession),
+		form(web.PathStolen, h.stolen, fieldPrefix),
 		page(web.PathAccount, h.at(h.showAccounts, flow.StepAccount)),
-		form(web.PathAccount, h.at(h.takeAccount, flow.StepAccount)),
+		form(web.PathAccount, h.at(h.takeAccount, flow.StepAccount), fieldAccount),
 		page(web.PathConsent, h.at(h.showConsent, flow.StepConsent)),
-		form(web.PathConsent, h.at(h.takeConsent, flow.StepConsent)),
+		form(web.PathConsent, h.at(h.takeConsent, flow.StepConsent), fieldDecision, fieldSession),
 		form(pathCancel, h.cancel),
 		page(web.PathSignOut, h.showSignOut),
-		form(web.PathSignOut, h.takeSignOut),
+		form(web.PathSignOut, h.takeSignOut, fieldDecision, fieldSession),
 		page(web.PathSignedOut, h.signedOut),
 		page(web.PathSetup, h.showSetup),
-		form(web.PathSetup, h.takeSetup),
+		form(web.PathSetup, h.takeSetup, fieldName, fieldEmail, fieldPassword),
 		page(web.PathSetupDone, h.setupDone),
 		{Method: http.MethodGet, Path: web.PathWebAuthn, Handler: h.relatedOrigins, Dialect: web.JSON, Document: true},
 	}

@@ -7,7 +7,8 @@
 // and answers or returns an error; which status an error gets is decided here,
 // once ([Status]). [Web.Handle] has checked the request before the handler sees
 // it: its size, that every parameter is valid UTF-8 without NUL, and for
-// routes with CSRF that the form was sent from our own page in this browser.
+// routes with CSRF that the form was sent from our own page in this browser. Pages have
+// a second face in JSON (face.go).
 //
 // What holds for every answer: no-store and no-referrer unless the handler says
 // otherwise, a Content-Security-Policy that allows nothing until [Web.Page]

@@ -70,6 +70,8 @@ func (w *Web) fail(route Route, rw http.ResponseWriter, r *http.Request, err err
 	switch {
 	case route.Error != nil:
 		route.Error(rw, r, err)
+	case asJSON(rw):
+		w.writeProblem(rw, r, err)
 	case route.Dialect == HTML:
 		w.ErrorPage(rw, r, err)
 	default:

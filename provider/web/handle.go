@@ -88,6 +88,9 @@ func (w *Web) Handle(route Route) http.Handler {
 	if route.CORS != None {
 		h = w.crossOrigin(h)
 	}
+	if route.Fields != nil {
+		w.forms.Store(w.Path(route.Path), route.Fields)
+	}
 	seconds := &observers{vec: w.seconds, route: route.Path}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(route, h, seconds, rw, r) })
 }
@@ -122,7 +125,7 @@ func (o *observers) of(method string, status int) prometheus.Observer {
 
 // NotFound answers requests that no route wants.
 func (w *Web) NotFound() http.Handler {
-	return w.Handle(Route{Path: "none", Dialect: HTML, Handler: func(http.ResponseWriter, *http.Request) error {
+	return w.Handle(Route{Path: "none", Dialect: HTML, Face: true, Handler: func(http.ResponseWriter, *http.Request) error {
 		return fault.NotFound("page")
 	}})
 }
@@ -137,7 +140,7 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(slices.Compact(allowed), ", ")
-	refuse := Route{Path: routes[0].Path, Dialect: routes[0].Dialect, Error: routes[0].Error}
+	refuse := Route{Path: routes[0].Path, Dialect: routes[0].Dialect, Face: routes[0].Face, Error: routes[0].Error}
 	refuse.Handler = func(rw http.ResponseWriter, _ *http.Request) error {
 		rw.Header().Set("Allow", allow)
 		return errMethod
@@ -164,6 +167,9 @@ func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.Res
 	s.out.ResponseWriter = rw
 	out := &s.out
 	w.standingHeaders(out.Header(), s.id[:])
+	if route.Face {
+		out.Header()["Vary"], out.json = varyAccept, wantsJSON(r)
+	}
 	defer func() { //nolint:contextcheck // logRequest has s
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -185,7 +191,7 @@ func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.Res
 // a handler has begins when the request is read: a slow client costs only itself.
 // A document waits for nobody.
 func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
-	err := w.check(route, r)
+	err := w.check(route, r, asJSON(rw))
 	if err == nil {
 		if route.Dialect == HTML && r.Method == http.MethodGet {
 			w.keepLanguage(rw, r)
@@ -203,9 +209,17 @@ func (w *Web) answer(route Route, rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (w *Web) check(route Route, r *http.Request) error {
+func (w *Web) check(route Route, r *http.Request, json bool) error {
 	if !route.answers(r.Method) {
 		return errMethod
+	}
+	if json {
+		if err := w.checkFace(r); err != nil {
+			return err
+		}
+		if err := readObject(route, r); err != nil {
+			return err
+		}
 	}
 	if err := checkParameters(route.Dialect, r); err != nil {
 		return err
@@ -304,6 +318,7 @@ func panicError(p any) error {
 type response struct {
 	http.ResponseWriter
 	code int
+	json bool // of a page: see face.go
 }
 
 func (r *response) WriteHeader(code int) {

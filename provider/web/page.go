@@ -14,6 +14,9 @@ import (
 // Page writes a page: one of the views of templates. Nothing is written unless
 // the whole page could be rendered.
 func (w *Web) Page(rw http.ResponseWriter, r *http.Request, status int, page any) error {
+	if asJSON(rw) {
+		return w.face(rw, status, page)
+	}
 	var body bytes.Buffer
 	if err := w.pages.Render(&body, page); err != nil {
 		return err
@@ -26,8 +29,11 @@ func (w *Web) Page(rw http.ResponseWriter, r *http.Request, status int, page any
 }
 
 // SeeOther sends the browser on, as every form of ours ends: never 307 or 308,
-// which would send the password on (RFC 9700 section 4.12).
+// which would send the password on (RFC 9700 section 4.12). A script is told where that is.
 func SeeOther(rw http.ResponseWriter, to string) error {
+	if asJSON(rw) {
+		return WriteJSON(rw, http.StatusOK, map[string]string{"next": to})
+	}
 	rw.Header().Set("Location", to)
 	rw.WriteHeader(http.StatusSeeOther)
 	return nil

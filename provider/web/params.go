@@ -31,8 +31,10 @@ func checkParameters(dialect Dialect, r *http.Request) error {
 		}
 		return checkText(query)
 	}
-	if err := checkFormType(r); err != nil {
-		return err
+	if r.PostForm == nil { // else it came as JSON
+		if err := checkFormType(r); err != nil {
+			return err
+		}
 	}
 	if err := r.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError

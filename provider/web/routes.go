@@ -11,6 +11,10 @@ type Route struct {
 	Dialect Dialect
 	CORS    CORS // anything but None: provider routes OPTIONS to the same handler
 	CSRF    bool // the form token and a same-origin request are required
+	Face    bool // of a page: scripts of ours may have it as JSON; see face.go
+
+	// Fields are the names in the page's form, beside the token.
+	Fields []string
 
 	// Document is what anybody may read and keep, written from memory: its handler gets
 	// no deadline. That it was read is counted, and an event at the level debug alone,

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,7 @@ type Web struct {
 	forwarded              *prometheus.CounterVec
 	standing               []header
 	hides                  hides
+	forms                  sync.Map // the fields of each page's form, by its path
 
 	formKey, deviceKey, logKey []byte
 }

@@ -84,6 +84,7 @@ if (window.PublicKeyCredential) {
   for (const form of document.querySelectorAll("[data-passkey]")) {
     const creates = "creates" in form.dataset;
     const stopped = form.querySelector("[role=status]");
+    const again = stopped.textContent;
     let waiting;
     const ask = async (mediation) => {
       waiting?.abort();
@@ -94,6 +95,8 @@ if (window.PublicKeyCredential) {
         form.elements.passkey.value = JSON.stringify(plain(made));
         form.requestSubmit();
       } catch (error) {
+        // It has one already (WebAuthn Level 3 section 5.1.3).
+        stopped.textContent = (error.name === "InvalidStateError" && stopped.dataset.has) || again;
         stopped.hidden = signal.aborted || mediation === "conditional";
       }
     };
