@@ -4,8 +4,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -61,6 +64,31 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				page := addingPage(t, p, b.SignIn("ada"))
 				return page.request(p.Device(phone).Answer(page.prompt))
 			},
+			"confirm by a code": func(t *testing.T, b *providertest.Browser) *http.Request {
+				p := p.In(t)
+				seed := addAuthenticator(t, p, "carol")
+				p.Clock.Advance(time.Minute)
+				at := b.SignIn("carol").StopAt(web.PathTOTP).Ask(rp.In(t), "openid", providertest.With("acr_values", "aal2")).URL.String()
+				return b.Filled(at, providertest.With("code", code(t, seed, p.Clock.Now())))
+			},
+			"add an authenticator app": func(t *testing.T, b *providertest.Browser) *http.Request {
+				at := b.SignIn("dan").StopAt(web.PathAddTOTP).Walk(nil, p.URL(web.PathSecurityAddTOTP)).URL.String()
+				return b.Filled(at, providertest.With("code", code(t, seedOf(t, b.Get(at)), p.Clock.Now())))
+			},
+			"make recovery codes": func(t *testing.T, b *providertest.Browser) *http.Request {
+				return b.Filled(b.SignIn("frank").StopAt(web.PathRecoveryCodes).Walk(nil, p.URL(web.PathSecurityRecovery)).URL.String())
+			},
+			"remove a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
+				d := p.Device(phone)
+				addPasskey(t, p, "grace", d)
+				b.SignIn("grace").Holding(d).Walk(nil, detailsURL(t, p, "grace"))
+				return b.Filled(detailsURL(t, p, "grace"), providertest.With("do", "remove"))
+			},
+			"sign out elsewhere": func(t *testing.T, b *providertest.Browser) *http.Request {
+				p.In(t).Browser().SignIn("eve").Authorize(rp.In(t), "openid")
+				b.SignIn("eve").Authorize(rp, "openid")
+				return b.Filled(p.URL(web.PathSessions), providertest.With("end", "others"))
+			},
 			"rename a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
 				b.SignIn("bob").Holding(bobs).Walk(nil, detailsURL(t, p, "bob"))
 				return b.Filled(detailsURL(t, p, "bob"), providertest.With("name", "Blue"), providertest.With("do", "rename"))
@@ -73,10 +101,73 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				if step == "sign-out" || step == "remove access" {
 					b.Authorize(rp.In(t), "openid", silently) // nobody was signed out, and nothing withdrawn
 				}
-				b.Send(good).WantStatus(http.StatusSeeOther)
+				want := http.StatusSeeOther
+				if step == "make recovery codes" { // which it shows, this once
+					want = http.StatusOK
+				}
+				b.Send(good).WantStatus(want)
 			})
 		}
 	})
+}
+
+// The same of every address that takes a form, whatever it is for.
+func TestAttack51NoAddressTakesAForeignForm(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t)
+	rp := p.Client("web")
+	foreign := providertest.ReadForm(p.Browser().Ask(rp, "openid").Body).Fields.Get("form_token")
+	b := p.Browser().SignIn("ada")
+	b.Authorize(rp, "openid")
+	own := providertest.ReadForm(b.Get(p.URL(web.PathSignOut)).Body).Fields.Get("form_token")
+	taken := 0
+	for _, route := range p.Routes {
+		if !route.CSRF {
+			continue
+		}
+		taken++
+		t.Run(route.Path, func(t *testing.T) {
+			to := p.URL(route.Path)
+			form := &providertest.Form{Action: to, Fields: url.Values{"form_token": {own}}}
+			at, err := url.Parse(to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			good := b.Submit(at, form)
+			refuseForeign(t, p.In(t), b, good, foreign)
+			if a := b.Send(good); a.Status == http.StatusForbidden { // empty as it is, it meets another end
+				t.Errorf("a form of ours: %s", a)
+			}
+		})
+	}
+	if taken < 15 {
+		t.Errorf("%d addresses take forms", taken)
+	}
+}
+
+// addAuthenticator gives somebody an authenticator app, and returns its seed.
+func addAuthenticator(t *testing.T, p *providertest.P, name string) (seed string) {
+	t.Helper()
+	who := p.Person(name)
+	app, err := p.TOTP.Begin(t.Context(), who.Person, "phone")
+	if err == nil {
+		_, err = p.TOTP.Confirm(t.Context(), who.Person, app.ID, code(t, app.Secret, p.Clock.Now()), events.ActorPerson)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Secret
+}
+
+// seedOf is what a page tells an authenticator app.
+func seedOf(t *testing.T, page *providertest.Answer) string {
+	t.Helper()
+	_, rest, found := strings.Cut(string(page.Body), `<code class="seed">`)
+	seed, _, _ := strings.Cut(rest, "<")
+	if !found {
+		t.Fatalf("no seed: %s", page)
+	}
+	return seed
 }
 
 // A forged form is one that another site sends, or has somebody's browser send.

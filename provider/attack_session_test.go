@@ -85,6 +85,66 @@ func TestAttack50ProofRotatesSession(t *testing.T) {
 	})
 }
 
+// The same of each proof that is asked for beside the password, and where one is asked
+// for anew: the cookie from before it opens nothing after it.
+func TestAttack50EveryFurtherProofRotatesSession(t *testing.T) {
+	t.Parallel()
+	more, again := providertest.With("acr_values", "aal2"), providertest.With("max_age", "0")
+	for what, proves := range map[string]func(t *testing.T, p *providertest.P, rp *providertest.RP, b *providertest.Browser){
+		"a passkey": func(t *testing.T, p *providertest.P, rp *providertest.RP, b *providertest.Browser) {
+			d := p.Device(phone)
+			addPasskey(t, p, "ada", d)
+			b.Holding(d).Authorize(rp, "openid", more)
+		},
+		"a passkey once more": func(t *testing.T, p *providertest.P, rp *providertest.RP, b *providertest.Browser) {
+			d := p.Device(phone)
+			addPasskey(t, p, "ada", d)
+			b.Holding(d).Authorize(rp, "openid", more)
+			p.Clock.Advance(time.Minute)
+			cookie := b.Cookie(sessionCookie)
+			b.Authorize(rp, "openid", more, again)
+			if b.Cookie(sessionCookie) == cookie {
+				t.Error("the session's secret is what it was")
+			}
+		},
+		"a code": func(t *testing.T, p *providertest.P, rp *providertest.RP, b *providertest.Browser) {
+			seed := addAuthenticator(t, p, "ada")
+			p.Clock.Advance(time.Minute)
+			at := b.StopAt(web.PathTOTP).Ask(rp, "openid", more).URL.String()
+			b.Send(b.Filled(at, providertest.With("code", code(t, seed, p.Clock.Now())))).WantStatus(signedOn)
+		},
+		"a recovery code": func(t *testing.T, p *providertest.P, _ *providertest.RP, b *providertest.Browser) {
+			addAuthenticator(t, p, "ada")
+			paper, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorPerson)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Clock.Advance(time.Hour) // the password is not fresh any more
+			at := b.StopAt(web.PathTOTP).Walk(nil, p.URL(web.PathSecurityAddPasskey)).URL
+			at.Path = web.PathSignIn
+			b.Send(b.Filled(at.String(), providertest.With("password", providertest.Password))).WantStatus(signedOn)
+			at.Path = web.PathRecovery
+			b.Send(b.Filled(at.String(), providertest.With("code", paper[0]))).WantStatus(signedOn)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			providertest.Each(t, func(t *testing.T, p *providertest.P) {
+				rp := p.Client("web", providertest.FirstParty)
+				b := p.Browser().SignIn("ada")
+				b.Authorize(rp, "openid")
+				before := b.Cookie(sessionCookie)
+				p.Browser().Plant(sessionCookie, before).Authorize(rp, "openid", silently)
+				proves(t, p, rp, b)
+				if b.Cookie(sessionCookie) == "" {
+					t.Fatal("nobody is signed in")
+				}
+				p.Browser().Plant(sessionCookie, before).Ask(rp, "openid", silently).WantError("login_required")
+				b.StopAt("").Authorize(rp, "openid", silently)
+			})
+		})
+	}
+}
+
 // OpenID Connect RP-Initiated Logout section 2: a link signs nobody out unless
 // its hint is of this very session; and signing out ends all that lives by it.
 func TestAttack52LinkSignsNobodyOut(t *testing.T) {

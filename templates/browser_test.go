@@ -182,7 +182,7 @@ func lengthen(v reflect.Value) {
 		v.Set(fresh)
 	case reflect.Struct:
 		switch v.Interface().(type) {
-		case templates.OtherWay, templates.SetupProblem, time.Time: // words of ours, and no names
+		case templates.OtherWay, templates.LanguageLink, templates.SetupProblem, time.Time: // words of ours, and no names
 			return
 		}
 		for i := range v.NumField() {
