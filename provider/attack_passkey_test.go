@@ -111,10 +111,13 @@ func wantPasskeys(t *testing.T, p *providertest.P, name string, n int) {
 }
 
 // everyPasskeyPage runs a test on each page on which passkeys are asked for: ada's, who
-// has one on the device; that of bob, who adds one.
-func everyPasskeyPage(t *testing.T, kind providertest.AuthenticatorKind, run func(t *testing.T, page *passkeyPage, d *providertest.Device)) {
+// has one on the device; that of bob, who adds one. What is before is done first.
+func everyPasskeyPage(t *testing.T, kind providertest.AuthenticatorKind, run func(t *testing.T, page *passkeyPage, d *providertest.Device), before ...func(t *testing.T, p *providertest.P)) {
 	t.Helper()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		for _, do := range before {
+			do(t, p)
+		}
 		rp := p.Client("web", providertest.FirstParty)
 		d := p.Device(kind)
 		addPasskey(t, p, "ada", d)
@@ -160,6 +163,41 @@ func TestAttack66PasskeysAreForOurPagesAlone(t *testing.T) {
 			}
 		}
 		page.answer(d).WantStatus(signedOn)
+	})
+}
+
+// The same of an app on Android, which says by what certificate it is signed where a
+// page would say its origin: it is one that an operator registered, and still is.
+func TestAttack66AnAppIsOneOfOurs(t *testing.T) {
+	t.Parallel()
+	everyPasskeyPage(t, phone, func(t *testing.T, page *passkeyPage, d *providertest.Device) {
+		from := func(origin string) providertest.Bend { return func(s *providertest.Said) { s.Origin = origin } }
+		for what, bend := range map[string]providertest.Bend{
+			"signed by somebody else":  from("android:apk-key-hash:" + base64.RawURLEncoding.EncodeToString(make([]byte, 32))),
+			"of a client that is gone": from(signedByBB),
+			"in another case":          from(strings.ToUpper(signedByAA)),
+			"its hash in capitals":     from("android:apk-key-hash:" + strings.ToUpper(strings.TrimPrefix(signedByAA, "android:apk-key-hash:"))),
+			"padded":                   from(signedByAA + "="),
+			"shortened":                from(signedByAA[:len(signedByAA)-1]),
+			"no hash":                  from("android:apk-key-hash:"),
+			"its name":                 from("android:apk-key-hash:com.example.cars"),
+			"SHA-256 by its own name":  from(strings.Replace(signedByAA, "apk-key-hash", "apk-key-hash-sha256", 1)),
+			"an app of Apple's":        from("ios:bundle-id:com.example.cars"),
+			"within another site":      func(s *providertest.Said) { s.Origin, s.CrossOrigin = signedByAA, true },
+			"for another party":        func(s *providertest.Said) { s.Origin, s.RPID = signedByAA, "evil.example" },
+			"a page beside it":         from("https://evil.example"),
+		} {
+			if a := page.answer(d, bend); a.Status != wrong {
+				t.Errorf("%s: %s, want status %d", what, a, wrong)
+			}
+		}
+		page.answer(d, from(signedByAA)).WantStatus(signedOn)
+	}, func(t *testing.T, p *providertest.P) {
+		p.Client("cars", phoneApp("AA"))
+		p.Client("vans", phoneApp("BB"))
+		if err := p.Clients.Delete(t.Context(), "vans", events.ActorOperator); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

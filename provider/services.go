@@ -117,6 +117,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
 	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)
+	cfg.Passkey.IsApp = s.Clients.IsAppOrigin
 	if s.Passkeys, err = proof.NewPasskey(cfg.Passkey, store, s.Events, k.Derive("webauthn challenge"), now); err != nil {
 		return nil, err
 	}

@@ -24,36 +24,44 @@ type Client struct {
 const RegisteredByOperator = "operator"
 
 // ClientMetadata has the names of RFC 7591 and OpenID Connect Registration;
-// first_party, require_pkce and legacy are ours.
+// apple_app_ids, android_apps, first_party, require_pkce and legacy are ours.
 type ClientMetadata struct {
-	RedirectURIs                []string `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs      []string `json:"post_logout_redirect_uris,omitempty"`
-	TokenEndpointAuthMethod     string   `json:"token_endpoint_auth_method"`
-	TokenEndpointAuthSigningAlg string   `json:"token_endpoint_auth_signing_alg,omitempty"`
-	JWKS                        Raw      `json:"jwks,omitempty"`     // a JWK Set of public keys (RFC 7517 section 5)
-	JWKSURI                     string   `json:"jwks_uri,omitempty"` // where it publishes such a set
-	GrantTypes                  []string `json:"grant_types"`
-	ResponseTypes               []string `json:"response_types"`
-	ResponseModes               []string `json:"response_modes,omitempty"`
-	ApplicationType             string   `json:"application_type"`
-	Scope                       string   `json:"scope"`
-	ClientURI                   string   `json:"client_uri,omitempty"`
-	LogoURI                     string   `json:"logo_uri,omitempty"`
-	PolicyURI                   string   `json:"policy_uri,omitempty"`
-	TosURI                      string   `json:"tos_uri,omitempty"`
-	Contacts                    []string `json:"contacts,omitempty"`
-	BackchannelLogoutURI        string   `json:"backchannel_logout_uri,omitempty"`
-	BackchannelLogoutSession    bool     `json:"backchannel_logout_session_required,omitempty"`
-	IDTokenSignedResponseAlg    string   `json:"id_token_signed_response_alg"`
-	DefaultMaxAge               *int64   `json:"default_max_age,omitempty"`
-	DefaultACRValues            []string `json:"default_acr_values,omitempty"`
-	RequireAuthTime             bool     `json:"require_auth_time,omitempty"`
-	SubjectType                 string   `json:"subject_type,omitempty"` // "" and "public", or "pairwise"
-	SectorIdentifierURI         string   `json:"sector_identifier_uri,omitempty"`
-	InitiateLoginURI            string   `json:"initiate_login_uri,omitempty"`
-	FirstParty                  bool     `json:"first_party"`
-	RequirePKCE                 bool     `json:"require_pkce"`
-	Legacy                      bool     `json:"legacy,omitempty"` // may have an ID token from the authorization endpoint
+	RedirectURIs                []string     `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs      []string     `json:"post_logout_redirect_uris,omitempty"`
+	TokenEndpointAuthMethod     string       `json:"token_endpoint_auth_method"`
+	TokenEndpointAuthSigningAlg string       `json:"token_endpoint_auth_signing_alg,omitempty"`
+	JWKS                        Raw          `json:"jwks,omitempty"`     // a JWK Set of public keys (RFC 7517 section 5)
+	JWKSURI                     string       `json:"jwks_uri,omitempty"` // where it publishes such a set
+	GrantTypes                  []string     `json:"grant_types"`
+	ResponseTypes               []string     `json:"response_types"`
+	ResponseModes               []string     `json:"response_modes,omitempty"`
+	ApplicationType             string       `json:"application_type"`
+	Scope                       string       `json:"scope"`
+	ClientURI                   string       `json:"client_uri,omitempty"`
+	LogoURI                     string       `json:"logo_uri,omitempty"`
+	PolicyURI                   string       `json:"policy_uri,omitempty"`
+	TosURI                      string       `json:"tos_uri,omitempty"`
+	Contacts                    []string     `json:"contacts,omitempty"`
+	BackchannelLogoutURI        string       `json:"backchannel_logout_uri,omitempty"`
+	BackchannelLogoutSession    bool         `json:"backchannel_logout_session_required,omitempty"`
+	IDTokenSignedResponseAlg    string       `json:"id_token_signed_response_alg"`
+	DefaultMaxAge               *int64       `json:"default_max_age,omitempty"`
+	DefaultACRValues            []string     `json:"default_acr_values,omitempty"`
+	RequireAuthTime             bool         `json:"require_auth_time,omitempty"`
+	SubjectType                 string       `json:"subject_type,omitempty"` // "" and "public", or "pairwise"
+	SectorIdentifierURI         string       `json:"sector_identifier_uri,omitempty"`
+	InitiateLoginURI            string       `json:"initiate_login_uri,omitempty"`
+	AppleAppIDs                 []string     `json:"apple_app_ids,omitempty"` // team and bundle: "ABCDE12345.com.example.cars"
+	AndroidApps                 []AndroidApp `json:"android_apps,omitempty"`
+	FirstParty                  bool         `json:"first_party"`
+	RequirePKCE                 bool         `json:"require_pkce"`
+	Legacy                      bool         `json:"legacy,omitempty"` // may have an ID token from the authorization endpoint
+}
+
+// AndroidApp is an app on Android, by what Android knows it by.
+type AndroidApp struct {
+	Package      string   `json:"package"`
+	Fingerprints []string `json:"sha256_cert_fingerprints"` // of certificates that it may be signed with: "AB:CD:...", 32 bytes
 }
 
 // ClientSecret is one live secret: SHA-256 of 256 random bits in text form.
@@ -83,17 +91,21 @@ func (s *Store) Clients(ctx context.Context, p Page) (List[Client], error) {
 	return page(cs, p, func(c *Client) string { return c.ID }), translate(err)
 }
 
-// ClientRedirects is where an enabled client may send a browser.
-type ClientRedirects struct {
-	ID   string
-	URIs Strings
+// ClientPlaces is where an enabled client is: where it may send a browser, and the
+// apps that it is.
+type ClientPlaces struct {
+	ID      string
+	URIs    Strings
+	Apple   Strings
+	Android JSON[[]AndroidApp]
 }
 
-// Redirects returns the redirects of up to limit enabled clients whose id comes
-// after the given one, and nothing else of them.
-func (s *Store) Redirects(ctx context.Context, after string, limit int) ([]ClientRedirects, error) {
-	var rs []ClientRedirects
-	err := s.db(ctx).Table("clients").Select("id, metadata -> 'redirect_uris' AS uris").
+// Places returns the places of up to limit enabled clients whose id comes after the
+// given one, and nothing else of them.
+func (s *Store) Places(ctx context.Context, after string, limit int) ([]ClientPlaces, error) {
+	var rs []ClientPlaces
+	err := s.db(ctx).Table("clients").
+		Select("id, metadata -> 'redirect_uris' AS uris, metadata -> 'apple_app_ids' AS apple, metadata -> 'android_apps' AS android").
 		Where("id > ? AND disabled_at IS NULL", after).Order("id").Limit(limit).Find(&rs).Error
 	return rs, translate(err)
 }

@@ -96,7 +96,8 @@ func testClients(t *testing.T, f fixture) {
 	age := int64(0)
 	full := &storage.Client{ID: "full", Version: 1, Name: "Ø'\";--", Owner: "team", RegisteredBy: storage.RegisteredByOperator,
 		Metadata: storage.Document(storage.ClientMetadata{RedirectURIs: []string{"https://a.example/cb?x=1&y=<>"}, GrantTypes: []string{"authorization_code"},
-			ResponseTypes: []string{"code"}, Scope: "openid", DefaultMaxAge: &age, FirstParty: true, RequirePKCE: true}),
+			ResponseTypes: []string{"code"}, Scope: "openid", DefaultMaxAge: &age, FirstParty: true, RequirePKCE: true,
+			AppleAppIDs: []string{"ABCDE12345.com.example"}, AndroidApps: []storage.AndroidApp{{Package: "com.example", Fingerprints: []string{"AB:CD"}}}}),
 		Secrets:   storage.Document([]storage.ClientSecret{{SHA256: hash("s"), CreatedAt: 1, ExpiresAt: 2}}),
 		CreatedAt: now, UpdatedAt: now, DisabledAt: now}
 	empty := &storage.Client{ID: "empty", CreatedAt: now, UpdatedAt: now}
@@ -118,13 +119,13 @@ func testClients(t *testing.T, f fixture) {
 	f.must(err)
 	same(t, storage.List[storage.Client]{Items: []storage.Client{*full}}, list)
 
-	redirects := func(after string, limit int) []storage.ClientRedirects {
+	places := func(after string, limit int) []storage.ClientPlaces {
 		t.Helper()
-		rs, err := f.Redirects(f.ctx, after, limit)
+		rs, err := f.Places(f.ctx, after, limit)
 		f.must(err)
 		return rs
 	}
-	same(t, []storage.ClientRedirects{{ID: "empty"}}, redirects("", 10)) // the other one is disabled
+	same(t, []storage.ClientPlaces{{ID: "empty"}}, places("", 10)) // the other one is disabled
 	marks := map[string]bool{}
 	marked := func(what string) {
 		t.Helper()
@@ -139,13 +140,16 @@ func testClients(t *testing.T, f fixture) {
 	}
 	marked("at first")
 
+	atFull := storage.ClientPlaces{
+		ID: "full", URIs: full.Metadata.V.RedirectURIs, Apple: full.Metadata.V.AppleAppIDs, Android: storage.Document(full.Metadata.V.AndroidApps),
+	}
 	read := *full
 	full.Name, full.DisabledAt = "New", storage.Time{}
 	f.must(f.UpdateClient(f.ctx, full))
 	marked("after an update")
-	same(t, []storage.ClientRedirects{{ID: "empty"}, {ID: "full", URIs: []string{"https://a.example/cb?x=1&y=<>"}}}, redirects("", 10))
-	same(t, []storage.ClientRedirects{{ID: "empty"}}, redirects("", 1))
-	same(t, []storage.ClientRedirects{{ID: "full", URIs: []string{"https://a.example/cb?x=1&y=<>"}}}, redirects("empty", 1))
+	same(t, []storage.ClientPlaces{{ID: "empty"}, atFull}, places("", 10))
+	same(t, []storage.ClientPlaces{{ID: "empty"}}, places("", 1))
+	same(t, []storage.ClientPlaces{atFull}, places("empty", 1))
 	f.want(storage.ErrStale, f.UpdateClient(f.ctx, &read)) // somebody else was first
 	got, err := f.Client(f.ctx, "full")
 	f.must(err)

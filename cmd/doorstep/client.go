@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,7 @@ type clientFlags struct {
 	file, id, name, owner, kind, scope string
 	snippet                            string
 	redirects, signedOut               []string
+	apple, android                     []string
 	backchannel                        string
 	firstParty                         bool
 }
@@ -123,11 +125,13 @@ a whole program in the place of the client: it runs as it is, with the secret in
 	flags.StringVar(&in.kind, "type", "web", "web, spa, native or service")
 	flags.StringArrayVar(&in.redirects, "redirect-uri", nil, "where people come back to (repeatable)")
 	flags.StringArrayVar(&in.signedOut, "post-logout-redirect-uri", nil, "where people come back to after signing out (repeatable)")
+	flags.StringArrayVar(&in.apple, "apple-app-id", nil, "team and bundle of an app of its own, as ABCDE12345.com.example.cars (repeatable)")
+	flags.StringArrayVar(&in.android, "android-app", nil, "package of an app of its own, = and SHA-256 of its certificate (repeatable)")
 	flags.StringVar(&in.backchannel, "backchannel-logout-uri", "", "where its server is told that somebody signed out")
 	flags.StringVar(&in.scope, "scope", "", "scopes that it may ask for, separated by spaces")
 	flags.BoolVar(&in.firstParty, "first-party", false, "it is ours: do not ask people for consent")
 	flags.StringVar(&in.snippet, "snippet", "", "print a whole program in the place of the client: "+strings.Join(languages, ", "))
-	for _, short := range []string{"snippet", "id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "backchannel-logout-uri", "scope", "first-party"} {
+	for _, short := range []string{"snippet", "id", "name", "owner", "type", "redirect-uri", "post-logout-redirect-uri", "apple-app-id", "android-app", "backchannel-logout-uri", "scope", "first-party"} {
 		cmd.MarkFlagsMutuallyExclusive("file", short)
 	}
 	a.completesFlag(cmd, "owner", groupNames)
@@ -196,12 +200,39 @@ func (a *app) registration(in *clientFlags) ([]byte, error) {
 			r[name] = text
 		}
 	}
-	for name, list := range map[string][]string{"redirect_uris": in.redirects, "post_logout_redirect_uris": in.signedOut} {
+	for name, list := range map[string][]string{
+		"redirect_uris": in.redirects, "post_logout_redirect_uris": in.signedOut, "apple_app_ids": in.apple,
+	} {
 		if len(list) > 0 {
 			r[name] = list
 		}
 	}
+	if len(in.android) > 0 {
+		apps, err := androidApps(in.android)
+		if err != nil {
+			return nil, err
+		}
+		r["android_apps"] = apps
+	}
 	return json.Marshal(r)
+}
+
+// androidApps is what --android-app says: a package that is there twice has two
+// certificates.
+func androidApps(flags []string) ([]storage.AndroidApp, error) {
+	var apps []storage.AndroidApp
+	for _, flag := range flags {
+		name, sum, ok := strings.Cut(flag, "=")
+		if !ok {
+			return nil, &usageError{fmt.Sprintf("--android-app: %q has no =: write com.example.cars=AB:CD:...", flag)}
+		}
+		i := slices.IndexFunc(apps, func(app storage.AndroidApp) bool { return app.Package == name })
+		if i < 0 {
+			i, apps = len(apps), append(apps, storage.AndroidApp{Package: name})
+		}
+		apps[i].Fingerprints = append(apps[i].Fingerprints, sum)
+	}
+	return apps, nil
 }
 
 func (a *app) updateClientCommand() *cobra.Command {
@@ -316,6 +347,12 @@ func (a *app) printClient(c *api.Client) error {
 		row(w, "subject_type", c.SubjectType)
 		row(w, "redirect_uris", strings.Join(c.RedirectURIs, " "))
 		row(w, "post_logout_redirect_uris", strings.Join(c.PostLogoutRedirectURIs, " "))
+		for _, id := range c.AppleAppIDs {
+			row(w, "apple_app_ids", id)
+		}
+		for _, app := range c.AndroidApps {
+			row(w, "android_apps", app.Package+" "+strings.Join(app.Fingerprints, " "))
+		}
 		row(w, "first_party", strconv.FormatBool(c.FirstParty))
 		row(w, "require_pkce", strconv.FormatBool(c.RequirePKCE))
 		row(w, "created_at", showSeconds(c.IssuedAt))

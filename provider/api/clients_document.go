@@ -39,6 +39,8 @@ var clientTexts = map[string]string{ //nolint:gosec // of secrets it has the nam
 	"subject_type":                        "public (the default), or pairwise: other clients know people by other subjects.",
 	"sector_identifier_uri":               "For pairwise: a list of the redirects of all clients that share their subjects.",
 	"initiate_login_uri":                  "Where a sign-in begins that it did not ask for, such as from the page of apps.",
+	"apple_app_ids":                       "The apps that it is on Apple's systems: a team's id and a bundle's, as ABCDE12345.com.example.cars. They are given the passwords and passkeys of our domain.",
+	"android_apps":                        "The apps that it is on Android: package, and sha256_cert_fingerprints of the certificates that it is signed with. They are given the passwords and passkeys of our domain.",
 	"first_party":                         "It is the operator's own: people are not asked for consent.",
 	"require_pkce":                        "true (the default), and always so for public clients.",
 	"legacy":                              "It may have an ID token from the authorization endpoint.",

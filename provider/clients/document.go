@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -40,26 +42,21 @@ func decodeDocument(text []byte, into any) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	for _, field := range reflect.VisibleFields(reflect.TypeOf(into).Elem()) {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
-			known[name] = true
-		}
-	}
+	fields := membersOf(reflect.TypeOf(into).Elem())
 	var faults []*fault.Error
 	for _, name := range names {
-		if !known[name] {
+		if fields[name] == nil {
 			faults = append(faults, fault.Invalid(name, "is not a member that is known here"))
 		}
 	}
+	faults = append(faults, unknownWithin(text, fields)...)
 	if len(faults) > 0 {
 		return fault.Join(faults...)
 	}
 	err = json.Unmarshal(text, into)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		path := strings.Split(wrong.Field, ".")
-		return fault.Invalid(path[len(path)-1], "must be "+inWords(wrong.Type))
+		return fault.Invalid(memberPath(wrong.Field, fields), "must be "+inWords(wrong.Type))
 	}
 	if err != nil {
 		return notJSON(err)
@@ -67,8 +64,63 @@ func decodeDocument(text []byte, into any) error {
 	return nil
 }
 
+// membersOf returns the types of a struct's members, by their names in JSON.
+func membersOf(t reflect.Type) map[string]reflect.Type {
+	members := map[string]reflect.Type{}
+	for _, field := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+			members[name] = field.Type
+		}
+	}
+	return members
+}
+
+// isObjects reports whether a member of this type is a list of objects.
+func isObjects(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
+}
+
+// unknownWithin says which members of the objects in an object's lists are unknown;
+// nothing of what has another type, which is for the decoder to say.
+func unknownWithin(text []byte, members map[string]reflect.Type) (faults []*fault.Error) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(text, &all) != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		var list []map[string]json.RawMessage
+		if !isObjects(members[name]) || json.Unmarshal(all[name], &list) != nil {
+			continue
+		}
+		known := membersOf(members[name].Elem())
+		for _, object := range list {
+			for _, member := range slices.Sorted(maps.Keys(object)) {
+				if known[member] == nil {
+					faults = append(faults, fault.Invalid(name+"."+member, "is not a member that is known here"))
+				}
+			}
+		}
+	}
+	return faults
+}
+
+// memberPath is what a decoder calls a member, from the first name on that a client
+// knows: before it there may be those of structs.
+func memberPath(field string, members map[string]reflect.Type) string {
+	path := strings.Split(field, ".")
+	for i, name := range path {
+		if members[name] != nil {
+			return strings.Join(path[i:], ".")
+		}
+	}
+	return path[len(path)-1]
+}
+
 // inWords says what a member of this type looks like in JSON.
 func inWords(t reflect.Type) string {
+	if isObjects(t) {
+		return "a list of objects"
+	}
 	switch t.Kind() { //nolint:exhaustive // members have these kinds, all others are objects
 	case reflect.Bool:
 		return "true or false"

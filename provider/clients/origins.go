@@ -7,64 +7,72 @@ import (
 	"strings"
 )
 
-// originSet is the origins of every client's redirects at one moment.
-type originSet struct {
+// placeSet is where all clients are at one moment: the origins of their redirects, and
+// their apps.
+type placeSet struct {
 	read moment // when the mark was last asked for
-	mark string // of the clients that all comes from
+	mark string // of the clients that the rest comes from
 	all  map[string]bool
+	apps Apps
 }
 
 // AllowsOrigin reports whether origin, as a browser writes it (RFC 6454 section
 // 6.2), is that of a redirect of an enabled client: its pages may read what the
 // token-style endpoints answer. It may have been changed meanwhile.
 func (s *Service) AllowsOrigin(ctx context.Context, origin string) (bool, error) {
-	set := s.origins.Load()
-	if set == nil || !s.fresh(set.read, &s.eras.lists) {
-		var err error
-		read := s.begin(&s.eras.lists)
-		if set, err = shared(ctx, &s.reads, read.reading("origins"), func(ctx context.Context) (*originSet, error) { return s.readOrigins(ctx, read) }); err != nil {
-			return false, err
-		}
+	set, err := s.places(ctx)
+	if err != nil {
+		return false, err
 	}
 	return set.all[origin], nil
 }
 
-// readOrigins returns the origins as they are. Anybody may send any Origin, so it
-// reads the clients only when one was changed, and of them their redirects only.
-func (s *Service) readOrigins(ctx context.Context, began moment) (*originSet, error) {
-	known := s.origins.Load()
+func (s *Service) places(ctx context.Context) (*placeSet, error) {
+	if set := s.placed.Load(); set != nil && s.fresh(set.read, &s.eras.lists) {
+		return set, nil
+	}
+	read := s.begin(&s.eras.lists)
+	return shared(ctx, &s.reads, read.reading("places"), func(ctx context.Context) (*placeSet, error) { return s.readPlaces(ctx, read) })
+}
+
+// readPlaces returns the places as they are. Anybody may send any Origin, so it
+// reads the clients only when one was changed, and of them their places only.
+func (s *Service) readPlaces(ctx context.Context, began moment) (*placeSet, error) {
+	known := s.placed.Load()
 	// Before the clients: what changes while they are read is read next time.
 	mark, err := s.store.ClientsMark(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("origins: %w", err)
+		return nil, fmt.Errorf("places of clients: %w", err)
 	}
-	set := &originSet{read: began, mark: mark}
+	set := &placeSet{read: began, mark: mark}
 	if known != nil && known.mark == mark {
-		set.all = known.all
-	} else if set.all, err = s.allOrigins(ctx); err != nil {
+		set.all, set.apps = known.all, known.apps
+	} else if err := s.allPlaces(ctx, set); err != nil {
 		return nil, err
 	}
-	s.origins.Store(set)
+	s.placed.Store(set)
 	return set, nil
 }
 
-func (s *Service) allOrigins(ctx context.Context) (map[string]bool, error) {
+func (s *Service) allPlaces(ctx context.Context, set *placeSet) error {
 	const page = 500
-	all := map[string]bool{}
+	set.all, set.apps.origins = map[string]bool{}, map[string]bool{}
 	for after := ""; ; {
-		some, err := s.store.Redirects(ctx, after, page)
+		some, err := s.store.Places(ctx, after, page)
 		if err != nil {
-			return nil, fmt.Errorf("origins: %w", err)
+			return fmt.Errorf("places of clients: %w", err)
 		}
-		for _, client := range some {
-			for _, uri := range client.URIs {
+		for i := range some {
+			for _, uri := range some[i].URIs {
 				if origin := originOf(uri); origin != "" {
-					all[origin] = true
+					set.all[origin] = true
 				}
 			}
+			set.apps.add(&some[i])
 		}
 		if len(some) < page {
-			return all, nil
+			set.apps.order()
+			return nil
 		}
 		after = some[len(some)-1].ID
 	}

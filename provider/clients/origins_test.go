@@ -39,7 +39,7 @@ func TestOriginsAreReadAfterAChangeOnly(t *testing.T) {
 		}
 	}
 	const trace = "https://trace.example" // is there as long as nothing was read
-	mark := func() { h.origins.Load().all[trace] = true }
+	mark := func() { h.placed.Load().all[trace] = true }
 
 	want("at first", "https://shop.example", true)
 	mark()

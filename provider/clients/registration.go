@@ -62,7 +62,7 @@ const defaultScope = ScopeOpenID + " " + ScopeProfile + " " + ScopeEmail
 
 // Registration is what is said of a client: RFC 7591 section 2, OpenID Connect
 // Dynamic Client Registration section 2, and our own owner, first_party,
-// require_pkce and legacy. What is left out gets the default of those specifications.
+// require_pkce, legacy, apple_app_ids and android_apps. What is left out gets the default of those specifications.
 type Registration struct {
 	ClientID string `json:"client_id,omitempty"` // 1 to 64 of A-Z a-z 0-9 . _ -; "": a random one
 	Name     string `json:"client_name,omitempty"`

@@ -49,7 +49,7 @@ type Service struct {
 	held      map[string]held
 	eras      eras
 	resources atomic.Pointer[resourceSet]
-	origins   atomic.Pointer[originSet]
+	placed    atomic.Pointer[placeSet]
 	openable  atomic.Pointer[openSet]
 	published published
 }

@@ -66,6 +66,7 @@ func (s *Service) accept(ctx context.Context, r *Registration, was *storage.Clie
 	f.scope(r.Scope, known)
 	f.subjects(r)
 	f.initiates(r)
+	f.apps(r, by)
 	f.pages(r)
 	f.oneOf("id_token_signed_response_alg", r.IDTokenSignedResponseAlg, s.cfg.Algorithms...)
 	if age := r.DefaultMaxAge; age != nil && (*age < 0 || *age > maxSeconds) {

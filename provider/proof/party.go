@@ -2,12 +2,14 @@ package proof
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
 	"golang.org/x/net/publicsuffix"
 )
@@ -86,6 +88,28 @@ func label(origin string) (string, error) {
 	}
 	name, _, _ := strings.Cut(domain, ".")
 	return name, nil
+}
+
+// appOrigin is what an app on Android begins the name of its origin with; SHA-256 of the
+// certificate that it is signed with follows, in base64url.
+const appOrigin = "android:apk-key-hash:"
+
+// partyFor is us, as answers of this origin are checked: an app's is taken if it is one
+// of those that are ours, and compared in every byte.
+func (p *Passkey) partyFor(ctx context.Context, origin string) (*webauthn.WebAuthn, error) {
+	if p.isApp == nil || !strings.HasPrefix(origin, appOrigin) {
+		return p.party, nil
+	}
+	ours, err := p.isApp(ctx, origin)
+	if err != nil {
+		return nil, fmt.Errorf("proof: passkeys: apps: %w", err)
+	}
+	if !ours {
+		return p.party, nil
+	}
+	config := *p.party.Config
+	config.RPOrigins = []string{origin}
+	return &webauthn.WebAuthn{Config: &config}, nil
 }
 
 // RelatedOrigins are the origins whose pages may ask for our passkeys, ours among them;

@@ -39,6 +39,9 @@ type PasskeyConfig struct {
 	RPID    string
 	Name    string   // of the house, as authenticators show it
 	Origins []string // of the pages that ask, as in "https://login.example"; our own first
+	// IsApp says whether an origin that is no page's is that of an app which may ask as our
+	// pages do: "android:apk-key-hash:" and a hash. nil: there are none.
+	IsApp func(ctx context.Context, origin string) (bool, error)
 	// AAGUIDs are the models of authenticators that may be added, in text form; none for
 	// all. With any, authenticators are asked to attest, and one that does not say its
 	// model is refused.
@@ -55,6 +58,7 @@ type Passkey struct {
 	party      *webauthn.WebAuthn // nil while passkeys are off
 	rpID       string
 	origins    []string // related ones
+	isApp      func(ctx context.Context, origin string) (bool, error)
 	models     []uuid.UUID
 }
 
@@ -67,7 +71,7 @@ var algorithms = []protocol.CredentialParameter{
 
 // NewPasskey returns the passkey proof; key is the MAC key of its challenges.
 func NewPasskey(cfg PasskeyConfig, store *storage.Store, ev *events.Service, key [32]byte, now func() time.Time) (*Passkey, error) {
-	p := &Passkey{store: store, events: ev, now: now, challenges: challenges{store, key, now}, rpID: cfg.RPID}
+	p := &Passkey{store: store, events: ev, now: now, challenges: challenges{store, key, now}, rpID: cfg.RPID, isApp: cfg.IsApp}
 	for _, text := range cfg.AAGUIDs {
 		if err := CheckAAGUID(text); err != nil {
 			return nil, fmt.Errorf("proof: passkeys: %w", err)
@@ -177,7 +181,11 @@ func (p *Passkey) Add(ctx context.Context, interaction storage.ID, person *stora
 		return nil, err
 	}
 	session.UserID, session.CredParams = handle(person), algorithms
-	made, err := p.party.CreateCredential(owner{person: person}, session, parsed)
+	party, err := p.partyFor(ctx, parsed.Response.CollectedClientData.Origin)
+	if err != nil {
+		return nil, err
+	}
+	made, err := party.CreateCredential(owner{person: person}, session, parsed)
 	if err != nil {
 		return nil, wrong(err)
 	}
@@ -265,7 +273,11 @@ func (p *Passkey) Verify(ctx context.Context, interaction storage.ID, person *st
 	case !whose.DisabledAt.IsZero():
 		return nil, none, wrong(errors.New("its person is disabled"))
 	}
-	used, err := p.verified(session, person, whose, k, parsed)
+	party, err := p.partyFor(ctx, parsed.Response.CollectedClientData.Origin)
+	if err != nil {
+		return nil, none, err
+	}
+	used, err := verified(party, session, person, whose, k, parsed)
 	if err != nil {
 		return nil, none, wrong(err)
 	}
@@ -298,7 +310,7 @@ func methodOf(k *storage.Passkey) string {
 
 // verified checks the answer against a passkey: of the person who was asked, or, when
 // nobody in particular was, of whoever the authenticator says, with the user verified.
-func (p *Passkey) verified(session webauthn.SessionData, asked, whose *storage.Person, k *storage.Passkey, parsed *protocol.ParsedCredentialAssertionData) (*webauthn.Credential, error) {
+func verified(party *webauthn.WebAuthn, session webauthn.SessionData, asked, whose *storage.Person, k *storage.Passkey, parsed *protocol.ParsedCredentialAssertionData) (*webauthn.Credential, error) {
 	one := owner{whose, "", credentials([]storage.Passkey{*k})}
 	var (
 		used *webauthn.Credential
@@ -306,10 +318,10 @@ func (p *Passkey) verified(session webauthn.SessionData, asked, whose *storage.P
 	)
 	if asked == nil {
 		session.UserVerification = protocol.VerificationRequired
-		_, used, err = p.party.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return one, nil }, session, parsed)
+		_, used, err = party.ValidatePasskeyLogin(func(_, _ []byte) (webauthn.User, error) { return one, nil }, session, parsed)
 	} else {
 		session.UserID, session.UserVerification = handle(asked), protocol.VerificationPreferred
-		used, err = p.party.ValidateLogin(one, session, parsed)
+		used, err = party.ValidateLogin(one, session, parsed)
 	}
 	switch {
 	case err != nil:

@@ -46,6 +46,8 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathSetup, h.showSetup),
 		form(web.PathSetup, h.takeSetup, fieldName, fieldEmail, fieldPassword),
 		page(web.PathSetupDone, h.setupDone),
+		{Method: http.MethodGet, Path: web.PathAppleApps, Handler: h.appleApps, Dialect: web.JSON},
+		{Method: http.MethodGet, Path: web.PathAndroidApps, Handler: h.androidApps, Dialect: web.JSON},
 		{Method: http.MethodGet, Path: web.PathWebAuthn, Handler: h.relatedOrigins, Dialect: web.JSON, Document: true},
 	}
 }

@@ -12,7 +12,7 @@
 //	consent.go    may this client have that
 //	signout.go    really sign out?
 //	home.go       the issuer's front page
-//	related.go    whose pages may ask for our passkeys
+//	related.go    whose pages and apps may ask for our passkeys
 //	setup.go      the first operator comes in, by the link that the server printed
 //
 // A step asks flow for the interaction named by ?i=, shows itself if it is the

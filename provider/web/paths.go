@@ -45,6 +45,9 @@ const (
 	// PathWebAuthn names who may ask for our passkeys (WebAuthn Level 3 section 5.11); at
 	// the root of the host, whatever the issuer's path.
 	PathWebAuthn = "/.well-known/webauthn"
+	// PathAppleApps and PathAndroidApps are where phones ask which apps are ours; likewise.
+	PathAppleApps   = "/.well-known/apple-app-site-association"
+	PathAndroidApps = "/.well-known/assetlinks.json"
 
 	PathSetup     = "/setup"
 	PathSetupDone = "/setup/done"
@@ -53,12 +56,12 @@ const (
 )
 
 // Path returns where p, one of the constants above, is on this server: below
-// the issuer's path. RFC 8414's document stands before it, WebAuthn's beside it.
+// the issuer's path. RFC 8414's document stands before it, those about passkeys beside it.
 func (w *Web) Path(p string) string {
 	switch p {
 	case PathOAuthServer:
 		return p + w.prefix
-	case PathWebAuthn:
+	case PathWebAuthn, PathAppleApps, PathAndroidApps:
 		return p
 	}
 	return w.prefix + p
