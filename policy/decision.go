@@ -87,6 +87,16 @@ const (
 	Deny    Outcome = "deny"
 )
 
+// Level is how unusual an attempt is, in the rules' judgement.
+type Level string
+
+// The levels. A first sign-in is unknown, and as such not high.
+const (
+	Low    Level = "low"
+	Medium Level = "medium"
+	High   Level = "high"
+)
+
 // Decision is the answer to one attempt, with its reasons.
 type Decision struct {
 	ID           string        `json:"-"` // the key of its row
@@ -94,10 +104,17 @@ type Decision struct {
 	ACR          string        `json:"acr,omitempty"`     // Require: the assurance needed
 	Methods      []string      `json:"methods,omitempty"` // Require: one of these proves it; empty: any
 	MaxAge       time.Duration `json:"max_age,omitempty"` // Require: the proof is at most so old; 0: any age
+	Level        Level         `json:"level,omitempty"`   // how unusual the attempt is; "" is not
 	Rule         string        `json:"rule"`              // the rule that fired
 	RulesVersion string        `json:"rules_version"`
 	Reasons      []Signal      `json:"reasons,omitempty"`
 	Score        float64       `json:"score"` // the sum of the reasons' bits
+}
+
+// Risky reports whether somebody else may be at work: nothing that lets them come back is
+// done then. That more is required is by itself no risk.
+func (d *Decision) Risky() bool {
+	return d.Level == High || d.Outcome != Allow && d.Outcome != Require
 }
 
 // MetBy reports whether evidence satisfies the decision at now.

@@ -223,3 +223,23 @@ func TestDocumentOfANewerProgramIsRefused(t *testing.T) {
 		t.Errorf("no document: %v, %v, want the empty history", h, err)
 	}
 }
+
+// TestRisky: what says that somebody else may be at work; that more is required does not.
+func TestRisky(t *testing.T) {
+	for _, tc := range []struct {
+		d    policy.Decision
+		want bool
+	}{
+		{policy.Decision{Outcome: policy.Allow}, false},
+		{policy.Decision{Outcome: policy.Allow, Level: policy.Medium}, false},
+		{policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Level: policy.Low}, false},
+		{policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Level: policy.High}, true},
+		{policy.Decision{Outcome: policy.Allow, Level: policy.High}, true},
+		{policy.Decision{Outcome: policy.Deny}, true},
+		{policy.Decision{}, true},
+	} {
+		if got := tc.d.Risky(); got != tc.want {
+			t.Errorf("%+v: %v", tc.d, got)
+		}
+	}
+}

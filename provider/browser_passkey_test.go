@@ -248,3 +248,40 @@ func TestBrowserPasskeyPagesWithoutScript(t *testing.T) {
 		t.Errorf("%s at %s", v.Text("main"), v.URL())
 	}
 }
+
+// TestBrowserOffersAPasskey: to who signed in by a password, once, in a browser that can
+// make one; and what they say is remembered.
+func TestBrowserOffersAPasskey(t *testing.T) {
+	v, ada := passkeyTour(t)
+	able := func(is string) {
+		t.Helper()
+		v.Open(v.rp.AuthorizationURL("openid"))
+		const look = `new Promise(told => { const look = setInterval(() => { const { value } = document.querySelector("[name=passkeys]"); if (value || %d) { clearInterval(look); told(value) } }, 20) })`
+		if got := v.Eval(fmt.Sprintf(look, map[string]int{"": 1}[is])); got != is {
+			t.Fatalf("the page finds %q", got)
+		}
+		v.prove(ada.Email, ada.Password)
+	}
+	able("") // no authenticator of its own
+	v.token(t)
+	v.signOut()
+	device := v.Authenticator(providertest.AuthenticatorKind{Verifies: true})
+	able("1")
+	if got := v.Text("h1"); got != "Sign in faster next time" || !v.Has("button[value=never]") {
+		t.Fatalf("%s at %s", v.Text("main"), v.URL())
+	}
+	v.Follow("button[value=later]")
+	v.token(t)
+	v.signOut()
+	able("1") // it was skipped just now
+	v.token(t)
+	v.signOut()
+	v.p.Clock.Advance(31 * 24 * time.Hour)
+	able("1")
+	v.awaitCode(t, func() { v.Click(usePasskey) })
+	v.token(t)
+	if device.Passkeys() != 1 {
+		t.Errorf("%d passkeys", device.Passkeys())
+	}
+	wantPasskeys(t, v.p, "ada", 1)
+}

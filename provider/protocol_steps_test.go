@@ -167,7 +167,7 @@ func (s *script) wantNext(next, begins string) string {
 func TestEveryStepAsJSON(t *testing.T) {
 	t.Parallel()
 	providertest.Each(t, func(t *testing.T, p *providertest.P) {
-		rp := p.Client("web")
+		rp, ours := p.Client("web"), p.Client("ours", providertest.FirstParty)
 		p.Person("ada")
 		d := p.Device(phone)
 		seen := map[string]bool{}
@@ -203,6 +203,31 @@ func TestEveryStepAsJSON(t *testing.T) {
 					t.Errorf("consent: %v", s.data)
 				}
 				s.wantNext(s.send("form", "decision", "allow", "session", s.dig("who.id")), web.PathAuthorize)
+			}},
+			{"a passkey is offered", func() {
+				p.Person("bob")
+				b := &script{t: t, p: p, b: p.Browser(), seen: seen}
+				asked := b.asks(ours)
+				b.open(asked, "signin")
+				b.wantNext(b.send("form", "identifier", "bob@example.com", "password", providertest.Password, "passkeys", "1"), web.PathOfferPasskey)
+				b.open(asked, "offerpasskey")
+				b.b.Send(b.sends("form", "decision", "maybe", "session", b.dig("who.id"))).WantStatus(http.StatusBadRequest)
+				wrong := p.Device(phone).Make(strings.Replace(b.raw("prompt.options"), `"challenge":"`, `"challenge":"AAAA`, 1))
+				b.take(b.b.Send(b.sends("prompt.form", "passkey", wrong, "session", b.dig("who.id"))), http.StatusUnprocessableEntity)
+				if b.page != "offerpasskey" || b.dig("problem") != "wrong" {
+					t.Errorf("a wrong answer: %s %v", b.page, b.data)
+				}
+				b.wantNext(b.send("prompt.form", "passkey", p.Device(phone).Make(b.raw("prompt.options")), "session", b.dig("who.id")), web.PathAuthorize)
+				wantPasskeys(t, p, "bob", 1)
+
+				p.Person("eve")
+				e := &script{t: t, p: p, b: p.Browser(), seen: seen}
+				asked = e.asks(ours)
+				e.open(asked, "signin")
+				e.send("form", "identifier", "eve@example.com", "password", providertest.Password, "passkeys", "1")
+				e.open(asked, "offerpasskey")
+				e.wantNext(e.send("form", "decision", "never", "session", e.dig("who.id")), web.PathAuthorize)
+				wantPasskeys(t, p, "eve", 0)
 			}},
 			{"make a passkey", func() {
 				s.open(web.PathSecurity, "security")

@@ -125,6 +125,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
 		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Offer:  prefix + web.PathOfferPasskey,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
 		Add: map[flow.Step]string{
 			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,

@@ -15,6 +15,8 @@ type Person struct {
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	UpdatedAt  Time `gorm:"autoUpdateTime:false"`
 	DisabledAt Time
+	// PasskeyOfferAt is when they may be offered a passkey again; zero: they never skipped it.
+	PasskeyOfferAt Time
 }
 
 // TableName implements gorm's Tabler: left to itself it would say "people".
@@ -248,4 +250,9 @@ func (s *Store) RehashPassword(ctx context.Context, person ID, old, fresh string
 		args:  []any{fresh, person, old},
 		guard: ErrStale,
 	})
+}
+
+// DeferPasskeyOffer notes when a person may be offered a passkey again.
+func (s *Store) DeferPasskeyOffer(ctx context.Context, person ID, until Time) error {
+	return s.do(ctx, write{text: "UPDATE persons SET passkey_offer_at = ? WHERE id = ?", args: []any{until, person}})
 }

@@ -39,6 +39,13 @@ func testPersons(t *testing.T, f fixture) {
 	same(t, &changed, got)
 	f.want(storage.ErrStale, f.UpdatePerson(f.ctx, &changed, empty.UpdatedAt))
 
+	// What they skipped is no change of theirs, and one is not lost by the other.
+	f.must(f.DeferPasskeyOffer(f.ctx, empty.ID, after(time.Minute)))
+	changed.PasskeyOfferAt = after(time.Minute)
+	got, err = f.Person(f.ctx, empty.ID)
+	f.must(err)
+	same(t, &changed, got)
+
 	for why, end := range map[string]func(id storage.ID, at storage.Time) error{
 		"person disabled": func(id storage.ID, at storage.Time) error { return f.DisablePerson(f.ctx, id, at) },
 		"password set":    func(id storage.ID, at storage.Time) error { return f.SignOutEverywhere(f.ctx, id, "password set", at) },

@@ -78,6 +78,17 @@ type AddPasskey struct {
 	CancelAction string
 }
 
+// OfferPasskey offers a first passkey: by the prompt with the field "passkey", or the form with the field "decision", "later" or
+// "never"; each with "session", which is Who.ID.
+type OfferPasskey struct {
+	Base
+	Prompt     PasskeyPrompt
+	Form       Form
+	Who        Account
+	ClientName string
+	Problem    string // as AddPasskey's
+}
+
 // Code asks somebody who is signed in for a code: field "code".
 type Code struct {
 	Base
@@ -338,6 +349,7 @@ func (f FormPost) base() Base { return Base{Lang: f.Lang, Paths: f.Paths, Nonce:
 func (SignIn) file() string        { return "signin" }
 func (Passkey) file() string       { return "passkey" }
 func (AddPasskey) file() string    { return "addpasskey" }
+func (OfferPasskey) file() string  { return "offerpasskey" }
 func (Security) file() string      { return "security" }
 func (Factor) file() string        { return "factor" }
 func (Code) file() string          { return "code" }

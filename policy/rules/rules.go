@@ -23,9 +23,10 @@ type Rule struct {
 	Then Demand
 }
 
-// Demand is what a rule asks for; all but Outcome count for policy.Require only.
+// Demand is what a rule asks for; all but Outcome and Level count for policy.Require only.
 type Demand struct {
 	Outcome policy.Outcome
+	Level   policy.Level // how unusual it is what the rule is about
 	ACR     string
 	Methods []string
 	MaxAge  time.Duration
@@ -58,6 +59,7 @@ func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 	}
 	d := policy.Decision{
 		Outcome:      rule.Then.Outcome,
+		Level:        rule.Then.Level,
 		Rule:         rule.Name,
 		RulesVersion: set.ID(),
 		Reasons:      signals,

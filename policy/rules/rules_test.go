@@ -22,7 +22,7 @@ var house = rules.Set{
 	Name: "house", Version: "3", Default: policy.Allow,
 	Rules: []rules.Rule{
 		{"closed", forClient("closed"), rules.Demand{Outcome: policy.Deny, ACR: "aal2"}},
-		{"odd", above(4), rules.Demand{Outcome: policy.Require, ACR: "aal2", Methods: []string{"otp", "hwk"}, MaxAge: time.Minute}},
+		{"odd", above(4), rules.Demand{Outcome: policy.Require, Level: policy.High, ACR: "aal2", Methods: []string{"otp", "hwk"}, MaxAge: time.Minute}},
 		{"never reached by closed", forClient("closed"), rules.Demand{Outcome: policy.Allow}},
 	},
 }
@@ -38,7 +38,7 @@ func TestFirstRuleThatHoldsDecides(t *testing.T) {
 	}{
 		"nothing holds":     {house, "web", nil, policy.Decision{Outcome: policy.Allow, Rule: "default", RulesVersion: "house@3"}},
 		"a fact":            {house, "closed", odd, policy.Decision{Outcome: policy.Deny, Rule: "closed", RulesVersion: "house@3", Reasons: odd, Score: 4.5}},
-		"a score":           {house, "web", odd, policy.Decision{Outcome: policy.Require, ACR: "aal2", Methods: []string{"otp", "hwk"}, MaxAge: time.Minute, Rule: "odd", RulesVersion: "house@3", Reasons: odd, Score: 4.5}},
+		"a score":           {house, "web", odd, policy.Decision{Outcome: policy.Require, Level: policy.High, ACR: "aal2", Methods: []string{"otp", "hwk"}, MaxAge: time.Minute, Rule: "odd", RulesVersion: "house@3", Reasons: odd, Score: 4.5}},
 		"a lower score":     {house, "web", odd[:1], policy.Decision{Outcome: policy.Allow, Rule: "default", RulesVersion: "house@3", Reasons: odd[:1], Score: 3}},
 		"the set of today":  {rules.Allow(), "web", odd, policy.Decision{Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1", Reasons: odd, Score: 4.5}},
 		"a set without end": {rules.Set{Name: "empty", Version: "1"}, "web", nil, policy.Decision{Outcome: policy.Deny, Rule: "default", RulesVersion: "empty@1"}},

@@ -198,9 +198,10 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 // chose is the progress of going on with a session: what the person of another one
 // said about the client is not theirs.
 func (a *Answer) chose(id storage.ID) Progress {
-	p := Progress{Chosen: true, Session: id}
+	p := Progress{Chosen: true, Session: id, Passkeys: a.Progress.Passkeys}
 	if a.SignIn != nil && a.SignIn.Session.ID == id {
-		p.Consent, p.Withdrawals, p.Done, p.Pending = a.Progress.Consent, a.Progress.Withdrawals, a.Progress.Done, a.Progress.Pending
+		p.Consent, p.Withdrawals = a.Progress.Consent, a.Progress.Withdrawals
+		p.Done, p.Pending, p.Offered = a.Progress.Done, a.Progress.Pending, a.Progress.Offered
 	}
 	return p
 }
@@ -284,7 +285,13 @@ func (s *Service) DidGuarded(ctx context.Context, a Answer, shown storage.ID, al
 	if !a.does(shown) {
 		return a, nil
 	}
-	progress, err := a.did().document()
+	return s.guarded(ctx, a, a.did(), also, func(now Answer) (Progress, bool) { return now.did(), now.does(shown) })
+}
+
+// guarded notes p in one unit with what also does, which brings the guard, and answers
+// anew once nothing lacks.
+func (s *Service) guarded(ctx context.Context, a Answer, p Progress, also func(context.Context) error, lacks func(Answer) (Progress, bool)) (Answer, error) {
+	progress, err := p.document()
 	if err != nil {
 		return Answer{}, err
 	}
@@ -298,7 +305,7 @@ func (s *Service) DidGuarded(ctx context.Context, a Answer, shown storage.ID, al
 	if err := s.store.Flush(unit); err != nil {
 		return Answer{}, fmt.Errorf("flow: did: %w", err)
 	}
-	return s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) { return now.did(), now.does(shown) })
+	return s.settle(ctx, a, a.browser, lacks)
 }
 
 // does reports whether the step that a page of ours is for is due, for that session.

@@ -25,8 +25,10 @@ const (
 	StepAddPasskey    Step = "add-passkey"
 	StepAddTOTP       Step = "add-totp"
 	StepRecoveryCodes Step = "recovery-codes"
-	StepDone          Step = "done"
-	StepRefuse        Step = "refuse"
+	// What is offered when all else is done.
+	StepOffer  Step = "offer-passkey"
+	StepDone   Step = "done"
+	StepRefuse Step = "refuse"
 )
 
 // asks reports whether s is a page.
@@ -77,6 +79,7 @@ type Input struct {
 	Decision    policy.Decision
 	Consent     storage.Consent // what Person agreed to before; zero: nothing
 	Ways        []Way           // in which Person can prove more
+	Offer       bool            // Person has no passkey, could have one, and was not asked for one lately
 }
 
 // row is one rule: when it holds, then is the answer. A request that is silent
@@ -124,8 +127,8 @@ var table = []row{
 	{"the rules require more", "the set of rules, policy/rules",
 		(*view).lacksDecision, prove, InteractionRequired},
 
-	{"proofs are not changed where the rules want more than usual", "see pageRules",
-		func(v *view) bool { return v.page().changes && !v.Progress.Done && v.Decision.Outcome != policy.Allow }, refuse(AccessDenied), ""},
+	{"proofs are not changed where somebody else may be at work", "see pageRules",
+		func(v *view) bool { return v.page().changes && !v.Progress.Done && v.Decision.Risky() }, refuse(AccessDenied), ""},
 	{"who changes proofs or ends sessions proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 sections 7.5.1 and 7.5.2",
 		(*view).lacksFresh, prove, LoginRequired},
 	{"the page is for one step", "see pageRules",
@@ -134,6 +137,9 @@ var table = []row{
 
 	{"consent", "OIDC Core section 3.1.2.4",
 		(*view).wantsConsent, show(StepConsent), ConsentRequired},
+
+	{"a passkey is offered while all is calm", "see offers",
+		(*view).offers, show(StepOffer), ""},
 }
 
 func refuse(code string) func(*view, row) Next {
@@ -150,11 +156,16 @@ func prove(v *view, r row) Next {
 	if len(ways) == 0 {
 		return Next{Step: StepRefuse, Refusal: LoginRequired}
 	}
+	// Of several passkeys those that the rows below need as well: nobody is asked for a second one.
+	enough := func(w Way) bool { after := v.with(w); return !after.lacksACR() && !after.lacksDecision() }
+	some := slices.ContainsFunc(ways, func(w Way) bool { return len(w.By) > 0 && enough(w) })
 	next := Next{Reauth: true}
 	var steps []Step
 	for _, w := range ways {
 		steps = append(steps, w.Step)
-		next.Passkeys = append(next.Passkeys, w.By...)
+		if !some || enough(w) {
+			next.Passkeys = append(next.Passkeys, w.By...)
+		}
 	}
 	steps = slices.Compact(steps) // the ways of one step stand together
 	next.Step, next.Others = steps[0], steps[1:]
@@ -246,13 +257,23 @@ func (v *view) isSomebodyElse() bool { return !v.Request.fits(v.Person, v.Subjec
 // lacksACR: of the values asked for one must still be reached.
 func (v *view) lacksACR() bool { return v.Request.acr().Unmet(v.held) != nil }
 
-func (v *view) lacksDecision() bool { return !v.Decision.MetBy(v.Evidence, v.Now) }
+func (v *view) lacksDecision() bool {
+	return !v.Decision.MetBy(v.Evidence, v.Now) && !v.begins()
+}
+
+// begins: the page adds the first factor of somebody who has none, and nothing says that
+// it is somebody else: else whoever the rules want a second factor of could never have one.
+func (v *view) begins() bool {
+	return v.page().adds && !v.Decision.Risky() && !slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Step == StepPasskey || w.Step == StepTOTP })
+}
 
 // lacksFresh: the page wants a fresh proof, at the strength that the person can reach,
 // as far as aal2; or a recovery code beside one of aal1, for who lost all else (NIST SP
 // 800-63B-4 section 4.2.2).
-func (v *view) lacksFresh() bool {
-	if !v.page().fresh || v.Progress.Done {
+func (v *view) lacksFresh() bool { return v.lacksFreshFor(v.page()) }
+
+func (v *view) lacksFreshFor(page pageRule) bool {
+	if !page.fresh || v.Progress.Done {
 		return false
 	}
 	reach := []string{policy.AAL2, policy.AAL1}
@@ -260,7 +281,7 @@ func (v *view) lacksFresh() bool {
 	for _, w := range v.Ways {
 		best = best.with(w)
 	}
-	if v.page().any {
+	if page.any {
 		reach = reach[1:]
 	}
 	for _, acr := range reach {
@@ -305,6 +326,22 @@ func (v *view) isFresh(a policy.Assurance, maxAge int64) bool {
 		return true
 	}
 	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.At.Equal(a.FreshAt) && v.isHere(e) })
+}
+
+// offers: somebody just gave their password here, with all that they have beside it, in a
+// browser that knows passkeys, and nothing but signing in is what the app asked for.
+func (v *view) offers() bool {
+	r := &v.Request
+	switch {
+	case !v.Offer || !v.Progress.Passkeys || v.Progress.Offered || r.Silent || r.Page != "":
+		return false
+	case len(r.Prompt) > 0 || r.MaxAge != nil || len(r.acr().All()) > 0:
+		return false
+	case v.Decision.Outcome != policy.Allow || v.Decision.Risky():
+		return false
+	}
+	return !v.lacksFreshFor(pageRules[PageAddPasskey]) &&
+		slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return v.isHere(e) && e.Method == policy.Password })
 }
 
 // wantsConsent reports whether the person has to be asked. Their earlier answer

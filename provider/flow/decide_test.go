@@ -115,6 +115,14 @@ func require(acr string, methods ...string) policy.Decision {
 	return policy.Decision{Outcome: policy.Require, ACR: acr, Methods: methods}
 }
 
+func risky(outcome policy.Outcome, acr string) policy.Decision {
+	return policy.Decision{Outcome: outcome, ACR: acr, Level: policy.High}
+}
+
+// calm is a person who just gave their password, in a browser that knows passkeys, and
+// who may be offered one.
+func calm(in *Input) { in.Evidence, in.Offer, in.Progress.Passkeys = here(), true, true }
+
 // TestNext is the table of what next: the answer to a request that may ask, and
 // to the same one with prompt=none.
 func TestNext(t *testing.T) {
@@ -124,6 +132,7 @@ func TestNext(t *testing.T) {
 		account  = "account"
 		passkey  = "passkey again"
 		consent  = "consent"
+		offer    = "offer-passkey"
 		done     = "done"
 	)
 	fired := map[string]bool{}
@@ -229,7 +238,17 @@ func TestNext(t *testing.T) {
 		{"where one is signed in, just after the password, with somebody's passkey", plain(page(PageSessions), evidence(proven(time.Minute)), synced), done, done},
 		{"where one is signed in, an hour after the password", plain(page(PageSessions), synced), "passkey or password again", LoginRequired},
 		{"a recovery code is no second factor", plain(acr("aal2"), codes, evidence(append(proven(time.Minute), recovered(time.Minute)))), UnmetRequirements, UnmetRequirements},
-		{"a page of proofs in a session of which the rules want more", plain(page(PageFactor), evidence(proven(0)), decided(require("aal1"))), AccessDenied, AccessDenied},
+		{"a page of proofs in a risky session", plain(page(PageFactor), evidence(proven(0)), decided(risky(policy.Allow, ""))), AccessDenied, AccessDenied},
+		{"a page of proofs in a risky session that proved more", plain(page(PageFactor), evidence(proven(0)), decided(risky(policy.Require, "aal1"))), AccessDenied, AccessDenied},
+		{"a page of proofs where the rules always want more, and have it", plain(page(PageFactor), evidence(proven(0)), decided(require("aal1"))), done, done},
+		{"a page of proofs where the rules want what nobody can reach", plain(page(PageFactor), evidence(proven(0)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
+		{"a first factor where the rules want two", plain(page(PageAddPasskey), evidence(proven(0)), decided(require("aal2"))), "add-passkey", InteractionRequired},
+		{"a first factor where the rules want two, an hour after the password", plain(page(PageAddTOTP), decided(require("aal2"))), again, LoginRequired},
+		{"a first factor where the rules want two, and they have recovery codes", plain(page(PageAddTOTP), codes, evidence(proven(0)), decided(require("aal2"))), "add-totp", InteractionRequired},
+		{"a second factor where the rules want two", plain(page(PageAddPasskey), otp, evidence(proven(0)), decided(require("aal2"))), "totp again", InteractionRequired},
+		{"a first factor in a risky session", plain(page(PageAddPasskey), evidence(proven(0)), decided(risky(policy.Allow, ""))), AccessDenied, AccessDenied},
+		{"a first factor in a risky session that is to prove more", plain(page(PageAddPasskey), evidence(proven(0)), decided(risky(policy.Require, "aal2"))), UnmetRequirements, InteractionRequired},
+		{"new recovery codes are no factor", plain(page(PageRecovery), evidence(proven(0)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
 		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},
 		{"a page for one step, an hour after the password", plain(page(PageAddPasskey)), again, LoginRequired},
 		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
@@ -258,6 +277,23 @@ func TestNext(t *testing.T) {
 		{"public client on a private-use scheme", plain(public, redirect("com.example.app:/cb")), consent, ConsentRequired},
 		{"public first party on a loopback redirect", plain(public, firstParty, redirect("http://[::1]/cb")), consent, ConsentRequired},
 		{"public client on a loopback redirect, agreed here", plain(public, redirect("http://127.0.0.1/cb"), progress(Progress{Consent: ConsentAllow})), done, done},
+		{"calm, in a browser that knows passkeys", plain(calm), offer, done},
+		{"calm, after password and code", plain(calm, otp, func(in *Input) { in.Evidence = append(in.Evidence, key(byCode, time.Minute, false)) }), offer, done},
+		{"calm, and they have an authenticator that they did not use", plain(calm, otp), done, done},
+		{"calm, and consent comes first", plain(calm, neverAgreed), consent, ConsentRequired},
+		{"calm, and it was answered", plain(calm, progress(Progress{Passkeys: true, Offered: true})), done, done},
+		{"calm, without scripts", plain(calm, progress(Progress{})), done, done},
+		{"calm, and they have one, or were asked lately", plain(calm, func(in *Input) { in.Offer = false }), done, done},
+		{"calm, and signed in before", plain(calm, evidence(proven(time.Minute))), done, done},
+		{"calm, signed in by a passkey that is gone", plain(calm, evidence([]policy.Evidence{key(byCode, 0, false)})), done, done},
+		{"calm, and the page stood open", plain(calm, func(in *Input) { in.Now = in.Now.Add(11 * time.Minute) }), offer, done},
+		{"calm, but prompt", plain(calm, prompt("login")), done, done},
+		{"calm, but max_age", plain(calm, maxAge(3600)), done, done},
+		{"calm, but acr_values", plain(calm, acr("aal1")), done, done},
+		{"calm, but an acr that would do", plain(calm, func(in *Input) { in.Request.ACRPreferred = []string{"aal2"} }), done, done},
+		{"calm, but the rules want something", plain(calm, decided(require("aal1"))), done, done},
+		{"not calm", plain(calm, decided(risky(policy.Allow, ""))), done, done},
+		{"a page, when all is calm", plain(calm, page(PageSecurity)), done, done},
 		{"login comes before consent", plain(prompt("login", "consent")), again, LoginRequired},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -281,11 +317,7 @@ func TestNext(t *testing.T) {
 
 // TestPasskeysThatLeadOnAreAskedFor, and no others; who used another one is told so.
 func TestPasskeysThatLeadOnAreAskedFor(t *testing.T) {
-	both := func(in *Input) {
-		mine, everywhere := byBound, bySynced
-		mine.By, everywhere.By = []string{"bound"}, []string{"synced"}
-		in.Ways = append([]Way{mine, everywhere}, in.Ways...)
-	}
+	both := mixed
 	used := func(credential string, w Way, verified bool) func(*Input) {
 		return func(in *Input) {
 			ev := key(w, 0, verified)
@@ -308,6 +340,7 @@ func TestPasskeysThatLeadOnAreAskedFor(t *testing.T) {
 		{"one that stays in its device", plain(acr("aal3"), both), []string{"bound"}, false},
 		{"one that stays in its device, and the other was used before", plain(acr("phrh"), both, elsewhere), []string{"bound"}, false},
 		{"one that stays in its device, and the other was used here", plain(acr("aal3"), both, used("synced", bySynced, true)), []string{"bound"}, true},
+		{"one that stays in its device, once more", plain(acr("aal3"), prompt("login"), both), []string{"bound"}, false},
 		{"one that verifies its user, and it did not", plain(acr("aal2"), evidence(nil), both, used("synced", bySynced, false)), []string{"bound"}, true},
 		{"none, at the password", plain(maxAge(60), evidence(proven(time.Hour))), nil, false},
 		{"all is there", plain(both), nil, false},
@@ -338,6 +371,30 @@ func names(steps []Step) (out []string) {
 	return out
 }
 
+// mixed is a person with a passkey that stays in its device, and one that does not.
+func mixed(in *Input) {
+	mine, everywhere := byBound, bySynced
+	mine.By, everywhere.By = []string{"bound"}, []string{"synced"}
+	in.Ways = append([]Way{mine, everywhere}, in.Ways...)
+}
+
+// everyPageOfOurs is every for our own pages.
+func everyPageOfOurs(visit func(name string, in Input)) {
+	pages := []Page{PageApps, PageSecurity, PageSessions, PageFactor, PageAddPasskey, PageAddTOTP, PageRecovery}
+	decisions := []policy.Decision{{Outcome: policy.Allow}, require("aal1"), require("aal2"), require("aal3"), risky(policy.Allow, ""), risky(policy.Require, "aal2"), {Outcome: policy.Deny}}
+	sessions := []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}
+	ways := []func(*Input){func(*Input) {}, codes, otp, func(in *Input) { otp(in); codes(in) }, func(in *Input) { synced(in); codes(in) }, func(in *Input) { otp(in); bound(in); codes(in) }, mixed}
+	for _, p := range pages {
+		for d, decision := range decisions {
+			for s, session := range sessions {
+				for w, has := range ways {
+					visit(fmt.Sprintf("%s, decision %d, session %d, ways %d, ", p, d, s, w), plain(page(p), decided(decision), has, session))
+				}
+			}
+		}
+	}
+}
+
 // every calls visit with each combination of what a request can ask and what it
 // can find.
 func every(visit func(name string, in Input)) {
@@ -347,13 +404,13 @@ func every(visit func(name string, in Input)) {
 	}{
 		{"prompt", []func(*Input){prompt(), prompt("login"), prompt("consent"), prompt("select_account"), prompt("login", "consent", "select_account")}},
 		{"max_age", []func(*Input){func(*Input) {}, maxAge(0), maxAge(60)}},
-		{"acr", []func(*Input){acr(), acr("aal1"), acr("aal2"), acr("gold", "aal2", "aal1")}},
+		{"acr", []func(*Input){acr(), acr("aal1"), acr("aal2"), acr("gold", "aal2", "aal1"), acr("aal3")}},
 		{"decision", []func(*Input){func(*Input) {}, decided(require("aal1")), decided(require("aal2")), decided(policy.Decision{Outcome: policy.Deny})}},
 		{"consent", []func(*Input){func(*Input) {}, neverAgreed, func(in *Input) { neverAgreed(in); firstParty(in) }}},
 		{"client", []func(*Input){func(*Input) {}, public, func(in *Input) { public(in); in.Request.RedirectURI = "app.example:/cb" }}},
 		{"hint", []func(*Input){func(*Input) {}, hinted(bob)}},
 		{"session", []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}},
-		{"ways", []func(*Input){func(*Input) {}, otp, synced, func(in *Input) { otp(in); bound(in) }}},
+		{"ways", []func(*Input){func(*Input) {}, otp, synced, func(in *Input) { otp(in); bound(in) }, mixed}},
 		{"silent", []func(*Input){func(*Input) {}, func(in *Input) { in.Request.Silent = true }}},
 	}
 	pick := make([]int, len(kinds))
@@ -410,8 +467,8 @@ func TestNothingGetsPastTheTable(t *testing.T) {
 			wrong("a prompt was not shown")
 		case in.Request.MaxAge != nil && *in.Request.MaxAge == 0 && !isHere:
 			wrong("max_age=0 met by an old proof")
-		case slices.Equal(in.Request.ACRValues, []string{"aal2"}):
-			wrong("aal2 out of a password")
+		case slices.Equal(in.Request.ACRValues, []string{"aal2"}), slices.Equal(in.Request.ACRValues, []string{"aal3"}):
+			wrong("aal2 or more out of a password")
 		case !in.Decision.MetBy(in.Evidence, in.Now):
 			wrong("against the decision")
 		case in.Consent.CreatedAt.IsZero() && !in.Client.FirstParty:
@@ -425,42 +482,96 @@ func TestNothingGetsPastTheTable(t *testing.T) {
 	}
 }
 
-// TestEveryRequestComesToAnEnd: who does what the pages ask is through after few of
-// them, and is not asked for the same proof twice; whether their passkey verifies them
-// or not.
-func TestEveryRequestComesToAnEnd(t *testing.T) {
-	every(func(name string, in Input) {
-		for _, verifies := range []bool{true, false} {
-			if !verifies && !slices.ContainsFunc(in.Ways, func(w Way) bool { return w.Step == StepPasskey }) {
-				continue
-			}
-			through(t, fmt.Sprintf("%sverifies %v, ", name, verifies), in, verifies)
-		}
-	})
+// A visitor is somebody who does what pages ask.
+type visitor struct {
+	verifies bool // their passkeys verify them
+	lost     bool // they have nothing left but the password and recovery codes
+	stubborn bool // takes the passkey first that is not asked for
 }
 
-func through(t *testing.T, name string, in Input, verifies bool) {
+// TestEveryRequestComesToAnEnd: who does what the pages ask is through after few of
+// them, and is not asked for the same proof twice; whether their passkey verifies them
+// or not, whichever of them they take, and by recovery codes where these are enough.
+func TestEveryRequestComesToAnEnd(t *testing.T) {
+	n := 0
+	visit := func(name string, in Input) {
+		has := func(s Step) bool {
+			return slices.ContainsFunc(in.Ways, func(w Way) bool { return w.Step == s })
+		}
+		for _, v := range []visitor{{verifies: true}, {}, {verifies: true, stubborn: true}, {lost: true}} {
+			switch several := slices.ContainsFunc(in.Ways, func(w Way) bool { return len(w.By) > 0 }); {
+			case v.lost && !has(StepRecovery), v.stubborn && !several, !v.lost && !v.verifies && !has(StepPasskey):
+				continue
+			}
+			n++
+			through(t, fmt.Sprintf("%s%+v, ", name, v), in, v)
+		}
+	}
+	every(visit)
+	before := n
+	everyPageOfOurs(visit)
+	if n-before < 400 {
+		t.Errorf("%d visits of our pages only", n-before)
+	}
+}
+
+// step is what a visitor does of what is asked, "" if they cannot.
+func (v visitor) step(next Next, seen []Step) Step {
+	for _, step := range append([]Step{next.Step}, next.Others...) {
+		switch {
+		case v.lost && (step == StepPasskey || step == StepTOTP), slices.Contains(seen, step) && len(next.Others) > 0:
+		default:
+			return step
+		}
+	}
+	if v.lost {
+		return ""
+	}
+	return next.Step
+}
+
+// gives is the proof that they give at a step.
+func (v visitor) gives(in *Input, next Next, step Step) policy.Evidence {
+	given := policy.Evidence{Method: policy.Password}
+	for _, w := range in.Ways {
+		asked := len(w.By) > 0 && slices.Contains(next.Passkeys, w.By[0])
+		if w.Step != step || len(w.By) > 0 && asked != (!v.stubborn || next.Another) {
+			continue
+		}
+		if given = w.Gives; len(w.By) > 0 {
+			given.Credential = w.By[0]
+		}
+	}
+	if step == StepPasskey && given.Method == policy.Password { // stubborn, and all are asked for
+		given = bySynced.Gives
+		given.Credential = "synced"
+	}
+	given.At, given.Interaction, given.UserVerified = in.Now, string(own), given.UserVerified && v.verifies
+	return given
+}
+
+func through(t *testing.T, name string, in Input, v visitor) {
 	t.Helper()
 	var seen []Step
+	told := false
 	for next := Decide(in); next.Step.asks(); next = Decide(in) {
-		step := next.Step
-		if slices.Contains(seen, step) && len(next.Others) > 0 {
-			step = next.Others[0] // what was tried was not enough
+		step := v.step(next, seen)
+		if step == "" {
+			return // they cannot go on, and are told so
 		}
-		if slices.Contains(seen, step) && (in.Person == "" || step != StepPassword || !slices.Contains(seen, StepPasskey)) {
+		again := slices.Contains(seen, step)
+		if again && step == StepPasskey && v.stubborn && !told {
+			if told = next.Another; !told {
+				t.Fatalf("%sasks without a word: %v, %s", name, seen, text(next))
+			}
+		} else if again && (in.Person == "" || step != StepPassword || !slices.Contains(seen, StepPasskey)) {
 			t.Fatalf("%sasks twice: %v, %s", name, seen, text(next))
 		}
 		seen = append(seen, step)
-		in.Now = in.Now.Add(5 * time.Minute) // pages are read slowly
-		given := policy.Evidence{Method: policy.Password}
-		for _, w := range in.Ways {
-			if w.Step == step {
-				given = w.Gives
-			}
-		}
-		given.At, given.Interaction, given.UserVerified = in.Now, string(own), given.UserVerified && verifies
+		in.Now = in.Now.Add(time.Minute) // pages are read slowly
 		switch step {
 		case StepPassword:
+			given := v.gives(&in, next, step)
 			if in.Person == "" || in.Request.Person != "" {
 				in.Person = in.Request.Person
 				if in.Person == "" {
@@ -471,7 +582,7 @@ func through(t *testing.T, name string, in Input, verifies bool) {
 			in.Evidence = policy.AddEvidence(in.Evidence, given)
 			in.Progress.Chosen = true
 		case StepPasskey, StepTOTP, StepRecovery:
-			in.Evidence = policy.AddEvidence(in.Evidence, given)
+			in.Evidence = policy.AddEvidence(in.Evidence, v.gives(&in, next, step))
 		case StepAccount:
 			in.Progress.Chosen = true
 			if in.Request.Person != "" {
@@ -479,6 +590,10 @@ func through(t *testing.T, name string, in Input, verifies bool) {
 			}
 		case StepConsent:
 			in.Progress.Consent = ConsentAllow
+		case StepOffer:
+			in.Progress.Offered = true
+		case StepAddPasskey, StepAddTOTP, StepRecoveryCodes:
+			in.Progress.Done = true
 		default:
 			t.Fatalf("%s%s is no page", name, step)
 		}

@@ -26,6 +26,7 @@ type Paths struct {
 	Recovery string
 	Account  string
 	Consent  string
+	Offer    string          // of a passkey
 	Add      map[Step]string // of steps that pages of ours are for
 	Finish   string          // where done and refused interactions end
 	SignOut  string
@@ -340,7 +341,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if a.Decision, fresh, err = s.decision(ctx, a, standing); err != nil {
 			return Answer{}, nil, err
 		}
-		in.Ways = s.waysOf(a.SignIn)
+		in.Ways, in.Offer = s.waysOf(a.SignIn), s.mayOffer(a.SignIn)
 		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
@@ -414,6 +415,7 @@ func (s *Service) PathTo(a Answer, step Step) string {
 		StepRecovery: s.cfg.Paths.Recovery,
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,
+		StepOffer:    s.cfg.Paths.Offer,
 	}[step]
 	switch {
 	case to != "":

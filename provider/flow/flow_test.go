@@ -48,9 +48,10 @@ func newHouse(t *testing.T, set rules.Set) *house {
 	clock := func() time.Time { return h.at }
 	ev := events.New(store, nil, clock)
 	people := directory.New(store, ev, clock)
-	h.Service = flow.New(flow.Config{Paths: flow.Paths{
+	h.Service = flow.New(flow.Config{Passkeys: true, Paths: flow.Paths{
 		Password: "/signin/password", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
-		Home: "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes"},
+		Offer: "/signin/offer-passkey",
+		Home:  "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes"},
 		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes"},
 	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
 		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)

@@ -37,7 +37,8 @@ const freshProof = 10 * time.Minute
 type pageRule struct {
 	fresh   bool // a fresh proof, as strong as the person has
 	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
-	changes bool // proofs are changed there: not in a session of which the rules want more than usual
+	changes bool // proofs are changed there: not where somebody else may be at work
+	adds    bool // a factor is added there
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 }
@@ -45,8 +46,8 @@ type pageRule struct {
 var pageRules = map[Page]pageRule{
 	PageSessions:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
-	PageAddPasskey: {fresh: true, changes: true, does: StepAddPasskey, ends: PageSecurity},
-	PageAddTOTP:    {fresh: true, changes: true, does: StepAddTOTP, ends: PageSecurity},
+	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
+	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
 }
 

@@ -75,6 +75,8 @@ type Progress struct {
 	Cancelled   bool       `json:"cancelled,omitempty"`   // "back to the app"
 	Done        bool       `json:"done,omitempty"`        // the step that a page of ours is for
 	Pending     storage.ID `json:"pending,omitempty"`     // what such a step began
+	Passkeys    bool       `json:"passkeys,omitempty"`    // the browser can make passkeys
+	Offered     bool       `json:"offered,omitempty"`     // one was offered, and answered
 }
 
 // What a person says to a client's wishes.

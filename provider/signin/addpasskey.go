@@ -24,35 +24,46 @@ func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
 		return err
 	}
-	next, err := h.Flow.DidGuarded(r.Context(), a, shown(r), func(ctx context.Context) error {
-		added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
-		if err != nil {
-			return err
-		}
-		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorPasskey, added.Name)
-	})
+	next, err := h.Flow.DidGuarded(r.Context(), a, shown(r), func(ctx context.Context) error { return h.addPasskey(ctx, r, a) })
 	if err == nil {
 		return web.SeeOther(w, next.Path)
 	}
 	page := templates.AddPasskey{Name: r.PostForm.Get(fieldName)}
-	status := http.StatusUnprocessableEntity
-	var f *fault.Error
-	switch {
-	case errors.Is(err, proof.ErrWrong):
-		page.Problem = "wrong"
-	case errors.Is(err, storage.ErrConflict):
-		page.Problem, status = "taken", http.StatusConflict
-	case errors.Is(err, storage.ErrStale):
-		page.Problem, status = "passkeys_many", http.StatusConflict
-	case errors.As(err, &f) && f.Field == fieldName:
-		page.Problem = "passkey_name"
-	case errors.As(err, &f) && (f.Code == "passkey_model" || f.Code == "passkeys_many"):
-		page.Problem = f.Code
-	default:
+	var status int
+	if page.Problem, status = noPasskey(err); page.Problem == "" {
 		return err
 	}
 	web.Log(r.Context()).Set("passkey", err.Error())
 	return h.addPasskeyPage(w, r, a, status, page)
+}
+
+// addPasskey makes what an authenticator answered a passkey of the person's, who is told,
+// in the unit of ctx.
+func (h *Handler) addPasskey(ctx context.Context, r *http.Request, a flow.Answer) error {
+	added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
+	if err != nil {
+		return err
+	}
+	return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorPasskey, added.Name)
+}
+
+// noPasskey is what a page says of a passkey that was not added, "" if it is no matter of
+// that page.
+func noPasskey(err error) (problem string, status int) {
+	var f *fault.Error
+	switch {
+	case errors.Is(err, proof.ErrWrong):
+		return "wrong", http.StatusUnprocessableEntity
+	case errors.Is(err, storage.ErrConflict):
+		return "taken", http.StatusConflict
+	case errors.Is(err, storage.ErrStale):
+		return "passkeys_many", http.StatusConflict
+	case errors.As(err, &f) && f.Field == fieldName:
+		return "passkey_name", http.StatusUnprocessableEntity
+	case errors.As(err, &f) && (f.Code == "passkey_model" || f.Code == "passkeys_many"):
+		return f.Code, http.StatusUnprocessableEntity
+	}
+	return "", 0
 }
 
 func (h *Handler) addPasskeyPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.AddPasskey) error {

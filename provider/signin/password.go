@@ -21,6 +21,7 @@ import (
 const (
 	fieldIdentifier = "identifier"
 	fieldPassword   = web.FieldPassword
+	fieldPasskeys   = "passkeys" // not empty: the page's script found that this device can make one
 	// maxIdentifier is beyond every address there is (RFC 5321 section 4.5.3.1.3).
 	maxIdentifier = 320
 )
@@ -53,6 +54,7 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 		web.Log(r.Context()).Set("signin", page.Problem)
 		return h.passwordPage(w, r, a, status, page)
 	}
+	a.Progress.Passkeys = r.PostForm.Get(fieldPasskeys) != ""
 	return h.goOn(w, r, a, person, evidence)
 }
 

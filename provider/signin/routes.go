@@ -21,7 +21,7 @@ func (h *Handler) Routes() []web.Route {
 	return []web.Route{
 		page(web.PathHome, h.home),
 		page(web.PathSignIn, h.at(h.showPassword, flow.StepPassword)),
-		form(web.PathSignIn, h.at(h.takePassword, flow.StepPassword), fieldIdentifier, fieldPassword),
+		form(web.PathSignIn, h.at(h.takePassword, flow.StepPassword), fieldIdentifier, fieldPassword, fieldPasskeys),
 		page(web.PathPasskey, h.at(h.showPasskey, flow.StepPasskey)),
 		form(web.PathPasskey, h.at(h.takePasskey, flow.StepPasskey, flow.StepPassword), fieldPasskey),
 		page(web.PathTOTP, h.showCode(h.totpStep())),
@@ -35,6 +35,8 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathAddPasskey, h.at(h.showAddPasskey, flow.StepAddPasskey)),
 		form(web.PathAddPasskey, h.at(h.takeAddPasskey, flow.StepAddPasskey), fieldName, fieldPasskey, fieldSession),
 		form(web.PathStolen, h.stolen, fieldPrefix),
+		page(web.PathOfferPasskey, h.at(h.showOffer, flow.StepOffer)),
+		form(web.PathOfferPasskey, h.at(h.takeOffer, flow.StepOffer), fieldDecision, fieldPasskey, fieldSession),
 		page(web.PathAccount, h.at(h.showAccounts, flow.StepAccount)),
 		form(web.PathAccount, h.at(h.takeAccount, flow.StepAccount), fieldAccount),
 		page(web.PathConsent, h.at(h.showConsent, flow.StepConsent)),

@@ -4,6 +4,7 @@
 //	password.go   who are you, and your password
 //	passkey.go    a passkey: in place of the password, or to prove more
 //	addpasskey.go a new one
+//	offerpasskey.go a first one, offered while all is calm
 //	code.go       a code: of an authenticator, or one for recovery
 //	addtotp.go    a new authenticator
 //	recoverycodes.go new codes for recovery

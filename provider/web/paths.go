@@ -28,6 +28,7 @@ const (
 	PathTOTP          = "/signin/totp"
 	PathRecovery      = "/signin/recovery"
 	PathAddPasskey    = "/signin/add-passkey"
+	PathOfferPasskey  = "/signin/offer-passkey"
 	PathAddTOTP       = "/signin/add-totp"
 	PathRecoveryCodes = "/signin/recovery-codes"
 	PathStolen        = "/signin/stolen"

@@ -81,6 +81,8 @@ const plain = (credential) => {
   return { id, rawId: id, type, response: out, clientExtensionResults: credential.getClientExtensionResults() };
 };
 if (window.PublicKeyCredential) {
+  const able = document.querySelector("[name=passkeys]"); // the server may offer one
+  if (able) PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable?.().then((can) => (able.value = can ? "1" : ""));
   for (const form of document.querySelectorAll("[data-passkey]")) {
     const creates = "creates" in form.dataset;
     const stopped = form.querySelector("[role=status]");
