@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The versions that are written. A reader accepts its own and older ones; a new
 // version is one more case in decode, never an edit of an old one.
 const (
 	standingVersion = 1
-	decisionVersion = 1
+	decisionVersion = 2 // 1 knew of a browser whether it was one of the person's, and no more
 	historyVersion  = 1
 )
 
@@ -21,10 +22,14 @@ var ErrVersion = errors.New("policy: document of an unknown version")
 // decision about it with the circumstances that this was made in. While they
 // stay the same the decision stands.
 type Standing struct {
-	Evidence      []Evidence `json:"evidence"`
-	Device        string     `json:"device,omitempty"`        // the browser that it was proven in
-	Circumstances string     `json:"circumstances,omitempty"` // risk's fingerprint of the facts seen
-	Decision      Decision   `json:"decision"`                // without its reasons: those are in its own row
+	Evidence []Evidence `json:"evidence"`
+	Device   string     `json:"device,omitempty"` // the browser that it was proven in
+	Tier     Tier       `json:"tier,omitempty"`   // what that reached; "" in documents from before there were any
+	// AsksSince is when the person signed in with one factor and wants to be asked for another;
+	// zero once they gave it, and where there is nothing to ask for.
+	AsksSince     time.Time `json:"asks_since,omitzero"`
+	Circumstances string    `json:"circumstances,omitempty"` // risk's fingerprint of the facts seen
+	Decision      Decision  `json:"decision"`                // without its reasons: those are in its own row
 }
 
 // Record is a stored decision: what was decided, and on what.
@@ -49,7 +54,23 @@ func EncodeDecision(r Record) (json.RawMessage, error) { return encode(decisionV
 
 // DecodeDecision reads a decision with its facts.
 func DecodeDecision(doc json.RawMessage) (Record, error) {
-	return decode[Record](decisionVersion, doc)
+	r, err := decode[Record](decisionVersion, doc)
+	if err != nil || versionOf(doc) > 1 {
+		return r, err
+	}
+	old, err := decode[recordV1](decisionVersion, doc)
+	r.Facts.DeviceTier = TierNone
+	if old.Facts.DeviceKnown {
+		r.Facts.DeviceTier = TierCookie
+	}
+	return r, err
+}
+
+// recordV1 is what the first version of [Record] had in another form.
+type recordV1 struct {
+	Facts struct {
+		DeviceKnown bool `json:"device_known"`
+	} `json:"facts"`
 }
 
 // EncodeHistory writes a person's history.
@@ -67,6 +88,13 @@ func DecodeHistory(doc json.RawMessage) (History, error) {
 type versioned struct {
 	Version int             `json:"v"`
 	Body    json.RawMessage `json:"is"`
+}
+
+// versionOf is that of a document which was read.
+func versionOf(doc json.RawMessage) int {
+	var v versioned
+	_ = json.Unmarshal(doc, &v)
+	return v.Version
 }
 
 func encode[T any](version int, body T) (json.RawMessage, error) {

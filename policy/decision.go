@@ -11,15 +11,15 @@ import (
 // on. They are stored with the decision. Places and programs are keyed hashes,
 // "" while unknown.
 type Facts struct {
-	Client      string   `json:"client"`
-	Scopes      []string `json:"scopes,omitempty"`
-	Resources   []string `json:"resources,omitempty"`
-	ACRAsked    []string `json:"acr_asked,omitempty"`
-	Device      string   `json:"device,omitempty"`  // this browser
-	Network     string   `json:"network,omitempty"` // the address block, /24 or /48
-	Agent       string   `json:"agent,omitempty"`   // the user agent without its version numbers
-	DeviceKnown bool     `json:"device_known"`      // the person signed in with this browser before
-	FirstTime   bool     `json:"first_time"`        // nothing is remembered of this person
+	Client     string   `json:"client"`
+	Scopes     []string `json:"scopes,omitempty"`
+	Resources  []string `json:"resources,omitempty"`
+	ACRAsked   []string `json:"acr_asked,omitempty"`
+	Device     string   `json:"device,omitempty"`  // this browser
+	Network    string   `json:"network,omitempty"` // the address block, /24 or /48
+	Agent      string   `json:"agent,omitempty"`   // the user agent without its version numbers
+	DeviceTier Tier     `json:"device_tier"`       // how well this browser is known to be the person's
+	FirstTime  bool     `json:"first_time"`        // nothing is remembered of this person
 }
 
 // Attempt is one sign-in or silent return, as a scorer sees it.

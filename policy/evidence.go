@@ -14,6 +14,7 @@ type Evidence struct {
 	PhishingResistant bool      `json:"phishing_resistant,omitempty"`
 	UserVerified      bool      `json:"user_verified,omitempty"`
 	DeviceBound       bool      `json:"device_bound,omitempty"`
+	Platform          bool      `json:"platform,omitempty"` // by a part of the machine that the browser runs on, as that says
 	Breached          bool      `json:"breached,omitempty"` // a password that is in lists of stolen ones: to be changed
 	// Idle is the longest that the session went unused since: [Age] notes it, a proof has none.
 	Idle time.Duration `json:"idle,omitempty"`
@@ -76,6 +77,10 @@ func KnownACR(v string) bool { return slices.Contains(ACRValues(), v) }
 
 // A kind tells whether a proof is of a sort that a level needs.
 type kind func(Evidence) bool
+
+// Held reports whether e proves something that the person has: beside a password, the
+// second factor.
+func (e Evidence) Held() bool { return isHeld(e) }
 
 func isAuthenticator(e Evidence) bool { return isKnown(e) || isHeld(e) }
 

@@ -243,3 +243,62 @@ func TestRisky(t *testing.T) {
 		}
 	}
 }
+
+// TestTierIsWhatAProofSaysOfTheBrowser: a key that is carried about, a second factor
+// without the first, a recovery code or a password say nothing more than its cookie.
+func TestTierIsWhatAProofSaysOfTheBrowser(t *testing.T) {
+	password := ago(time.Minute, policy.Password, "")
+	key := func(change ...func(*policy.Evidence)) policy.Evidence {
+		ev := ago(0, policy.Hardware, "k")
+		ev.PhishingResistant, ev.UserVerified, ev.DeviceBound, ev.Platform = true, true, true, true
+		for _, c := range change {
+			c(&ev)
+		}
+		return ev
+	}
+	unverified := func(e *policy.Evidence) { e.UserVerified = false }
+	for name, tc := range map[string]struct {
+		ev   policy.Evidence
+		with []policy.Evidence
+		want policy.Tier
+	}{
+		"a password":                     {ago(0, policy.Password, ""), nil, policy.TierCookie},
+		"a recovery code":                {ago(0, policy.Recovery, ""), []policy.Evidence{password}, policy.TierCookie},
+		"a code beside a password":       {ago(0, policy.OneTime, "t"), []policy.Evidence{password}, policy.TierSecond},
+		"a code alone":                   {ago(0, policy.OneTime, "t"), nil, policy.TierCookie},
+		"a password beside a code":       {ago(0, policy.Password, ""), []policy.Evidence{ago(time.Minute, policy.OneTime, "t")}, policy.TierCookie},
+		"a passkey of this machine":      {key(), nil, policy.TierPasskey},
+		"one that was only touched":      {key(unverified), nil, policy.TierCookie},
+		"one touched, beside a password": {key(unverified), []policy.Evidence{password}, policy.TierPasskey},
+		"one that is carried about":      {key(func(e *policy.Evidence) { e.Platform = false }), nil, policy.TierSecond},
+		"one that may be elsewhere too":  {key(func(e *policy.Evidence) { e.Method, e.DeviceBound = policy.Software, false }), nil, policy.TierSecond},
+		"a code long after the password": {ago(0, policy.OneTime, "t"), []policy.Evidence{ago(2*day, policy.Password, "")}, policy.TierCookie},
+	} {
+		if got := policy.TierBy(tc.ev, policy.AddEvidence(tc.with, tc.ev), noon); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+	for i, order := 0, []policy.Tier{"", policy.TierCookie, policy.TierSecond, policy.TierPasskey}; i < len(order); i++ {
+		for j := range order {
+			if got := order[i].AtLeast(order[j]); got != (i >= j) {
+				t.Errorf("%q is at least %q: %v", order[i], order[j], got)
+			}
+		}
+	}
+	if !policy.TierNone.AtLeast("") || !policy.Tier("").AtLeast(policy.TierNone) || policy.Tier("gold").AtLeast(policy.TierCookie) {
+		t.Error("what is no tier is none")
+	}
+}
+
+// TestDecisionsFromBeforeTiersAreRead: a browser was known, or it was not.
+func TestDecisionsFromBeforeTiersAreRead(t *testing.T) {
+	for doc, want := range map[string]policy.Tier{
+		`{"v":1,"is":{"decision":{"outcome":"allow"},"facts":{"client":"web","device_known":true}}}`:  policy.TierCookie,
+		`{"v":1,"is":{"decision":{"outcome":"allow"},"facts":{"client":"web","device_known":false}}}`: policy.TierNone,
+	} {
+		got, err := policy.DecodeDecision(json.RawMessage(doc))
+		if err != nil || got.Facts.DeviceTier != want || got.Facts.Client != "web" || got.Decision.Outcome != policy.Allow {
+			t.Errorf("%s: %+v, %v", doc, got, err)
+		}
+	}
+}

@@ -199,7 +199,7 @@ func TestBrowserPasskeyAsSecondFactor(t *testing.T) {
 }
 
 // TestBrowserPasskeyRefuses: who gives up, and whose device does not know them, is told
-// so calmly and may take the password.
+// so calmly and may take the password; which is one factor, and the passkey the other.
 func TestBrowserPasskeyRefuses(t *testing.T) {
 	v, ada := passkeyTour(t)
 	device := v.Authenticator(providertest.AuthenticatorKind{Verifies: true})
@@ -212,14 +212,22 @@ func TestBrowserPasskeyRefuses(t *testing.T) {
 		t.Error(got)
 	}
 	v.prove(ada.Email, ada.Password)
+	v.Click(usePasskey)
+	if got := v.Eval(stopped); got != "That came to nothing. You can try again." || v.Text("label") == "" {
+		t.Errorf("%v: %s", got, v.Text("main"))
+	}
+	v.Screenshot("passkey-second")
+	v.Axe()
+	device.Refuses(false)
+	v.Follow(usePasskey)
 	v.token(t)
 
+	v.p.Clock.Advance(11 * time.Minute)
 	// Who has a passkey is asked for it where proofs are changed; the password is not as much.
 	v.Open(v.p.URL(web.PathSecurityAddPasskey))
 	if v.Has("a[href*='/signin/password']") || !v.Has(usePasskey) {
 		t.Errorf("%s at %s", v.Text("main"), v.URL())
 	}
-	device.Refuses(false)
 	v.Follow(usePasskey)
 	if got := v.Text("h1"); got != "Add a passkey" {
 		t.Fatalf("%s at %s", got, v.URL())

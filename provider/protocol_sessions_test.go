@@ -39,7 +39,7 @@ func TestPeopleSeeWhereTheyAreSignedIn(t *testing.T) {
 		}
 		text, lines := page(firefox)
 		if len(lines) != 3 || lines[0][2] != "Firefox on Linux" || !strings.Contains(lines[1][2], "iOS") || lines[2][2] != "a device that we do not know" ||
-			strings.Count(text, "this browser") != 1 || !strings.Contains(text, "<bdi>Web</bdi>") {
+			strings.Count(text, `class="pill"`) != 1 || !strings.Contains(text, "<bdi>Web</bdi>") {
 			t.Fatalf("%v in %s", lines, text)
 		}
 		end := func(b *providertest.Browser, which string) *providertest.Answer {

@@ -251,6 +251,11 @@ func TestEveryStepAsJSON(t *testing.T) {
 				seed = s.dig("secret")
 				s.wantNext(s.send("form", "code", code(t, seed, p.Clock.Now()), "session", s.dig("who.id")), web.PathSecurity)
 			}},
+			{"how often to be asked", func() {
+				s.open(web.PathSecurity, "security")
+				s.open(s.dig("asking_href"), "asking")
+				s.wantNext(s.send("form", "asking", s.dig("now"), "session", s.dig("who.id")), web.PathSecurity)
+			}},
 			{"recovery codes", func() {
 				s.open(web.PathSecurity, "security")
 				s.open(s.dig("recovery_href"), "recoverycodes")

@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Notices: services.Notices, Tell: p.logouts.Tell,
+		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Notices: services.Notices, Events: services.Events, Now: now, Tell: p.logouts.Tell,
 	})
 	programs, err := services.api(cfg, w, now, nil)
 	if err != nil {

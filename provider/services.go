@@ -133,7 +133,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Pages: map[flow.Page]string{
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
 			flow.PageSecurity: prefix + web.PathSecurity, flow.PageSessions: prefix + web.PathSessions, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
-			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery,
+			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PageAsking: prefix + web.PathSecurityAsking,
 		},
 	}
 	cfg.Flow.Passkeys = s.Passkeys.Enabled()

@@ -189,3 +189,20 @@ func (s *Store) DeleteClient(ctx context.Context, c *Client, now Time) error {
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = 'client deleted' WHERE client_id = ? AND revoked_at IS NULL", args: []any{now, id}},
 	)
 }
+
+// ClientNames returns the names of those of these clients that there are, disabled or
+// not, by id. A name may be "".
+func (s *Store) ClientNames(ctx context.Context, ids []string) (map[string]string, error) {
+	names := map[string]string{}
+	if len(ids) == 0 {
+		return names, nil
+	}
+	var cs []Client
+	if err := s.db(ctx).Select("id", "name").Where("id IN ?", ids).Find(&cs).Error; err != nil {
+		return nil, translate(err)
+	}
+	for _, c := range cs {
+		names[c.ID] = c.Name
+	}
+	return names, nil
+}

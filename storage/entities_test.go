@@ -22,6 +22,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"passwords are kept":                     testPasswords,
 	"sessions are kept":                      testSessions,
 	"devices are kept":                       testDevices,
+	"a browser is remembered by a new id":    testRememberedDevices,
 	"passkeys are kept":                      testPasskeys,
 	"interactions are kept":                  testInteractions,
 	"grants are kept":                        testGrants,
@@ -263,6 +264,69 @@ func testDevices(t *testing.T, f fixture) {
 	if known(f.person("eve").ID, now) {
 		t.Error("one person's device is known for another")
 	}
+}
+
+// A browser that is remembered gets another id for all who sign in with it; being seen
+// again takes nothing away; removing what it was remembered by does.
+func testRememberedDevices(t *testing.T, f fixture) {
+	ada, bob, id, fresh, by := f.person("ada"), f.person("bob"), storage.NewID(), storage.NewID(), storage.NewID()
+	for _, p := range []*storage.Person{ada, bob} {
+		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: id, PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour)}))
+	}
+	d := &storage.Device{
+		ID: fresh, PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour), Browser: "Firefox", System: "Linux",
+		ProvenAt: now, BoundAt: now, RememberedUntil: after(2 * time.Hour), RememberedBy: by,
+	}
+	f.must(f.RememberDevice(f.ctx, d, id))
+	got, err := f.LoadArrival(f.ctx, ada.ID, fresh, now)
+	f.must(err)
+	same(t, &storage.Arrival{Device: *d}, got)
+	if !d.Remembers(after(time.Hour)) || d.Remembers(after(2*time.Hour)) {
+		t.Error("a device is remembered until the end of its time")
+	}
+	for name, who := range map[string]storage.ID{"hers": ada.ID, "his": bob.ID} {
+		if ok, err := f.DeviceKnown(f.ctx, id, who, now); err != nil || ok {
+			t.Errorf("%s is known by the old id: %v, %v", name, ok, err)
+		}
+		if ok, err := f.DeviceKnown(f.ctx, fresh, who, now); err != nil || !ok {
+			t.Errorf("%s is known by the new id: %v, %v", name, ok, err)
+		}
+	}
+	f.must(f.SeeDevice(f.ctx, &storage.Device{ID: fresh, PersonID: ada.ID, CreatedAt: after(time.Hour), SeenAt: after(time.Hour), ExpiresAt: after(4 * time.Hour), Browser: "Chrome", System: "Linux"}))
+	d.SeenAt, d.ExpiresAt, d.Browser = after(time.Hour), after(4*time.Hour), "Chrome"
+	f.must(f.SeeDevice(f.ctx, &storage.Device{ID: id, PersonID: ada.ID, CreatedAt: now, SeenAt: after(2 * time.Hour), ExpiresAt: after(3 * time.Hour)}))
+	all, err := f.DevicesOf(f.ctx, ada.ID, now, 10)
+	f.must(err)
+	if len(all) != 2 || all[0].ID != id {
+		t.Errorf("devices %+v", all)
+	}
+	same(t, d, &all[1])
+	if some, err := f.DevicesOf(f.ctx, ada.ID, after(3*time.Hour), 1); err != nil || len(some) != 1 || some[0].ID != fresh {
+		t.Errorf("devices that did not lapse %+v, %v", some, err)
+	}
+
+	f.must(f.BeginTOTP(f.ctx, &storage.TOTP{ID: by, PersonID: ada.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: now, ExpiresAt: after(time.Hour)}))
+	f.must(f.ConfirmTOTP(f.ctx, ada.ID, by, 1, now, 5))
+	f.must(f.RemoveTOTP(f.ctx, ada.ID, by))
+	got, err = f.LoadArrival(f.ctx, ada.ID, fresh, now)
+	f.must(err)
+	if got.Device.Remembers(now) || got.Device.ProvenAt.IsZero() {
+		t.Errorf("without what it was remembered by: %+v", got.Device)
+	}
+
+	f.want(storage.ErrNotFound, f.ForgetDevice(f.ctx, ada.ID, storage.NewID()))
+	f.must(f.ForgetDevice(f.ctx, ada.ID, fresh))
+	f.want(storage.ErrNotFound, f.ForgetDevice(f.ctx, ada.ID, fresh))
+	if ok, err := f.DeviceKnown(f.ctx, fresh, bob.ID, now); err != nil || !ok {
+		t.Errorf("she forgot her browser, and his is gone: %v, %v", ok, err)
+	}
+	_, err = f.LoadArrival(f.ctx, storage.NewID(), fresh, now)
+	f.want(storage.ErrNotFound, err)
+	f.must(f.SetAsking(f.ctx, ada.ID, "always"))
+	if got, err = f.LoadArrival(f.ctx, ada.ID, fresh, now); err != nil || got.Asking != "always" {
+		t.Errorf("asking %+v, %v", got, err)
+	}
+	f.want(storage.ErrNotFound, f.SetAsking(f.ctx, storage.NewID(), "always"))
 }
 
 func testConsents(t *testing.T, f fixture) {

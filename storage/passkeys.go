@@ -71,9 +71,10 @@ func (s *Store) RenamePasskey(ctx context.Context, person, id ID, name string) e
 	})
 }
 
-// DeletePasskey takes a passkey from its person; ErrNotFound if they have none such.
+// DeletePasskey takes a passkey from its person, and no browser is remembered by it any
+// more; ErrNotFound if they have none such.
 func (s *Store) DeletePasskey(ctx context.Context, person, id ID) error {
-	return s.do(ctx, write{text: "DELETE FROM passkeys WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound})
+	return s.doAll(ctx, write{text: "DELETE FROM passkeys WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound}, unremember(person, id))
 }
 
 // PasskeysElsewhere returns a relying-party id other than this one that passkeys were

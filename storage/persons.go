@@ -17,6 +17,13 @@ type Person struct {
 	DisabledAt Time
 	// PasskeyOfferAt is when they may be offered a passkey again; zero: they never skipped it.
 	PasskeyOfferAt Time
+	Asking         string // policy's Asking; "" for the default
+}
+
+// SetAsking notes how often a person wants to be asked for a second factor; ErrNotFound:
+// there is no such person.
+func (s *Store) SetAsking(ctx context.Context, person ID, asking string) error {
+	return s.do(ctx, write{text: "UPDATE persons SET asking = ? WHERE id = ?", args: []any{asking, person}, guard: ErrNotFound})
 }
 
 // TableName implements gorm's Tabler: left to itself it would say "people".

@@ -18,15 +18,6 @@ type Session struct {
 	SettlesAt  Time   // ended, and until then somebody may yet get something in it: see [Store.NoticeLateClients]
 }
 
-// Device is a browser that one person has signed in with before.
-type Device struct {
-	ID        ID   `gorm:"primaryKey"`
-	PersonID  ID   `gorm:"primaryKey"`
-	CreatedAt Time `gorm:"autoCreateTime:false"`
-	SeenAt    Time
-	ExpiresAt Time
-}
-
 // CreateSession adds a session.
 func (s *Store) CreateSession(ctx context.Context, se *Session) error {
 	return s.do(ctx, s.insert(ctx, se, ""))
@@ -101,6 +92,13 @@ func (s *Store) SessionsOf(ctx context.Context, person ID, now Time, p Page) (Li
 	return page(ss, p, func(se *Session) string { return string(se.ID) }), translate(err)
 }
 
+// NewestSessionsOf returns a person's living sessions, at most that many: the newest first.
+func (s *Store) NewestSessionsOf(ctx context.Context, person ID, now Time, limit int) ([]Session, error) {
+	var ss []Session
+	err := s.db(ctx).Where("person_id = ? AND ended_at IS NULL AND expires_at > ?", person, now).Order("id DESC").Limit(limit).Find(&ss).Error
+	return ss, translate(err)
+}
+
 // EndSessionsOf ends every session of a person as [Store.EndSession] does: grants
 // with offline_access live on.
 func (s *Store) EndSessionsOf(ctx context.Context, person ID, now Time) error {
@@ -112,16 +110,3 @@ func (s *Store) EndSessionsOf(ctx context.Context, person ID, now Time) error {
 
 // andNot is a condition on a boolean column that both databases understand.
 func andNot(column string) string { return " AND NOT " + column }
-
-// SeeDevice adds a device for a person or notes that it was used again.
-func (s *Store) SeeDevice(ctx context.Context, d *Device) error {
-	return s.do(ctx, s.insert(ctx, d, "ON CONFLICT (id, person_id) DO UPDATE SET seen_at = excluded.seen_at, expires_at = excluded.expires_at"))
-}
-
-// DeviceKnown reports whether a person signed in with this device before and
-// it has not lapsed.
-func (s *Store) DeviceKnown(ctx context.Context, id, person ID, now Time) (bool, error) {
-	var n int64
-	err := s.db(ctx).Model(&Device{}).Where("id = ? AND person_id = ? AND expires_at > ?", id, person, now).Count(&n).Error
-	return n > 0, translate(err)
-}

@@ -60,3 +60,30 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 		Find(&rows).Error
 	return rows, translate(err)
 }
+
+// Arrival is what is remembered of somebody who just proved who they are, and of the
+// browser that they did it with: a read across entities, as SignIn is.
+type Arrival struct {
+	Asking   string
+	History  JSON[Raw]
+	Device   Device `gorm:"embedded;embeddedPrefix:device_"` // zero: they did not sign in with it before, or it lapsed
+	Passkeys Words
+	TOTPs    Words `gorm:"column:totps"`
+}
+
+// LoadArrival returns the person's arrival with this device, "" for none; or ErrNotFound.
+func (s *Store) LoadArrival(ctx context.Context, person, device ID, now Time) (*Arrival, error) {
+	var rows []Arrival
+	err := s.db(ctx).Table("persons p").
+		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps").
+		Joins("LEFT JOIN histories h ON h.person_id = p.id").
+		Joins("LEFT JOIN devices d ON d.person_id = p.id AND d.id = ? AND d.expires_at > ?", device, now).
+		Where("p.id = ?", person).Find(&rows).Error
+	if err != nil {
+		return nil, translate(err)
+	}
+	if len(rows) == 0 {
+		return nil, ErrNotFound
+	}
+	return &rows[0], nil
+}

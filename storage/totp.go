@@ -87,9 +87,10 @@ func (s *Store) RenameTOTP(ctx context.Context, person, id ID, name string) erro
 	})
 }
 
-// RemoveTOTP removes a confirmed authenticator; ErrNotFound: the person has none of this id.
+// RemoveTOTP removes a confirmed authenticator, and no browser is remembered by it any
+// more; ErrNotFound: the person has none of this id.
 func (s *Store) RemoveTOTP(ctx context.Context, person, id ID) error {
-	return s.do(ctx, write{
+	return s.doAll(ctx, write{
 		text: "DELETE FROM totps WHERE id = ? AND person_id = ? AND confirmed_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
-	})
+	}, unremember(person, id))
 }

@@ -69,6 +69,7 @@ func everyPage(lang string) map[string]any {
 		"signin-passkey":        SignIn{Base: base, Form: form, ClientName: "Kerbside", Passkey: &PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Autofill: true}, Problem: "passkey"},
 		"signin-again-others":   SignIn{Base: base, Form: form, Identifier: "ada@example.com", Reauth: true, Who: ada, Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}}},
 		"passkey":               Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"password", "/signin/password?i=1"}}, CancelAction: "/signin/cancel?i=1"},
+		"passkey-second":        Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, ClientName: "Kerbside", Second: true, Remembering: Remembering{Remembers: true}},
 		"passkey-wrong":         Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "passkey"},
 		"passkey-throttled":     Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "throttled", RetryAfter: 61},
 		"passkey-busy":          Passkey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`}, Who: ada, Problem: "busy"},
@@ -80,14 +81,16 @@ func everyPage(lang string) map[string]any {
 		"addpasskey-model":      AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "passkey_model"},
 		"addpasskey-name":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Name: strings.Repeat("long ", 20), Problem: "passkey_name"},
 		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
-		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", RecoveryLeft: 2, Back: "/"},
+		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", RecoveryLeft: 2, Asking: "unusual", AskingHref: "/account/security/asking", Back: "/"},
+		"asking":                Asking{Base: base, Form: form, Who: ada, Choices: []string{"always", "unusual", "sensitive"}, Now: "unusual", Back: "/account/security"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
-		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Back: "/"},
+		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Devices: everyDevice(), Back: "/"},
 		"sessions-one":          Sessions{Base: base, Form: form, Who: ada, Sessions: everySession()[:1], Back: "/"},
 		"factor-passkey":        Factor{Base: base, FactorLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-totp":           Factor{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
 		"code-totp":             Code{Base: base, Form: form, Kind: "totp", Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}, {"recovery", "/signin/recovery?i=1"}, {"lost", "/account/security"}}, CancelAction: "/signin/cancel?i=1"},
 		"code-totp-wrong":       Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "wrong"},
+		"code-totp-second":      Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "wrong", Remembering: Remembering{true, true}},
 		"code-totp-empty":       Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "empty"},
 		"code-totp-throttled":   Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "throttled", RetryAfter: 61},
 		"code-recovery":         Code{Base: base, Form: form, Kind: "recovery", Who: ada, Others: []OtherWay{{"totp", "/signin/totp?i=1"}, {"password", "/signin/password?i=1"}}},
@@ -148,8 +151,16 @@ func everySession() []SessionLine {
 	since := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
 	return []SessionLine{
 		{ID: "s1", Device: MailDevice{"Firefox", "Linux"}, Here: true, Since: since, Seen: since.AddDate(0, 0, 2)},
-		{ID: "s2", Device: MailDevice{"Mobile Safari", "iOS"}, Since: since, Seen: since, Apps: []string{"Forecourt Motors", "Kerbside"}},
+		{ID: "s2", Device: MailDevice{"Mobile Safari", "iOS"}, Since: since, Seen: since, Apps: []string{"Forecourt Motors", "Kerbside"}, Known: &DeviceLine{ID: "d2", Remembered: since.AddDate(0, 3, 0)}},
 		{ID: "s3", Since: since, Seen: since},
+	}
+}
+
+func everyDevice() []DeviceLine {
+	since := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []DeviceLine{
+		{ID: "d3", Device: MailDevice{"Chrome", "Windows"}, Since: since, Seen: since, Remembered: since.AddDate(0, 3, 0)},
+		{ID: "d4", Since: since, Seen: since},
 	}
 }
 

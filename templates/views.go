@@ -62,11 +62,17 @@ type Passkey struct {
 	Prompt       PasskeyPrompt
 	Who          Account
 	ClientName   string
+	Second       bool   // of a sign-in that has but this left; else somebody wants more of who is signed in
 	Problem      string // "" | "passkey" | "passkey_other" (the one that was used is of another kind) | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	Others       []OtherWay
 	CancelAction string
+	Remembering
 }
+
+// Remembering is at a step of which the browser can spare its person from now on: with Remembers there is a field "remember", a
+// box that is ticked with Remember, as after a problem.
+type Remembering struct{ Remembers, Remember bool }
 
 // AddPasskey has somebody make a passkey: fields "name", "session", which is Who.ID, and "passkey".
 type AddPasskey struct {
@@ -100,6 +106,7 @@ type Code struct {
 	RetryAfter   int    // as SignIn's
 	Others       []OtherWay
 	CancelAction string
+	Remembering
 }
 
 // AddTOTP shows what an authenticator app has to know, and asks for its first code: fields "code" and "session", which is Who.ID.
@@ -136,17 +143,30 @@ type Security struct {
 	AddPasskeyHref            string // "" where there are no passkeys
 	AddTOTPHref, RecoveryHref string
 	RecoveryLeft              int
+	Asking, AskingHref        string // as Asking's; "" for who has no second factor
 	Back                      string
 }
 
-// Sessions is the person's page of where they are signed in. A form posts the fields "session", which is Who.ID, and "end": a
-// SessionLine.ID, or "others".
+// Asking asks how often the person wants to be asked for a second factor: fields "asking", one of Choices ("always", "unusual",
+// "sensitive"), and "session", which is Who.ID.
+type Asking struct {
+	Base
+	Form    Form
+	Who     Account
+	Choices []string
+	Now     string // the one that holds
+	Back    string
+}
+
+// Sessions is the person's page of where they are signed in, and of the browsers that are known. A form posts the fields "session",
+// which is Who.ID, and "end", a SessionLine.ID or "others", or "forget", a DeviceLine.ID.
 type Sessions struct {
 	Base
 	Form     Form
 	Who      Account
-	Done     bool          // something was just ended
+	Done     bool          // something was just ended or forgotten
 	Sessions []SessionLine // the one that asks first
+	Devices  []DeviceLine  // with which they are not signed in
 	Back     string
 }
 
@@ -156,7 +176,15 @@ type SessionLine struct {
 	Device      MailDevice
 	Here        bool // this browser
 	Since, Seen time.Time
-	Apps        []string // that were used in it
+	Apps        []string    // that were used in it
+	Known       *DeviceLine // its browser; nil for one that is not known
+}
+
+// DeviceLine is a browser. Remembered is until when it spares them from a second factor; zero if it does not.
+type DeviceLine struct {
+	ID                      string
+	Device                  MailDevice
+	Since, Seen, Remembered time.Time
 }
 
 // FactorLine is a passkey or an authenticator. Used is zero before its first use.
@@ -352,6 +380,7 @@ func (AddPasskey) file() string    { return "addpasskey" }
 func (OfferPasskey) file() string  { return "offerpasskey" }
 func (Security) file() string      { return "security" }
 func (Factor) file() string        { return "factor" }
+func (Asking) file() string        { return "asking" }
 func (Code) file() string          { return "code" }
 func (AddTOTP) file() string       { return "addtotp" }
 func (RecoveryCodes) file() string { return "recoverycodes" }

@@ -48,6 +48,7 @@ type settings struct {
 	AccessToken, IDToken, Code   time.Duration
 	RefreshIdle, RefreshAbsolute time.Duration
 	Session, SessionIdle         time.Duration
+	Remember                     time.Duration
 	JWKSMaxAge, RotateEvery      time.Duration
 	Drain, Notice, Sweep         time.Duration
 	KeepEvents                   time.Duration // 0: for ever
@@ -172,6 +173,8 @@ var table = []setting{
 		set: duration(func(s *settings) *time.Duration { return &s.Session }, time.Minute, signIn.Lives)},
 	{key: "lifetimes.session_idle", preset: short(signIn.Idle), help: "lifetime of a browser's sign-in that is not used",
 		set: duration(func(s *settings) *time.Duration { return &s.SessionIdle }, time.Minute, signIn.Idle)},
+	{key: "lifetimes.remember", preset: "90d", help: "how long a browser spares somebody from a second factor who does not want to be asked again",
+		set: duration(func(s *settings) *time.Duration { return &s.Remember }, time.Minute, 400*day)},
 
 	{key: "password.memory", preset: "19456", help: "KiB of memory for each password hash (argon2id)",
 		set: integer(func(s *settings) *int { return &s.PasswordMemory }, minMemory, proof.MaxMemory)},

@@ -81,6 +81,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	}
 	pc.Engine.Code, pc.Engine.AccessToken, pc.Engine.IDToken = c.Code, c.AccessToken, c.IDToken
 	pc.Engine.RefreshIdle, pc.Engine.RefreshAbsolute = c.RefreshIdle, c.RefreshAbsolute
+	pc.Flow.Remember = c.Remember
 	pc.Session = session.Config{Lifetime: c.Session, Idle: c.SessionIdle}
 	pc.Password = proof.PasswordConfig{
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both

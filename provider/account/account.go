@@ -2,7 +2,8 @@
 //
 //	apps.go       what may use the account, and where to go on to
 //	security.go   how the person proves who they are
-//	sessions.go   where they are signed in
+//	asking.go     how often they are asked for a second factor
+//	sessions.go   where they are signed in, and with which browsers they were
 //
 // A page asks flow whether whoever is at the browser may see it. Who is not signed
 // in goes to the steps of signing in, and flow sends them back to the page: to a
@@ -17,8 +18,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/grants"
@@ -40,6 +43,8 @@ type Deps struct {
 	TOTP     *proof.TOTP
 	Recovery *proof.Recovery
 	Notices  *proof.Notices
+	Events   *events.Service
+	Now      func() time.Time
 	// Tell has the clients of a session that just ended told of it, and returns soon.
 	Tell func(ctx context.Context, session storage.ID)
 }

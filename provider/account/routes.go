@@ -19,12 +19,14 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathApps, h.at(flow.PageApps, h.showApps)),
 		form(web.PathApps, h.at(flow.PageApps, h.removeApp), fieldClient, fieldSession),
 		page(web.PathSessions, h.at(flow.PageSessions, h.showSessions)),
-		form(web.PathSessions, h.at(flow.PageSessions, h.endSessions), fieldEnd, fieldSession),
+		form(web.PathSessions, h.at(flow.PageSessions, h.endSessions), fieldEnd, fieldForget, fieldSession),
 		page(web.PathSecurity, h.at(flow.PageSecurity, h.showSecurity)),
 		page(web.PathSecurityAddPasskey, h.at(flow.PageAddPasskey, h.showSecurity)),
 		page(web.PathSecurityAddTOTP, h.at(flow.PageAddTOTP, h.showSecurity)),
 		page(web.PathSecurityRecovery, h.at(flow.PageRecovery, h.showSecurity)),
 		page(web.PathSecurityFactor, h.at(flow.PageFactor, h.showFactor)),
 		form(web.PathSecurityFactor, h.at(flow.PageFactor, h.takeFactor), fieldDo, fieldName, fieldSession),
+		page(web.PathSecurityAsking, h.at(flow.PageAsking, h.showAsking)),
+		form(web.PathSecurityAsking, h.at(flow.PageAsking, h.takeAsking), fieldAsking, fieldSession),
 	}
 }

@@ -32,6 +32,9 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Back: h.Web.Path(web.PathHome), Done: r.URL.Query().Has(flow.ParamDone),
 		AddTOTPHref: h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 	}
+	if len(has) > 0 {
+		page.Asking, page.AskingHref = askingOf(s), h.Web.Path(web.PathSecurityAsking)
+	}
 	if h.Passkeys.Enabled() {
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}

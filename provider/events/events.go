@@ -66,6 +66,10 @@ const (
 	RecoveryGenerated Kind = "recovery.generated" // new recovery codes, in the place of all others
 	RecoveryUsed      Kind = "recovery.used"      // one of them
 
+	DeviceRemembered Kind = "device.remembered" // a browser spares its person from a second factor from now on
+	DeviceForgotten  Kind = "device.forgotten"
+	AskingChanged    Kind = "asking.changed" // how often a person wants to be asked for a second factor
+
 	SetupOffered   Kind = "setup.offered"   // a link for the first operator was made
 	SetupCompleted Kind = "setup.completed" // it was used
 

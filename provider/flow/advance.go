@@ -71,7 +71,9 @@ type proof struct {
 	others   []storage.SignIn // who else is signed in here, in the cookie's order
 	standing policy.Standing
 	assessed *risk.Assessment
-	device   storage.ID
+	signedIn bool           // all was given that the rules and the person want of a sign-in
+	device   storage.Device // this browser, as it is from now on
+	was      storage.ID     // its id before, if that changed: see remember
 }
 
 func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
@@ -92,7 +94,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	if err != nil {
 		return Changed{}, err
 	}
-	c := Changed{Sessions: []string{secret}, Device: p.device, session: p.session.ID}
+	c := Changed{Sessions: []string{secret}, Device: p.device.ID, session: p.session.ID}
 	for i := range p.others {
 		other := &p.others[i].Session
 		if len(c.Sessions) < session.MaxPerBrowser {
@@ -122,7 +124,7 @@ func opens(ev policy.Evidence) bool {
 
 // weigh reads what is known of the person and this browser, and decides.
 func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (proof, error) {
-	p := proof{device: b.Device}
+	var p proof
 	all, err := s.Accounts(ctx, b)
 	if err != nil {
 		return p, err
@@ -134,32 +136,29 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 		}
 	}
 	p.others = slices.DeleteFunc(slices.Clone(all), func(one storage.SignIn) bool { return p.session != nil && one.Session.ID == p.session.ID })
-	history, err := s.store.HistoryOf(ctx, person.ID)
-	if errors.Is(err, storage.ErrNotFound) {
-		history, err = &storage.History{}, nil
-	}
+	known, err := s.store.LoadArrival(ctx, person.ID, b.Device, storage.At(s.now()))
 	if err != nil {
-		return p, fmt.Errorf("history: %w", err)
+		return p, fmt.Errorf("arrival: %w", err)
 	}
-	known := false
-	if p.device == "" {
-		p.device = storage.NewID()
-	} else if known, err = s.store.DeviceKnown(ctx, p.device, person.ID, storage.At(s.now())); err != nil {
-		return p, fmt.Errorf("device: %w", err)
-	}
-	b.Device = p.device
-	attempt, err := attemptOf(a.Request, b, person.ID, history.Document.V)
+	p.standing.AsksSince = s.asksSince(a, p, known, ev)
+	p.standing.Evidence = policy.AddEvidence(p.standing.Evidence, ev)
+	p.device = s.recognise(p, b, known, person.ID, ev)
+	b.Device = p.device.ID
+	attempt, err := attemptOf(a.Request, b, person.ID, known.History.V)
 	if err != nil {
 		return p, err
 	}
-	attempt.DeviceKnown = known
+	attempt.DeviceTier = tierOf(&known.Device)
 	if p.assessed, err = s.risk.Assess(ctx, attempt); err != nil {
 		return p, fmt.Errorf("assess: %w", err)
 	}
-	p.standing = policy.Standing{
-		Evidence: policy.AddEvidence(p.standing.Evidence, ev), Device: string(p.device),
-		Circumstances: p.assessed.Circumstances, Decision: p.assessed.Decision,
+	p.signedIn = p.standing.AsksSince.IsZero() && p.assessed.Decision.MetBy(p.standing.Evidence, s.now())
+	if p.signedIn && a.Remember && a.Remembers && ev.Held() {
+		s.remember(&p, ev)
+		attempt.Device = p.device.ID
 	}
+	p.standing.Device, p.standing.Tier = string(p.device.ID), tierOf(&p.device)
+	p.standing.Circumstances, p.standing.Decision = s.risk.Circumstances(attempt), p.assessed.Decision
 	return p, nil
 }
 
@@ -169,15 +168,12 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 		return err
 	}
 	now := storage.At(s.now())
-	if p.assessed.Decision.MetBy(p.standing.Evidence, now.Time) {
+	if p.signedIn {
 		if err := s.risk.Learn(ctx, p.assessed); err != nil {
 			return err
 		}
-		err := s.store.SeeDevice(ctx, &storage.Device{
-			ID: p.device, PersonID: p.session.PersonID, CreatedAt: now, SeenAt: now, ExpiresAt: storage.At(now.Add(s.cfg.Device)),
-		})
-		if err != nil {
-			return fmt.Errorf("device: %w", err)
+		if err := s.seeDevice(ctx, p); err != nil {
+			return err
 		}
 	}
 	best := policy.Best(policy.Assess(p.standing.Evidence, now.Time), a.Request.acr())

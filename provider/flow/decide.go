@@ -53,6 +53,8 @@ type Next struct {
 	Reauth    bool             // at a step that proves: the person is known and proves again
 	Passkeys  []string         // with Reauth: those that lead as far; none where it takes no passkey, or any will do
 	Another   bool             // with Reauth: a passkey was used here that is none of them
+	Second    bool             // at a step that proves: it is for the second factor of a sign-in, which the person wants to be asked for
+	Remembers bool             // there, who proves that they have something may have this browser spare them from now on: see Answer.Remember
 	Rule      string           // which row of the table said so
 	Assurance policy.Assurance // what the evidence adds up to, for the acr asked; zero when nobody is signed in
 }
@@ -80,6 +82,8 @@ type Input struct {
 	Consent     storage.Consent // what Person agreed to before; zero: nothing
 	Ways        []Way           // in which Person can prove more
 	Offer       bool            // Person has no passkey, could have one, and was not asked for one lately
+	Asking      policy.Asking   // how often Person wants to be asked for a second factor
+	AsksSince   time.Time       // when they signed in with one factor and are to be asked for another; zero: they are not
 }
 
 // row is one rule: when it holds, then is the answer. A request that is silent
@@ -126,6 +130,13 @@ var table = []row{
 		func(v *view) bool { return v.lacksDecision() && len(v.ways((*view).lacksDecision)) == 0 }, refuse(UnmetRequirements), InteractionRequired},
 	{"the rules require more", "the set of rules, policy/rules",
 		(*view).lacksDecision, prove, InteractionRequired},
+
+	{"the person wants to be asked", "see policy.Asking; NIST SP 800-63B-4 section 4.2.2 of recovery codes",
+		(*view).lacksSecond, func(v *view, r row) Next {
+			next := prove(v, r)
+			next.Second, next.Remembers = true, !v.Asking.Asks(true) // else it would be for nothing
+			return next
+		}, InteractionRequired},
 
 	{"proofs are not changed where somebody else may be at work", "see pageRules",
 		func(v *view) bool { return v.page().changes && !v.Progress.Done && v.Decision.Risky() }, refuse(AccessDenied), ""},
@@ -266,6 +277,18 @@ func (v *view) lacksDecision() bool {
 func (v *view) begins() bool {
 	return v.page().adds && !v.Decision.Risky() && !slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Step == StepPasskey || w.Step == StepTOTP })
 }
+
+// lacksSecond: the person signed in with one factor, has another, and did not give it
+// since, nor a recovery code in its place. How old it grows then is no matter of theirs:
+// the question belongs to the sign-in.
+func (v *view) lacksSecond() bool {
+	return !v.AsksSince.IsZero() && slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Gives.Held() }) &&
+		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return answers(e) && !e.At.Before(v.AsksSince) })
+}
+
+// answers reports whether a proof is one that the person who wants to be asked is asked
+// for.
+func answers(e policy.Evidence) bool { return e.Held() || e.Method == policy.Recovery }
 
 // lacksFresh: the page wants a fresh proof, at the strength that the person can reach,
 // as far as aal2; or a recovery code beside one of aal1, for who lost all else (NIST SP

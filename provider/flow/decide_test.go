@@ -107,6 +107,18 @@ func recovered(ago time.Duration) policy.Evidence {
 	return policy.Evidence{Method: policy.Recovery, At: noon.Add(-ago), Interaction: "another interaction"}
 }
 
+func code(ago time.Duration) policy.Evidence {
+	return policy.Evidence{Method: policy.OneTime, At: noon.Add(-ago), Interaction: "another interaction"}
+}
+
+// asks is of a sign-in with one factor an hour or so long ago, after which the person is
+// to be asked for another.
+func asks(asking policy.Asking, ago ...time.Duration) func(*Input) {
+	return func(in *Input) {
+		in.Asking, in.AsksSince = asking, noon.Add(-append(ago, time.Hour)[0])
+	}
+}
+
 func page(p Page) func(*Input) {
 	return func(in *Input) { in.Request = Request{Page: p} }
 }
@@ -133,7 +145,9 @@ func TestNext(t *testing.T) {
 		passkey  = "passkey again"
 		consent  = "consent"
 		offer    = "offer-passkey"
-		done     = "done"
+		// Before the steps of which the browser can spare its person from now on.
+		remembers = "remembering "
+		done      = "done"
 	)
 	fired := map[string]bool{}
 	for _, tc := range []struct {
@@ -210,6 +224,19 @@ func TestNext(t *testing.T) {
 		{"the rules require what can be reached", plain(decided(require("aal2")), otp), "totp again", InteractionRequired},
 		{"the rules require a method that there is not", plain(decided(require("aal2", policy.Hardware)), otp), UnmetRequirements, InteractionRequired},
 		{"the rules require a newer proof", plain(decided(policy.Decision{Outcome: policy.Require, ACR: "aal1", MaxAge: time.Minute})), again, InteractionRequired},
+
+		{"signed in with one factor of two", plain(asks(policy.AskUnusual), otp), remembers + "totp again", InteractionRequired},
+		{"signed in with one factor, and there is none else", plain(asks(policy.AskUnusual)), done, done},
+		{"signed in with one factor, and there is none else but codes for it", plain(asks(policy.AskUnusual), codes), done, done},
+		{"signed in with one factor, a passkey or a code for it", plain(asks(policy.AskUnusual), otp, synced, codes), remembers + "passkey or totp or recovery again", InteractionRequired},
+		{"signed in with one factor of two, who always wants to be asked", plain(asks(policy.AskAlways), otp), "totp again", InteractionRequired},
+		{"signed in with one factor and the other", plain(asks(policy.AskUnusual), otp, evidence(append(proven(time.Hour), code(time.Hour)))), done, done},
+		{"signed in with both factors, which lapsed as such since", plain(asks(policy.AskUnusual, 48*time.Hour), otp, evidence(append(proven(48*time.Hour), code(47*time.Hour)))), done, done},
+		{"signed in again with one factor, after both", plain(asks(policy.AskUnusual), otp, evidence(append(proven(time.Hour), code(2*time.Hour)))), remembers + "totp again", InteractionRequired},
+		{"signed in with one factor and a recovery code", plain(asks(policy.AskUnusual), otp, codes, evidence(append(proven(time.Hour), recovered(time.Hour)))), done, done},
+		{"signed in with one factor, a recovery code of before", plain(asks(policy.AskUnusual), otp, codes, evidence(append(proven(time.Hour), recovered(2*time.Hour)))), remembers + "totp or recovery again", InteractionRequired},
+		{"signed in with one factor of two, and the app wants both", plain(asks(policy.AskUnusual), otp, codes, acr("aal2")), "totp again", InteractionRequired},
+		{"signed in with one factor of two, at a page", plain(page(PageSecurity), asks(policy.AskUnusual), otp, codes), remembers + "totp or recovery again", InteractionRequired},
 
 		{"aal2 by a passkey", plain(acr("aal2"), synced), passkey, InteractionRequired},
 		{"aal2 by a passkey that verified its user", plain(acr("aal2"), synced, evidence([]policy.Evidence{key(bySynced, time.Hour, true)})), done, done},
@@ -358,6 +385,9 @@ func text(n Next) string {
 		return n.Refusal
 	case n.Refusal != "":
 		return fmt.Sprintf("%s with refusal %s", n.Step, n.Refusal)
+	case n.Reauth && n.Remembers:
+		n.Remembers = false
+		return "remembering " + text(n)
 	case n.Reauth:
 		return strings.Join(append([]string{string(n.Step)}, names(n.Others)...), " or ") + " again"
 	}
@@ -411,6 +441,7 @@ func every(visit func(name string, in Input)) {
 		{"hint", []func(*Input){func(*Input) {}, hinted(bob)}},
 		{"session", []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}},
 		{"ways", []func(*Input){func(*Input) {}, otp, synced, func(in *Input) { otp(in); bound(in) }, mixed}},
+		{"asking", []func(*Input){func(*Input) {}, asks(policy.AskUnusual)}},
 		{"silent", []func(*Input){func(*Input) {}, func(in *Input) { in.Request.Silent = true }}},
 	}
 	pick := make([]int, len(kinds))

@@ -39,7 +39,8 @@ type Config struct {
 	Paths    Paths
 	Passkeys bool          // there are any
 	Lifetime time.Duration // of an interaction; 30 minutes
-	Device   time.Duration // how long a browser is remembered since its last sign-in; 400 days
+	Device   time.Duration // how long a browser is known since its last sign-in; 400 days
+	Remember time.Duration // how long one spares its person from a second factor, if they want it to; 90 days
 }
 
 // Service answers what next.
@@ -63,6 +64,9 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 	if cfg.Device == 0 {
 		cfg.Device = 400 * 24 * time.Hour
 	}
+	if cfg.Remember == 0 {
+		cfg.Remember = 90 * 24 * time.Hour
+	}
 	return &Service{cfg: cfg, store: store, clients: cs, sessions: ss, grants: gs, risk: rs, throttle: th, events: ev, now: now}
 }
 
@@ -76,6 +80,11 @@ var (
 	byPassword = Way{Step: StepPassword, Gives: policy.Evidence{Method: policy.Password}}
 	byRecovery = Way{Step: StepRecovery, Gives: policy.Evidence{Method: policy.Recovery}}
 )
+
+// hasSecond reports whether somebody who has these has a second factor.
+func (s *Service) hasSecond(passkeys, totps storage.Words) bool {
+	return s.cfg.Passkeys && len(passkeys) > 0 || len(totps) > 0
+}
 
 // waysOf are the ways of one person.
 func (s *Service) waysOf(in *storage.SignIn) []Way {
@@ -342,6 +351,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 			return Answer{}, nil, err
 		}
 		in.Ways, in.Offer = s.waysOf(a.SignIn), s.mayOffer(a.SignIn)
+		in.Asking, in.AsksSince = policy.Asking(a.SignIn.Person.Asking), standing.AsksSince
 		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
@@ -366,7 +376,9 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 	}
 	// The browser that the session was proven in is known by the session itself:
 	// no other read.
-	attempt.DeviceKnown = a.browser.Device != "" && string(a.browser.Device) == st.Device
+	if a.browser.Device != "" && string(a.browser.Device) == st.Device {
+		attempt.DeviceTier = policy.BestTier(policy.TierCookie, st.Tier)
+	}
 	if s.risk.Circumstances(attempt) == st.Circumstances {
 		return st.Decision, nil, nil
 	}

@@ -49,7 +49,7 @@ func newHouse(t *testing.T, set rules.Set) *house {
 	ev := events.New(store, nil, clock)
 	people := directory.New(store, ev, clock)
 	h.Service = flow.New(flow.Config{Passkeys: true, Paths: flow.Paths{
-		Password: "/signin/password", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
+		Password: "/signin/password", TOTP: "/signin/totp", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
 		Offer: "/signin/offer-passkey",
 		Home:  "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes"},
 		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes"},
@@ -133,6 +133,17 @@ func (h *house) signedIn() flow.Browser {
 	return b
 }
 
+// totp gives a person an authenticator app.
+func (h *house) totp(person *storage.Person) storage.ID {
+	h.t.Helper()
+	app := &storage.TOTP{
+		ID: storage.NewID(), PersonID: person.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: storage.At(h.at), ExpiresAt: storage.At(h.at.Add(time.Hour)),
+	}
+	h.must(h.store.BeginTOTP(h.t.Context(), app))
+	h.must(h.store.ConfirmTOTP(h.t.Context(), person.ID, app.ID, 1, storage.At(h.at), 5))
+	return app.ID
+}
+
 func (h *house) eventKinds() (kinds []string) {
 	h.t.Helper()
 	es, err := h.store.Events(h.t.Context(), 100)
@@ -162,14 +173,10 @@ func (h *house) history(p *storage.Person) policy.History {
 // with it, and the person stays signed in by their password.
 func TestRemovedAuthenticatorProvesNothing(t *testing.T) {
 	h := newHouse(t, rules.Allow())
-	app := &storage.TOTP{
-		ID: storage.NewID(), PersonID: h.ada.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: storage.At(h.at), ExpiresAt: storage.At(h.at.Add(time.Hour)),
-	}
-	h.must(h.store.BeginTOTP(t.Context(), app))
-	h.must(h.store.ConfirmTOTP(t.Context(), h.ada.ID, app.ID, 1, storage.At(h.at), 1))
 	b := h.signedIn()
+	app := h.totp(h.ada)
 	a := h.begin(request("login"), b)
-	_, changed, err := h.SignedIn(t.Context(), a, b, h.ada, policy.Evidence{Method: policy.OneTime, Credential: string(app.ID), At: h.at})
+	_, changed, err := h.SignedIn(t.Context(), a, b, h.ada, policy.Evidence{Method: policy.OneTime, Credential: string(app), At: h.at})
 	h.must(err)
 	b.Sessions = changed.Sessions
 	a = h.begin(request(), b)
@@ -177,7 +184,7 @@ func TestRemovedAuthenticatorProvesNothing(t *testing.T) {
 	if a.Assurance.ACR != policy.AAL2 {
 		t.Fatalf("by a password and a code: %+v", a.Assurance)
 	}
-	h.must(h.store.RemoveTOTP(t.Context(), h.ada.ID, app.ID))
+	h.must(h.store.RemoveTOTP(t.Context(), h.ada.ID, app))
 	a = h.begin(request(), b)
 	h.want(a, flow.StepDone, "")
 	if a.Assurance.ACR != policy.AAL1 || !slices.Equal(a.Assurance.AMR, []string{policy.Password}) {
@@ -213,7 +220,7 @@ func TestFirstSignIn(t *testing.T) {
 	h.must(err)
 	record, err := policy.DecodeDecision(row.Document.V)
 	h.must(err)
-	if f := record.Facts; row.Outcome != "allow" || !f.FirstTime || f.DeviceKnown || f.Network == "" || f.Client != "web" {
+	if f := record.Facts; row.Outcome != "allow" || !f.FirstTime || f.DeviceTier != policy.TierNone || f.Network == "" || f.Client != "web" {
 		t.Errorf("decision %s on %+v", row.Outcome, f)
 	}
 	a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, true)
@@ -279,7 +286,7 @@ func TestOtherCircumstancesAreDecidedAnew(t *testing.T) {
 	h.must(err)
 	record, err := policy.DecodeDecision(row.Document.V)
 	h.must(err)
-	if record.Facts.DeviceKnown || record.Facts.FirstTime {
+	if record.Facts.DeviceTier != policy.TierNone || record.Facts.FirstTime {
 		t.Errorf("facts %+v", record.Facts)
 	}
 	if again := h.begin(request(), b); again.Decision.ID != a.Decision.ID {

@@ -25,6 +25,7 @@ const (
 	PageSecurity   Page = "security"    // what they have
 	PageSessions   Page = "sessions"    // where they are signed in
 	PageFactor     Page = "factor"      // one passkey or authenticator
+	PageAsking     Page = "asking"      // how often they want to be asked
 	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity; so do the next
 	PageAddTOTP    Page = "add-totp"
 	PageRecovery   Page = "recovery-codes"
@@ -46,6 +47,7 @@ type pageRule struct {
 var pageRules = map[Page]pageRule{
 	PageSessions:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
+	PageAsking:     {fresh: true, changes: true},
 	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
 	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},

@@ -112,6 +112,9 @@ type Answer struct {
 	Accounts    []storage.SignIn // at StepAccount: everybody signed in here, the current one first
 	Decision    policy.Decision  // about SignIn; zero when nobody is signed in
 	Path        string           // where the browser goes next; "" when nothing was begun
+	// Remember is for a surface to say, before [Service.SignedIn], at a step that Remembers:
+	// the person does not want to be asked for this again in this browser.
+	Remember bool
 
 	browser Browser // whom it is for
 }

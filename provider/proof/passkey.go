@@ -292,7 +292,7 @@ func (p *Passkey) Verify(ctx context.Context, interaction storage.ID, person *st
 	}
 	ev := policy.Evidence{
 		Method: methodOf(k), At: p.now(), Credential: string(k.ID), Interaction: string(interaction),
-		PhishingResistant: true, DeviceBound: !k.BackupEligible,
+		PhishingResistant: true, DeviceBound: !k.BackupEligible, Platform: parsed.AuthenticatorAttachment == protocol.Platform,
 		// Of this proof: a flag that was stored would say what once was.
 		UserVerified: parsed.Response.AuthenticatorData.Flags.HasUserVerified(),
 	}

@@ -318,6 +318,7 @@ func readForm(n *html.Node) *Form {
 		name := attribute(field, "name")
 		switch {
 		case field.Type != html.ElementNode || name == "":
+		case isUnticked(field): // is not sent
 		case field.Data == "input":
 			f.Fields.Add(name, attribute(field, "value"))
 		case field.Data == "button":
@@ -325,6 +326,11 @@ func readForm(n *html.Node) *Form {
 		}
 	}
 	return f
+}
+
+func isUnticked(field *html.Node) bool {
+	kind := attribute(field, "type")
+	return (kind == "checkbox" || kind == "radio") && !slices.ContainsFunc(field.Attr, func(a html.Attribute) bool { return a.Key == "checked" })
 }
 
 func (f *Form) has(name string) bool {

@@ -8,6 +8,7 @@
 package risk
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -47,16 +48,16 @@ func New(cfg Config, store *storage.Store, now func() time.Time) *Service {
 // Attempt is what is known of somebody who signs in, or comes back with a
 // living session.
 type Attempt struct {
-	Person      storage.ID
-	Client      string
-	Scopes      []string
-	Resources   []string
-	ACRAsked    []string
-	Device      storage.ID // this browser; "" while it has no id
-	DeviceKnown bool       // the person signed in with it before
-	Address     netip.Addr
-	UserAgent   string
-	History     policy.History
+	Person     storage.ID
+	Client     string
+	Scopes     []string
+	Resources  []string
+	ACRAsked   []string
+	Device     storage.ID  // this browser; "" while it has no id
+	DeviceTier policy.Tier // how well it is known to be the person's; "" is TierNone
+	Address    netip.Addr
+	UserAgent  string
+	History    policy.History
 }
 
 // Assessment is a decision that was not stored yet.
@@ -73,7 +74,7 @@ type Assessment struct {
 // last decision stands.
 func (s *Service) Circumstances(a Attempt) string {
 	f := s.facts(a)
-	f.DeviceKnown, f.FirstTime = false, false
+	f.DeviceTier, f.FirstTime = "", false
 	doc, err := json.Marshal(struct {
 		Facts   policy.Facts
 		Rules   string
@@ -88,7 +89,7 @@ func (s *Service) Circumstances(a Attempt) string {
 func (s *Service) facts(a Attempt) policy.Facts {
 	f := policy.Facts{
 		Client: a.Client, Scopes: a.Scopes, Resources: a.Resources, ACRAsked: a.ACRAsked,
-		DeviceKnown: a.DeviceKnown, FirstTime: a.History.SignIns == 0,
+		DeviceTier: cmp.Or(a.DeviceTier, policy.TierNone), FirstTime: a.History.SignIns == 0,
 	}
 	if a.Device != "" {
 		f.Device = s.hash("device", string(a.Device))

@@ -112,7 +112,7 @@ func TestFactsNameNoPlaceAndNoProgram(t *testing.T) {
 		}
 	}
 	f := as.attempt.Facts
-	if f.Device == "" || f.Network == "" || f.Agent == "" || !f.FirstTime || f.DeviceKnown {
+	if f.Device == "" || f.Network == "" || f.Agent == "" || !f.FirstTime || f.DeviceTier != policy.TierNone {
 		t.Errorf("facts %+v", f)
 	}
 	other, _ := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{2}})
@@ -136,7 +136,7 @@ func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 		"another address of the block":   {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.2.200") }, true},
 		"the same address in IPv6 form":  {func(a *Attempt) { a.Address = netip.MustParseAddr("::ffff:192.0.2.17") }, true},
 		"an update of the browser":       {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Firefox/141.0.2" }, true},
-		"the device is known by now":     {func(a *Attempt) { a.DeviceKnown = true }, true},
+		"the device is known by now":     {func(a *Attempt) { a.DeviceTier = policy.TierSecond }, true},
 		"a history":                      {func(a *Attempt) { a.History.SignIns = 3 }, true},
 		"another block":                  {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.3.17") }, false},
 		"no address":                     {func(a *Attempt) { a.Address = netip.Addr{} }, false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
@@ -13,8 +14,9 @@ import (
 // Living is a session that lives, as a list has it.
 type Living struct {
 	storage.Session
-	ACR     string   // what its evidence adds up to now; "" for nothing any more
-	Clients []string // ids of the clients that something was issued to in it
+	ACR     string     // what its evidence adds up to now; "" for nothing any more
+	Clients []string   // ids of the clients that something was issued to in it
+	Device  storage.ID // the browser that it was proven in
 }
 
 // List returns a page of a person's living sessions, the oldest first. It is two
@@ -25,26 +27,42 @@ func (s *Service) List(ctx context.Context, person storage.ID, p storage.Page) (
 	if err != nil {
 		return storage.List[Living]{}, fmt.Errorf("session: list: %w", err)
 	}
-	ids := make([]storage.ID, len(sessions.Items))
-	for i := range sessions.Items {
-		ids[i] = sessions.Items[i].ID
+	items, err := s.asListed(ctx, sessions.Items, now)
+	return storage.List[Living]{Items: items, Next: sessions.Next}, err
+}
+
+// Newest returns a person's living sessions, at most that many, the newest first. It is
+// two statements.
+func (s *Service) Newest(ctx context.Context, person storage.ID, limit int) ([]Living, error) {
+	now := s.now()
+	sessions, err := s.store.NewestSessionsOf(ctx, person, storage.At(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("session: newest: %w", err)
+	}
+	return s.asListed(ctx, sessions, now)
+}
+
+func (s *Service) asListed(ctx context.Context, sessions []storage.Session, now time.Time) ([]Living, error) {
+	ids := make([]storage.ID, len(sessions))
+	for i := range sessions {
+		ids[i] = sessions[i].ID
 	}
 	all, err := s.store.SessionClients(ctx, ids)
 	if err != nil {
-		return storage.List[Living]{}, fmt.Errorf("session: clients: %w", err)
+		return nil, fmt.Errorf("session: clients: %w", err)
 	}
 	clients := map[storage.ID][]string{}
 	for _, c := range all {
 		clients[c.SessionID] = append(clients[c.SessionID], c.ClientID)
 	}
-	out := storage.List[Living]{Items: make([]Living, 0, len(ids)), Next: sessions.Next}
-	for _, se := range sessions.Items {
+	out := make([]Living, 0, len(ids))
+	for _, se := range sessions {
 		st, err := Standing(&se, now)
 		if err != nil {
-			return storage.List[Living]{}, err
+			return nil, err
 		}
 		acr := policy.Best(policy.Assess(st.Evidence, now), policy.ACRAsked{}).ACR
-		out.Items = append(out.Items, Living{Session: se, ACR: acr, Clients: clients[se.ID]})
+		out = append(out, Living{Session: se, ACR: acr, Clients: clients[se.ID], Device: storage.ID(st.Device)})
 	}
 	return out, nil
 }

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	fieldCode = "code"
+	fieldCode     = "code"
+	fieldRemember = "remember"
 	// maxCode is longer than every code, with all that people put between its letters.
 	maxCode = 64
 )
@@ -53,7 +54,7 @@ func (h *Handler) takeCode(c codeStep) web.HandlerFunc {
 			return err
 		})
 		if err == nil {
-			return h.goOn(w, r, a, person, evidence)
+			return h.goOn(w, r, remembering(r, a), person, evidence)
 		}
 		status := http.StatusUnprocessableEntity
 		name, seconds := problem(w, err)
@@ -69,8 +70,15 @@ func (h *Handler) takeCode(c codeStep) web.HandlerFunc {
 	}, c.step)
 }
 
+// remembering is a with what the person says about being asked again in this browser.
+func remembering(r *http.Request, a flow.Answer) flow.Answer {
+	a.Remember = r.PostForm.Has(fieldRemember)
+	return a
+}
+
 func (h *Handler) codePage(w http.ResponseWriter, r *http.Request, a flow.Answer, c codeStep, status int, page templates.Code) error {
 	page.Base, page.Form, page.Who = h.base(r, a), h.form(w, r, c.path, a), web.Account(a.SignIn)
+	page.Remembers, page.Remember = a.Remembers && c.step != flow.StepRecovery, r.PostForm.Has(fieldRemember)
 	page.Kind, page.ClientName, page.Others, page.CancelAction = string(c.step), clientName(a.Client), h.others(a, c.step), h.stepPath(pathCancel, a)
 	return h.Web.Page(w, r, status, page)
 }

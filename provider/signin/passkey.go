@@ -31,7 +31,7 @@ func (h *Handler) showPasskey(w http.ResponseWriter, r *http.Request, a flow.Ans
 func (h *Handler) takePasskey(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	person, evidence, err := h.provePasskey(r, a)
 	if err == nil {
-		return h.goOn(w, r, a, person, evidence)
+		return h.goOn(w, r, remembering(r, a), person, evidence)
 	}
 	status := http.StatusUnprocessableEntity
 	name, seconds := problem(w, err)
@@ -76,6 +76,7 @@ func (h *Handler) passkeyPage(w http.ResponseWriter, r *http.Request, a flow.Ans
 		return err
 	}
 	page.Base, page.Who, page.Prompt, page.Others = h.base(r, a), web.Account(a.SignIn), *prompt, h.others(a, flow.StepPasskey)
+	page.Second, page.Remembers, page.Remember = a.Second, a.Remembers, r.PostForm.Has(fieldRemember)
 	page.ClientName, page.CancelAction = clientName(a.Client), h.stepPath(pathCancel, a)
 	return h.Web.Page(w, r, status, page)
 }

@@ -37,6 +37,7 @@ const (
 	PathSecurity           = "/account/security"
 	PathSessions           = "/account/sessions"
 	PathSecurityFactor     = "/account/security/factor"
+	PathSecurityAsking     = "/account/security/asking"
 	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential
 	PathSecurityAddTOTP    = "/account/security/add-totp"
 	PathSecurityRecovery   = "/account/security/recovery-codes"

@@ -1,0 +1,99 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// asksSince is when the person signed in with one factor and is to be asked for another,
+// after a proof; zero: they are not. Only a sign-in begins it, not a proof that somebody
+// gives who is signed in.
+func (s *Service) asksSince(a Answer, p proof, known *storage.Arrival, ev policy.Evidence) time.Time {
+	switch {
+	case answers(ev):
+		return time.Time{}
+	case !s.signsIn(a, p):
+		return p.standing.AsksSince
+	case s.hasSecond(known.Passkeys, known.TOTPs) && policy.Asking(known.Asking).Asks(known.Device.Remembers(storage.At(s.now()))):
+		return ev.At
+	}
+	return time.Time{}
+}
+
+// signsIn reports whether a proof is the first of a sign-in: of somebody who was not
+// known, or whose proofs had lapsed, or who was to sign in anew (prompt=login).
+func (s *Service) signsIn(a Answer, p proof) bool {
+	if p.session == nil || !a.Reauth || a.SignIn.Session.ID != p.session.ID || len(policy.Assess(p.standing.Evidence, s.now())) == 0 {
+		return true
+	}
+	v := view{Input: Input{Request: a.Request, Interaction: a.Interaction.ID, Begun: a.Interaction.CreatedAt.Time, Now: s.now(), Evidence: p.standing.Evidence}}
+	return v.prompts("login") && !v.provenHere()
+}
+
+// recognise returns the browser as it is after a proof.
+func (s *Service) recognise(p proof, b Browser, known *storage.Arrival, person storage.ID, ev policy.Evidence) storage.Device {
+	now, with := storage.At(s.now()), session.AgentOf(b.UserAgent)
+	d := known.Device
+	if d.ID == "" {
+		d = storage.Device{ID: b.Device, PersonID: person, CreatedAt: now}
+	}
+	if d.ID == "" {
+		d.ID = storage.NewID()
+	}
+	d.SeenAt, d.ExpiresAt, d.Browser, d.System = now, storage.At(now.Add(s.cfg.Device)), with.Browser, with.System
+	switch policy.TierBy(ev, p.standing.Evidence, now.Time) {
+	case policy.TierPasskey:
+		d.ProvenAt, d.BoundAt = now, now
+	case policy.TierSecond:
+		d.ProvenAt = now
+	}
+	return d
+}
+
+// remember has the browser spare its person from a second factor, and gives it a new id:
+// who copied what it had before, or planted it there, has nothing that is remembered.
+func (s *Service) remember(p *proof, ev policy.Evidence) {
+	p.was, p.device.ID = p.device.ID, storage.NewID()
+	p.device.RememberedUntil, p.device.RememberedBy = storage.At(s.now().Add(s.cfg.Remember)), storage.ID(ev.Credential)
+}
+
+// seeDevice notes that the person signed in with this browser, in the unit of ctx.
+func (s *Service) seeDevice(ctx context.Context, p proof) error {
+	if p.was == "" {
+		if err := s.store.SeeDevice(ctx, &p.device); err != nil {
+			return fmt.Errorf("device: %w", err)
+		}
+		return nil
+	}
+	if err := s.store.RememberDevice(ctx, &p.device, p.was); err != nil {
+		return fmt.Errorf("device: %w", err)
+	}
+	return s.events.Record(ctx, events.Event{
+		Kind: events.DeviceRemembered, Actor: events.ActorPerson, Person: p.device.PersonID,
+		Data: remembered{p.device.ID, p.device.RememberedUntil.UTC()},
+	})
+}
+
+type remembered struct {
+	Device storage.ID `json:"device"`
+	Until  time.Time  `json:"until"`
+}
+
+// tierOf is what a person's browser reached.
+func tierOf(d *storage.Device) policy.Tier {
+	switch {
+	case d.ID == "":
+		return policy.TierNone
+	case !d.BoundAt.IsZero():
+		return policy.TierPasskey
+	case !d.ProvenAt.IsZero():
+		return policy.TierSecond
+	}
+	return policy.TierCookie
+}

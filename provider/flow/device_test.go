@@ -1,0 +1,176 @@
+package flow_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/policy/rules"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// code gives an authenticator's code at the step.
+func (h *house) code(a flow.Answer, b *flow.Browser, app storage.ID, remember bool) flow.Answer {
+	h.t.Helper()
+	a.Remember = remember
+	next, changed, err := h.SignedIn(h.t.Context(), a, *b, h.ada, policy.Evidence{Method: policy.OneTime, Credential: string(app), At: h.at})
+	h.must(err)
+	b.Sessions, b.Device = changed.Sessions, changed.Device
+	return next
+}
+
+// away is the browser without its sessions: signed out.
+func away(b flow.Browser) flow.Browser {
+	b.Sessions = nil
+	return b
+}
+
+// device is what the store knows of a browser of Ada's.
+func (h *house) device(id storage.ID) storage.Device {
+	h.t.Helper()
+	known, err := h.store.LoadArrival(h.t.Context(), h.ada.ID, id, storage.At(h.at))
+	h.must(err)
+	return known.Device
+}
+
+// TestSecondFactorIsAskedForOncePerBrowserThatRemembersIt: until the memory lapses, the
+// authenticator is removed, or the browser is forgotten.
+func TestSecondFactorIsAskedForOncePerBrowserThatRemembersIt(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	b := h.signedIn()
+	app := h.totp(h.ada)
+	h.want(h.begin(request(), b), flow.StepDone, "") // it is about signing in: nobody is asked in between
+
+	b = away(b)
+	a := h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(a, flow.StepTOTP, "/signin/totp?i=")
+	if !a.Reauth || !a.Remembers {
+		t.Fatalf("asked anew %v, may remember %v", a.Reauth, a.Remembers)
+	}
+	silent := request("none")
+	silent.Silent = true
+	if got := h.begin(silent, b); got.Refusal != flow.InteractionRequired {
+		t.Errorf("prompt=none: %s %s", got.Step, got.Refusal)
+	}
+	if d := h.device(b.Device); !d.SeenAt.Equal(h.at) || h.history(h.ada).SignIns != 1 {
+		t.Errorf("half a sign-in was learned: %+v", h.history(h.ada))
+	}
+	h.want(h.code(a, &b, app, false), flow.StepDone, "")
+	if d := h.device(b.Device); d.ProvenAt.IsZero() || d.Remembers(storage.At(h.at)) {
+		t.Errorf("after a code: %+v", d)
+	}
+
+	h.at = h.at.Add(48 * time.Hour) // by now it is no aal2 any more
+	h.want(h.begin(request(), b), flow.StepDone, "")
+
+	b = away(b)
+	copied := b
+	a = h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(a, flow.StepTOTP, "/signin/totp?i=")
+	h.want(h.code(a, &b, app, true), flow.StepDone, "")
+	if d := h.device(b.Device); !d.Remembers(storage.At(h.at)) || b.Device == copied.Device {
+		t.Errorf("remembered: %+v, the id is new: %v", d, b.Device != copied.Device)
+	}
+	if d := h.device(copied.Device); d.ID != "" {
+		t.Errorf("a copy of the cookie from before is known: %+v", d)
+	}
+	b = away(b)
+	h.want(h.signIn(h.begin(request(), b), &b, h.ada), flow.StepDone, "")
+	record := h.lastFacts(b)
+	if record.DeviceTier != policy.TierSecond {
+		t.Errorf("decided on the tier %q", record.DeviceTier)
+	}
+
+	h.at = h.at.Add(time.Hour)
+	other := h.totp(h.ada)
+	h.must(h.store.RemoveTOTP(t.Context(), h.ada.ID, app))
+	b = away(b)
+	a = h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(a, flow.StepTOTP, "")
+	h.want(h.code(a, &b, other, true), flow.StepDone, "")
+
+	h.at = h.at.Add(time.Hour)
+	h.must(h.store.ForgetDevice(t.Context(), h.ada.ID, b.Device))
+	b = away(b)
+	a = h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(a, flow.StepTOTP, "")
+	h.want(h.code(a, &b, other, true), flow.StepDone, "")
+
+	h.at = h.at.Add(90*24*time.Hour - 1)
+	b = away(b)
+	h.want(h.signIn(h.begin(request(), b), &b, h.ada), flow.StepDone, "")
+	h.at = h.at.Add(1) // using it made it no longer
+	b = away(b)
+	h.want(h.signIn(h.begin(request(), b), &b, h.ada), flow.StepTOTP, "")
+}
+
+// lastFacts are those of the last decision about the browser's session.
+func (h *house) lastFacts(b flow.Browser) policy.Facts {
+	h.t.Helper()
+	signIn, err := h.Current(h.t.Context(), b)
+	h.must(err)
+	row, err := h.store.DecisionByID(h.t.Context(), signIn.Session.DecisionID)
+	h.must(err)
+	record, err := policy.DecodeDecision(row.Document.V)
+	h.must(err)
+	return record.Facts
+}
+
+// TestPeopleSayHowOftenTheyAreAsked, and at whose sign-in: a proof of somebody who is
+// signed in begins none, but prompt=login does.
+func TestPeopleSayHowOftenTheyAreAsked(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	b := h.signedIn()
+	app := h.totp(h.ada)
+	b = away(b)
+	h.want(h.code(h.signIn(h.begin(request(), b), &b, h.ada), &b, app, true), flow.StepDone, "")
+	for asking, steps := range map[policy.Asking][2]flow.Step{ // where it is remembered, and where it is not
+		"":                  {flow.StepDone, flow.StepTOTP},
+		policy.AskUnusual:   {flow.StepDone, flow.StepTOTP},
+		policy.AskAlways:    {flow.StepTOTP, flow.StepTOTP},
+		policy.AskSensitive: {flow.StepDone, flow.StepDone},
+	} {
+		h.must(h.store.SetAsking(t.Context(), h.ada.ID, string(asking)))
+		here, elsewhere := away(b), firefox()
+		h.want(h.signIn(h.begin(request(), here), &here, h.ada), steps[0], "")
+		a := h.signIn(h.begin(request(), elsewhere), &elsewhere, h.ada)
+		h.want(a, steps[1], "")
+		if a.Remembers != (steps[0] == flow.StepDone && steps[1] == flow.StepTOTP) {
+			t.Errorf("%q: may remember %v", asking, a.Remembers)
+		}
+	}
+	h.must(h.store.SetAsking(t.Context(), h.ada.ID, string(policy.AskSensitive)))
+	b = firefox()
+	h.want(h.signIn(h.begin(request(), b), &b, h.ada), flow.StepDone, "")
+	h.must(h.store.SetAsking(t.Context(), h.ada.ID, string(policy.AskAlways)))
+	h.want(h.begin(request(), b), flow.StepDone, "") // the session is from before
+	h.at = h.at.Add(time.Minute)
+	again := request()
+	again.MaxAge = new(int64)
+	h.want(h.signIn(h.begin(again, b), &b, h.ada), flow.StepDone, "") // they prove anew, and are signed in
+	h.at = h.at.Add(time.Minute)
+	h.want(h.signIn(h.begin(request("login"), b), &b, h.ada), flow.StepTOTP, "")
+}
+
+// TestOthersOfABrowserStayRemembered when one of them has it remembered, and it gets a new
+// id by that.
+func TestOthersOfABrowserStayRemembered(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	b := h.signedIn()
+	a := h.signIn(h.begin(request("select_account"), away(b)), &b, h.bob)
+	h.want(a, flow.StepConsent, "")
+	was := b.Device
+	app := h.totp(h.ada)
+	b = away(b)
+	h.want(h.code(h.signIn(h.begin(request(), b), &b, h.ada), &b, app, true), flow.StepDone, "")
+	for _, who := range []*storage.Person{h.ada, h.bob} {
+		now, err := h.store.DeviceKnown(t.Context(), b.Device, who.ID, storage.At(h.at))
+		h.must(err)
+		before, err := h.store.DeviceKnown(t.Context(), was, who.ID, storage.At(h.at))
+		h.must(err)
+		if !now || before || was == b.Device {
+			t.Errorf("%s: known by the new id %v, by the old one %v", who.Sub, now, before)
+		}
+	}
+}
