@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -36,12 +37,27 @@ func (p *Page) Send(key string) int {
 	return p.arrive("press "+key, keyed(key))
 }
 
+// keyed is a key that goes down and up. What it writes comes with its way down, as from a
+// real keyboard: a link that it follows leaves nothing to write for the place it leads to.
 func keyed(key string, shift ...bool) chromedp.Action[chromedp.Void] {
-	var options []chromedp.KeyOption
-	if slices.Contains(shift, true) {
-		options = append(options, chromedp.KeyModifiers(chromedp.ModifierShift))
-	}
-	return chromedp.KeyEvent(key, options...)
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		for _, r := range key {
+			events := kb.Encode(r)
+			down, up := events[0], events[len(events)-1]
+			if len(events) == 3 {
+				down.Type, down.Text, down.UnmodifiedText = kb.KeyDown, events[1].Text, events[1].UnmodifiedText
+			}
+			for _, event := range []*input.DispatchKeyEventParams{down, up} {
+				if slices.Contains(shift, true) {
+					chromedp.KeyModifiers(chromedp.ModifierShift)(event)
+				}
+				if _, err := chromedp.Call(ctx, input.DispatchKeyEvent, *event); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // stops are the places that the keyboard must reach, in the order of the page; name
