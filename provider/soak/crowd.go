@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
 )
 
 // grace is how long a lost answer of a refresh can be asked for again, with room
@@ -99,6 +101,25 @@ func (c *Crowd) SignInAgain(ctx context.Context) {
 				p.forget()
 				if _, err := p.walk(); err != nil {
 					time.Sleep(100 * time.Millisecond)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// AskForItself has everybody's client ask for tokens of its own until ctx ends.
+func (c *Crowd) AskForItself(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, p := range c.people {
+		all.Go(func() {
+			for ; ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+				if _, err := p.again(Entry{Op: Credentials}, func(e *Entry) error {
+					_, err := p.ask(web.PathToken, url.Values{"grant_type": {"client_credentials"}}, e)
+					return err
+				}); err != nil {
+					c.t.Error(err)
+					return
 				}
 			}
 		})
@@ -200,6 +221,9 @@ func (p *person) answered(r *http.Request) (*http.Response, []byte, error) {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, nil, err
+	}
+	if later := res.Header.Get("Retry-After"); res.StatusCode == http.StatusServiceUnavailable && later != "" {
+		return nil, nil, fmt.Errorf("status %d, Retry-After %s", res.StatusCode, later)
 	}
 	if res.StatusCode >= http.StatusInternalServerError {
 		return nil, nil, fmt.Errorf("status %d: %s", res.StatusCode, tail(string(body), 200))

@@ -22,6 +22,8 @@ const (
 	Revoke     Op = "revoke" // a refresh token, and with it its grant
 	SignOut    Op = "sign-out"
 	Introspect Op = "introspect"
+
+	Credentials Op = "client credentials"
 )
 
 // Outcome is how it ended, as far as the one who asked can know.
