@@ -89,6 +89,10 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				b.SignIn("eve").Authorize(rp, "openid")
 				return b.Filled(p.URL(web.PathSessions), providertest.With("end", "others"))
 			},
+			"change the password": func(t *testing.T, b *providertest.Browser) *http.Request {
+				at := b.SignIn("cora").StopAt(web.PathNewPassword).Walk(nil, p.URL(web.PathSecurityPassword)).URL.String()
+				return b.Filled(at, providertest.With("password", "four horses on a hill"))
+			},
 			"rename a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
 				b.SignIn("bob").Holding(bobs).Walk(nil, detailsURL(t, p, "bob"))
 				return b.Filled(detailsURL(t, p, "bob"), providertest.With("name", "Blue"), providertest.With("do", "rename"))

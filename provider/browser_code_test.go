@@ -54,7 +54,7 @@ func TestBrowserCodes(t *testing.T) {
 			now := v.p.Clock.Now()
 			v.Fill("#code", code(t, seed, now))
 			v.Follow(submit)
-			if got := v.Text("section:nth-of-type(3) .choice"); !strings.HasPrefix(got, "Authenticator app") || !v.Has("[role=status]") {
+			if got := v.Text("[aria-labelledby=authenticators] .choice"); !strings.HasPrefix(got, "Authenticator app") || !v.Has("[role=status]") {
 				t.Fatalf("%s at %s", v.Text("main"), v.URL())
 			}
 			v.Follow("a[href$=recovery-codes]")
@@ -68,7 +68,7 @@ func TestBrowserCodes(t *testing.T) {
 			look("recovery-codes-new")
 			paper := v.Text(".codes li")
 			v.Follow("a.primary")
-			if got := v.Text("section:nth-of-type(4)"); !strings.Contains(got, "10 are left") {
+			if got := v.Text("[aria-labelledby=recovery]"); !strings.Contains(got, "10 are left") {
 				t.Error(got)
 			}
 
@@ -96,7 +96,7 @@ func TestBrowserCodes(t *testing.T) {
 			// account, and have another one.
 			v.p.Clock.Advance(time.Hour)
 			v.Open(v.p.URL(web.PathSecurity))
-			v.Follow("section:nth-of-type(3) .choice")
+			v.Follow("[aria-labelledby=authenticators] .choice")
 			v.Follow("a[href*='/signin/password']")
 			v.Fill("#password", ada.Password)
 			v.Follow(submit)
@@ -110,7 +110,7 @@ func TestBrowserCodes(t *testing.T) {
 			look("factor")
 			v.Click("summary")
 			v.Follow("button[value=remove]")
-			if got := v.Text("section:nth-of-type(4)"); v.Has("section:nth-of-type(3) .choice") || !strings.Contains(got, "9 are left") {
+			if got := v.Text("[aria-labelledby=recovery]"); v.Has("[aria-labelledby=authenticators] .choice") || !strings.Contains(got, "9 are left") {
 				t.Error(v.Text("main"))
 			}
 			v.Follow("a[href$=add-totp]")
@@ -120,7 +120,7 @@ func TestBrowserCodes(t *testing.T) {
 				v.Fill("#code", code(t, fresh, v.p.Clock.Now()))
 				v.Follow(submit)
 			}
-			if !v.Has("section:nth-of-type(3) .choice") {
+			if !v.Has("[aria-labelledby=authenticators] .choice") {
 				t.Errorf("%s at %s", v.Text("main"), v.URL())
 			}
 			look("security")

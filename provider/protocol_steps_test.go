@@ -256,6 +256,15 @@ func TestEveryStepAsJSON(t *testing.T) {
 				s.open(s.dig("asking_href"), "asking")
 				s.wantNext(s.send("form", "asking", s.dig("now"), "session", s.dig("who.id")), web.PathSecurity)
 			}},
+			{"change the password", func() {
+				s.open(web.PathSecurity, "security")
+				s.open(s.dig("password_href"), "changepassword")
+				s.take(s.b.Send(s.sends("form", "password", "short", "session", s.dig("who.id"))), http.StatusUnprocessableEntity)
+				if s.dig("password.problem") != "password_short" || s.raw("password.least") != "8" {
+					t.Errorf("a short one: %v", s.data)
+				}
+				s.wantNext(s.send("form", "password", providertest.Password, "elsewhere", "end", "session", s.dig("who.id")), web.PathSecurity)
+			}},
 			{"recovery codes", func() {
 				s.open(web.PathSecurity, "security")
 				s.open(s.dig("recovery_href"), "recoverycodes")
@@ -346,8 +355,9 @@ func TestEveryStepAsJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			// Errors are problems; a form for a client is no page of ours.
-			if name := strings.TrimSuffix(f.Name(), ".html"); !slices.Contains([]string{"layout", "error", "formpost"}, name) && !seen[name] {
+			// Errors are problems; a form for a client is no page of ours; a stolen password has
+			// a test of its own.
+			if name := strings.TrimSuffix(f.Name(), ".html"); !slices.Contains([]string{"layout", "error", "formpost", "breached"}, name) && !seen[name] {
 				t.Errorf("the page %s was not walked as JSON", name)
 			}
 		}

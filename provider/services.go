@@ -129,11 +129,12 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
 		Add: map[flow.Step]string{
 			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
+			flow.StepNewPassword: prefix + web.PathNewPassword, flow.StepBreached: prefix + web.PathBreached,
 		},
 		Pages: map[flow.Page]string{
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
 			flow.PageSecurity: prefix + web.PathSecurity, flow.PageSessions: prefix + web.PathSessions, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
-			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PageAsking: prefix + web.PathSecurityAsking,
+			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PagePassword: prefix + web.PathSecurityPassword, flow.PageAsking: prefix + web.PathSecurityAsking,
 		},
 	}
 	cfg.Flow.Passkeys = s.Passkeys.Enabled()

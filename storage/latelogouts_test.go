@@ -39,7 +39,10 @@ func testLateClient(t *testing.T, f fixture) {
 	for name, end := range map[string]func(*storage.Person, *storage.Session) error{
 		"EndSession":        func(_ *storage.Person, se *storage.Session) error { return f.EndSession(f.ctx, se.ID, now) },
 		"SignOutEverywhere": func(p *storage.Person, _ *storage.Session) error { return f.SignOutEverywhere(f.ctx, p.ID, "why", now) },
-		"DisablePerson":     func(p *storage.Person, _ *storage.Session) error { return f.DisablePerson(f.ctx, p.ID, now) },
+		"SignOutElsewhere": func(p *storage.Person, _ *storage.Session) error {
+			return f.SignOutElsewhere(f.ctx, p.ID, storage.NewID(), "why", now)
+		},
+		"DisablePerson": func(p *storage.Person, _ *storage.Session) error { return f.DisablePerson(f.ctx, p.ID, now) },
 	} {
 		p := f.person(name)
 		se, other := f.session(p, name), f.session(f.person("bob "+name), "bob "+name)

@@ -208,8 +208,16 @@ func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Ti
 	return s.doAll(ctx, s.everywhere(id, why, now)...)
 }
 
+// SignOutElsewhere is SignOutEverywhere but for one session and its grants.
+func (s *Store) SignOutElsewhere(ctx context.Context, id, here ID, why string, now Time) error {
+	return s.doAll(ctx, append(s.endSessions(now, nil, "person_id = ? AND id <> ?", id, here), write{
+		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL",
+		args: []any{now, why, id, here},
+	})...)
+}
+
 func (s *Store) everywhere(person ID, why string, now Time) []write {
-	return append(s.endSessions("person_id", person, now, nil), write{
+	return append(s.endSessions(now, nil, "person_id = ?", person), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person},
 	})
 }

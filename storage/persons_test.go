@@ -52,6 +52,7 @@ func testPersons(t *testing.T, f fixture) {
 	} {
 		testEverywhere(t, f, why, end)
 	}
+	testElsewhere(t, f)
 	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, full.ID, now))
 	f.want(storage.ErrNotFound, f.DisablePerson(f.ctx, storage.NewID(), now))
 }
@@ -93,6 +94,38 @@ func testEverywhere(t *testing.T, f fixture, why string, end func(storage.ID, st
 		disabled = at
 	}
 	same(t, []storage.Time{disabled, disabled}, []storage.Time{got.DisabledAt, state.PersonDisabledAt})
+}
+
+// testElsewhere: one session and its grants live on, and nothing else of that person's.
+func testElsewhere(t *testing.T, f fixture) {
+	t.Helper()
+	p, eve := f.person("elsewhere"), f.person("eve elsewhere")
+	here, there, hers := f.session(p, "here"), f.session(p, "there"), f.session(eve, "hers")
+	want := map[storage.ID]storage.Time{}
+	at := after(time.Minute)
+	for code, of := range map[string]*storage.Session{"of here": here, "of there": there, "of a device": nil} {
+		g := newGrant(p, code)
+		if want[g.ID] = at; of != nil {
+			g.SessionID = of.ID
+		}
+		if of == here {
+			want[g.ID] = storage.Time{}
+		}
+		g.Offline = true
+		f.must(f.CreateGrant(f.ctx, g))
+	}
+	want[f.grant(eve, "of eve").ID] = storage.Time{}
+	f.must(f.SignOutElsewhere(f.ctx, p.ID, here.ID, "password set", at))
+	for se, want := range map[*storage.Session]storage.Time{here: {}, there: at, hers: {}} {
+		got, err := f.Session(f.ctx, se.ID)
+		f.must(err)
+		same(t, want, got.EndedAt)
+	}
+	for id, want := range want {
+		g, err := f.GrantByID(f.ctx, id)
+		f.must(err)
+		same(t, want, g.Grant.RevokedAt)
+	}
 }
 
 // People are found by how an address begins, byte by byte on every database, in the

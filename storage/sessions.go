@@ -58,26 +58,25 @@ func (s *Store) RenewSession(ctx context.Context, se *Session, oldHash []byte) e
 // offline_access) and notes which clients have to be told. ErrStale: it ended
 // before.
 func (s *Store) EndSession(ctx context.Context, id ID, now Time) error {
-	return s.doAll(ctx, append(s.endSessions("id", id, now, ErrStale), write{
+	return s.doAll(ctx, append(s.endSessions(now, ErrStale, "id = ?", id), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE session_id = ? AND revoked_at IS NULL" + andNot("offline"),
 		args: []any{now, id},
 	})...)
 }
 
-// endSessions ends the living sessions that have value in that column, and notes
-// which clients have to be told. Sessions come first: who waits for one holds none
-// of its clients.
-func (s *Store) endSessions(column string, value ID, now Time, guard error) []write {
+// endSessions ends the living sessions of which where holds, and notes which clients
+// have to be told. Sessions come first: who waits for one holds none of its clients.
+func (s *Store) endSessions(now Time, guard error, where string, args ...any) []write {
 	end := write{
-		text: "UPDATE sessions SET ended_at = ?, settles_at = ? WHERE " + column + " = ? AND ended_at IS NULL",
-		args: []any{now, At(now.Add(sessionSettles)), value}, guard: guard,
+		text: "UPDATE sessions SET ended_at = ?, settles_at = ? WHERE " + where + " AND ended_at IS NULL",
+		args: append([]any{now, At(now.Add(sessionSettles))}, args...), guard: guard,
 	}
 	due := At(now.Add(noticeHead))
 	if s.dialect == onPostgres {
 		end.as, end.returns = "ended", "id"
 		return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM ended)")...)
 	}
-	return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM sessions WHERE "+column+" = ? AND settles_at IS NOT NULL)", value)...)
+	return append([]write{end}, s.noticesOf(due, now, "IN (SELECT id FROM sessions WHERE "+where+" AND settles_at IS NOT NULL)", args...)...)
 }
 
 // SessionsOf returns a page of a person's living sessions, by id: the oldest first.
@@ -102,7 +101,7 @@ func (s *Store) NewestSessionsOf(ctx context.Context, person ID, now Time, limit
 // EndSessionsOf ends every session of a person as [Store.EndSession] does: grants
 // with offline_access live on.
 func (s *Store) EndSessionsOf(ctx context.Context, person ID, now Time) error {
-	return s.doAll(ctx, append(s.endSessions("person_id", person, now, nil), write{
+	return s.doAll(ctx, append(s.endSessions(now, nil, "person_id = ?", person), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE person_id = ? AND session_id IS NOT NULL AND revoked_at IS NULL" + andNot("offline"),
 		args: []any{now, person},
 	})...)

@@ -17,6 +17,7 @@ type SignIn struct {
 	Passkeys, BoundPasskeys Words
 	TOTPs                   Words `gorm:"column:totps"`
 	RecoveryCodes           int64
+	Password                Time // when it was set; zero: they have none
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -49,12 +50,13 @@ func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string,
 	var rows []SignIn
 	err := s.db(ctx).Table("sessions s").
 		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
-			", h.document AS history, i.display AS identifier, i.verified_at AS verified, "+groupsOf("s.person_id")+" AS groups, "+
+			", h.document AS history, i.display AS identifier, i.verified_at AS verified, w.changed_at AS password, "+groupsOf("s.person_id")+" AS groups, "+
 			passkeysOf("s.person_id", "")+" AS passkeys, "+passkeysOf("s.person_id", " AND NOT k.backup_eligible")+" AS bound_passkeys, "+
 			totpsOf("s.person_id")+" AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = s.person_id) AS recovery_codes").
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").
+		Joins("LEFT JOIN passwords w ON w.person_id = s.person_id").
 		Joins(joinFirstEmail("s.person_id")).
 		Where("s.secret_hash IN ? AND s.ended_at IS NULL AND s.expires_at > ? AND p.disabled_at IS NULL", hashes, now).
 		Find(&rows).Error

@@ -201,6 +201,7 @@ func testWhole(t *testing.T, f fixture) {
 		"EndSession":        func() error { return f.EndSession(f.ctx, se.ID, now) },
 		"DisablePerson":     func() error { return f.DisablePerson(f.ctx, p.ID, now) },
 		"SignOutEverywhere": func() error { return f.SignOutEverywhere(f.ctx, p.ID, "why", now) },
+		"SignOutElsewhere":  func() error { return f.SignOutElsewhere(f.ctx, p.ID, storage.NewID(), "why", now) },
 		"DeleteClient":      func() error { return f.DeleteClient(f.ctx, web, now) },
 	} {
 		if err := change(); err == nil {

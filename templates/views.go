@@ -142,6 +142,8 @@ type Security struct {
 	Passkeys, Authenticators  []FactorLine
 	AddPasskeyHref            string // "" where there are no passkeys
 	AddTOTPHref, RecoveryHref string
+	PasswordHref              string
+	PasswordSet               time.Time // zero: there is none
 	RecoveryLeft              int
 	Asking, AskingHref        string // as Asking's; "" for who has no second factor
 	Back                      string
@@ -321,6 +323,26 @@ type NewPassword struct {
 	Meter   string // where the page's script asks for stolen passwords whose hash begins as this one's
 }
 
+// ChangePassword asks for a new password: fields "session", which is Who.ID, "elsewhere" to sign out everywhere else, and that of
+// Password.
+type ChangePassword struct {
+	Base
+	Form         Form
+	Who          Account
+	Password     NewPassword
+	First        bool // there is none yet: nothing is signed out
+	Elsewhere    bool // ticked
+	CancelAction string
+}
+
+// Breached says that a password is in lists of stolen ones: fields "session", which is Who.ID, and "replace": "now" or "later".
+type Breached struct {
+	Base
+	Form       Form
+	Who        Account
+	CanReplace bool // now
+}
+
 // Setup asks the first operator who they are: fields "name", "email" and that of Password.
 type Setup struct {
 	Base
@@ -374,25 +396,27 @@ func (b Base) base() Base { return b }
 
 func (f FormPost) base() Base { return Base{Lang: f.Lang, Paths: f.Paths, Nonce: f.Nonce} }
 
-func (SignIn) file() string        { return "signin" }
-func (Passkey) file() string       { return "passkey" }
-func (AddPasskey) file() string    { return "addpasskey" }
-func (OfferPasskey) file() string  { return "offerpasskey" }
-func (Security) file() string      { return "security" }
-func (Factor) file() string        { return "factor" }
-func (Asking) file() string        { return "asking" }
-func (Code) file() string          { return "code" }
-func (AddTOTP) file() string       { return "addtotp" }
-func (RecoveryCodes) file() string { return "recoverycodes" }
-func (Sessions) file() string      { return "sessions" }
-func (ChooseAccount) file() string { return "choose" }
-func (Consent) file() string       { return "consent" }
-func (SignOut) file() string       { return "signout" }
-func (SignedOut) file() string     { return "signedout" }
-func (Error) file() string         { return "error" }
-func (Apps) file() string          { return "apps" }
-func (Welcome) file() string       { return "welcome" }
-func (Setup) file() string         { return "setup" }
-func (SetupClosed) file() string   { return "setupclosed" }
-func (SetupDone) file() string     { return "setupdone" }
-func (FormPost) file() string      { return "formpost" }
+func (SignIn) file() string         { return "signin" }
+func (Passkey) file() string        { return "passkey" }
+func (AddPasskey) file() string     { return "addpasskey" }
+func (OfferPasskey) file() string   { return "offerpasskey" }
+func (Security) file() string       { return "security" }
+func (Factor) file() string         { return "factor" }
+func (Asking) file() string         { return "asking" }
+func (Code) file() string           { return "code" }
+func (AddTOTP) file() string        { return "addtotp" }
+func (RecoveryCodes) file() string  { return "recoverycodes" }
+func (ChangePassword) file() string { return "changepassword" }
+func (Breached) file() string       { return "breached" }
+func (Sessions) file() string       { return "sessions" }
+func (ChooseAccount) file() string  { return "choose" }
+func (Consent) file() string        { return "consent" }
+func (SignOut) file() string        { return "signout" }
+func (SignedOut) file() string      { return "signedout" }
+func (Error) file() string          { return "error" }
+func (Apps) file() string           { return "apps" }
+func (Welcome) file() string        { return "welcome" }
+func (Setup) file() string          { return "setup" }
+func (SetupClosed) file() string    { return "setupclosed" }
+func (SetupDone) file() string      { return "setupdone" }
+func (FormPost) file() string       { return "formpost" }

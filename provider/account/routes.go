@@ -24,6 +24,7 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathSecurityAddPasskey, h.at(flow.PageAddPasskey, h.showSecurity)),
 		page(web.PathSecurityAddTOTP, h.at(flow.PageAddTOTP, h.showSecurity)),
 		page(web.PathSecurityRecovery, h.at(flow.PageRecovery, h.showSecurity)),
+		page(web.PathSecurityPassword, h.at(flow.PagePassword, h.showSecurity)),
 		page(web.PathSecurityFactor, h.at(flow.PageFactor, h.showFactor)),
 		form(web.PathSecurityFactor, h.at(flow.PageFactor, h.takeFactor), fieldDo, fieldName, fieldSession),
 		page(web.PathSecurityAsking, h.at(flow.PageAsking, h.showAsking)),

@@ -197,7 +197,7 @@ func (a *Answer) chose(id storage.ID) Progress {
 	p := Progress{Chosen: true, Session: id, Passkeys: a.Progress.Passkeys}
 	if a.SignIn != nil && a.SignIn.Session.ID == id {
 		p.Consent, p.Withdrawals = a.Progress.Consent, a.Progress.Withdrawals
-		p.Done, p.Pending, p.Offered = a.Progress.Done, a.Progress.Pending, a.Progress.Offered
+		p.Done, p.Pending, p.Offered, p.Breached = a.Progress.Done, a.Progress.Pending, a.Progress.Offered, a.Progress.Breached
 	}
 	return p
 }
@@ -348,10 +348,86 @@ func (s *Service) write(ctx context.Context, a Answer, p Progress) error {
 	return nil
 }
 
-// Cancel ends the request with a no: "back to the app".
+// Breached notes whether the person replaces a password that is in lists of stolen ones
+// now, or later. shown is as [Service.Consent]'s.
+func (s *Service) Breached(ctx context.Context, a Answer, shown storage.ID, replace bool) (Answer, error) {
+	if a.Step != StepBreached || a.SignIn.Session.ID != shown {
+		return a, nil
+	}
+	progress := a.Progress
+	progress.Session, progress.Breached = a.SignIn.Session.ID, BreachedLater
+	if replace && a.CanReplace() {
+		progress.Breached = BreachedReplace
+	}
+	return s.advance(ctx, a, progress, nil)
+}
+
+// CanReplace reports whether a password can be replaced in the midst of this request.
+func (a *Answer) CanReplace() bool { return !a.Decision.Risky() }
+
+// NewPassword sets a new password of the person by set, gives their session, which no
+// list of stolen ones is held against any more, a new secret, and goes on: all in one
+// unit. It returns the cookie's new values; none where nothing was set, as in
+// [Service.Did], or when the session was renewed or ended meanwhile.
+func (s *Service) NewPassword(ctx context.Context, a Answer, shown storage.ID, set func(context.Context) error) (Answer, []string, error) {
+	if a.Step != StepNewPassword || a.SignIn.Session.ID != shown {
+		return a, nil, nil
+	}
+	st, err := s.standing(a.SignIn)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	for i := range st.Evidence {
+		st.Evidence[i].Breached = false
+	}
+	progress, err := a.replaced().document()
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	at, se := place(hashes(a.browser), &a.SignIn.Session), a.SignIn.Session
+	unit := storage.WithUnit(ctx)
+	secret, err := s.sessions.Renew(unit, &se, st)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	for _, write := range []func() error{
+		func() error { return s.store.NoteProgress(unit, a.Interaction, progress) },
+		func() error { return set(unit) },
+		func() error { return s.store.Flush(unit) },
+	} {
+		err := write()
+		if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrConflict) { // by another tab of theirs
+			next, err := s.Resume(ctx, string(a.Interaction.ID), a.browser)
+			return next, nil, err
+		}
+		if err != nil {
+			return Answer{}, nil, fmt.Errorf("flow: new password: %w", err)
+		}
+	}
+	a.browser.Sessions = slices.Clone(session.Secrets(a.browser.Sessions))
+	a.browser.Sessions[at] = secret
+	next, err := s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) {
+		return now.replaced(), now.Step == StepNewPassword && now.SignIn.Session.ID == shown
+	})
+	return next, a.browser.Sessions, err
+}
+
+// replaced is the progress of a request in which a password was set.
+func (a *Answer) replaced() Progress {
+	progress := a.Progress
+	progress.Breached, progress.Done = BreachedLater, progress.Done || a.Request.Page == PagePassword
+	return progress
+}
+
+// Cancel ends the request with a no: "back to the app". Who only thought better of
+// replacing their password goes on without.
 func (s *Service) Cancel(ctx context.Context, a Answer) (Answer, error) {
 	progress := a.Progress
-	progress.Cancelled = true
+	if progress.Breached == BreachedReplace {
+		progress.Breached = BreachedLater
+	} else {
+		progress.Cancelled = true
+	}
 	return s.advance(ctx, a, progress, nil)
 }
 

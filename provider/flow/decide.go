@@ -25,6 +25,10 @@ const (
 	StepAddPasskey    Step = "add-passkey"
 	StepAddTOTP       Step = "add-totp"
 	StepRecoveryCodes Step = "recovery-codes"
+	// A new password: what a page of ours is there for, and what who chose it at
+	// StepBreached comes to.
+	StepNewPassword Step = "new-password"
+	StepBreached    Step = "breached"
 	// What is offered when all else is done.
 	StepOffer  Step = "offer-passkey"
 	StepDone   Step = "done"
@@ -139,11 +143,13 @@ var table = []row{
 		}, InteractionRequired},
 
 	{"proofs are not changed where somebody else may be at work", "see pageRules",
-		func(v *view) bool { return v.page().changes && !v.Progress.Done && v.Decision.Risky() }, refuse(AccessDenied), ""},
+		func(v *view) bool { return v.page().changes && !v.done() && v.Decision.Risky() }, refuse(AccessDenied), ""},
+	{"the password that was just given is in lists of stolen ones", "NIST SP 800-63B-4 section 3.1.1.2",
+		func(v *view) bool { return v.gaveBreached() && v.Progress.Breached == "" && !v.Request.Silent }, show(StepBreached), ""},
 	{"who changes proofs or ends sessions proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 sections 7.5.1 and 7.5.2",
 		(*view).lacksFresh, prove, LoginRequired},
 	{"the page is for one step", "see pageRules",
-		func(v *view) bool { return v.page().does != "" && !v.Progress.Done },
+		func(v *view) bool { return v.page().does != "" && !v.done() },
 		func(v *view, _ row) Next { return Next{Step: v.page().does} }, InteractionRequired},
 
 	{"consent", "OIDC Core section 3.1.2.4",
@@ -218,7 +224,8 @@ func newView(in Input) *view {
 }
 
 // with is v after one more proof, given now in this interaction. Who just proved a key
-// without being verified by it has one that does not verify.
+// without being verified by it has one that does not verify; a stolen password is the
+// same one when it is given again.
 func (v *view) with(w Way) *view {
 	in := v.Input
 	given := w.Gives
@@ -226,6 +233,7 @@ func (v *view) with(w Way) *view {
 	given.UserVerified = given.UserVerified && !slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
 		return v.isHere(e) && e.Method == given.Method && !e.UserVerified
 	})
+	given.Breached = slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == given.Method && e.Breached })
 	in.Evidence = policy.AddEvidence(in.Evidence, given)
 	return newView(in)
 }
@@ -296,7 +304,7 @@ func answers(e policy.Evidence) bool { return e.Held() || e.Method == policy.Rec
 func (v *view) lacksFresh() bool { return v.lacksFreshFor(v.page()) }
 
 func (v *view) lacksFreshFor(page pageRule) bool {
-	if !page.fresh || v.Progress.Done {
+	if !page.fresh || v.done() {
 		return false
 	}
 	reach := []string{policy.AAL2, policy.AAL1}
@@ -319,6 +327,31 @@ func (v *view) lacksFreshFor(page pageRule) bool {
 	}
 	return true
 }
+
+// gaveBreached: a password that is in lists of stolen ones was given in this interaction,
+// which is not about another one already.
+func (v *view) gaveBreached() bool {
+	return v.Interaction != "" && v.Request.Page != PagePassword &&
+		slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Breached && e.Interaction == string(v.Interaction) })
+}
+
+// replaces: who gave such a password chose to replace it here. It is as if they had gone
+// to the page for that, in the midst of what they came for. Where somebody else may be
+// at work no proof is changed.
+func (v *view) replaces() bool {
+	return v.gaveBreached() && v.Progress.Breached == BreachedReplace && !v.Decision.Risky()
+}
+
+// page is the rule of the page of ours that this is about.
+func (v *view) page() pageRule {
+	if v.replaces() {
+		return pageRules[PagePassword]
+	}
+	return pageRules[v.Request.Page]
+}
+
+// done: the step was done that the page is for.
+func (v *view) done() bool { return v.Progress.Done && !v.replaces() }
 
 // recovers: a recovery code and another proof were given, both lately.
 func (v *view) recovers() bool {

@@ -123,6 +123,16 @@ func page(p Page) func(*Input) {
 	return func(in *Input) { in.Request = Request{Page: p} }
 }
 
+// stolen: the password that was given here is in lists of stolen ones.
+func stolen(in *Input) {
+	in.Evidence = here()
+	in.Evidence[0].Breached = true
+}
+
+func also(ev policy.Evidence) func(*Input) {
+	return func(in *Input) { in.Evidence = append(in.Evidence, ev) }
+}
+
 func require(acr string, methods ...string) policy.Decision {
 	return policy.Decision{Outcome: policy.Require, ACR: acr, Methods: methods}
 }
@@ -281,6 +291,22 @@ func TestNext(t *testing.T) {
 		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
 		{"a page for one step, done, and there is a new way to prove", plain(page(PageAddPasskey), evidence(proven(time.Minute)), synced, progress(Progress{Done: true})), done, done},
 		{"a page for one step, given up", plain(page(PageAddPasskey), progress(Progress{Cancelled: true})), AccessDenied, AccessDenied},
+
+		{"a stolen password was given here", plain(stolen), "breached", done},
+		{"a stolen password was given elsewhere", plain(evidence(proven(time.Hour)), func(in *Input) { in.Evidence[0].Breached = true }), done, done},
+		{"a stolen password, before anything was begun", plain(stolen, func(in *Input) { in.Interaction, in.Evidence[0].Interaction = "", "" }), done, done},
+		{"a stolen password, to be replaced later", plain(stolen, progress(Progress{Breached: BreachedLater})), done, done},
+		{"a stolen password, to be replaced now", plain(stolen, progress(Progress{Breached: BreachedReplace})), "new-password", InteractionRequired},
+		{"a stolen password, to be replaced now, with a passkey", plain(stolen, synced, progress(Progress{Breached: BreachedReplace})), passkey, LoginRequired},
+		{"a stolen password, to be replaced now, just after a passkey", plain(stolen, synced, progress(Progress{Breached: BreachedReplace}), also(key(bySynced, time.Minute, true))), "new-password", InteractionRequired},
+		{"a stolen password, to be replaced now, after another step was done", plain(stolen, synced, page(PageAddPasskey), progress(Progress{Breached: BreachedReplace, Done: true})), passkey, LoginRequired},
+		{"a stolen password, replaced", plain(evidence(here()), progress(Progress{Breached: BreachedLater})), done, done},
+		{"a stolen password comes after what the rules require", plain(stolen, otp, decided(require("aal2"))), "totp again", InteractionRequired},
+		{"a stolen password, with what the rules require", plain(stolen, otp, decided(require("aal1"))), "breached", done},
+		{"a stolen password is not replaced where somebody else may be at work", plain(stolen, decided(risky(policy.Allow, "")), progress(Progress{Breached: BreachedReplace})), done, done},
+		{"a stolen password comes before consent", plain(stolen, neverAgreed), "breached", ConsentRequired},
+		{"a stolen password, where a page is for one step", plain(stolen, page(PageAddPasskey)), "breached", InteractionRequired},
+		{"a stolen password, where it is replaced in any case", plain(stolen, page(PagePassword)), "new-password", InteractionRequired},
 
 		{"never agreed", plain(neverAgreed), consent, ConsentRequired},
 		{"never agreed, no scope", plain(neverAgreed, func(in *Input) { in.Request.Scopes, in.Request.Resources = nil, nil }), consent, ConsentRequired},

@@ -100,7 +100,10 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 	if len(in.TOTPs) > 0 {
 		ways = append(ways, byCode)
 	}
-	if ways = append(ways, byPassword); in.RecoveryCodes > 0 {
+	if !in.Password.IsZero() {
+		ways = append(ways, byPassword)
+	}
+	if in.RecoveryCodes > 0 {
 		ways = append(ways, byRecovery)
 	}
 	return ways

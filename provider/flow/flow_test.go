@@ -59,6 +59,7 @@ func newHouse(t *testing.T, set rules.Set) *house {
 		if *to, err = people.Create(t.Context(), directory.NewPerson{Email: email, Verified: true}, events.ActorOperator); err != nil {
 			t.Fatal(err)
 		}
+		h.must(store.CreatePassword(t.Context(), &storage.Password{PersonID: (*to).ID, Hash: "of no matter", ChangedAt: storage.At(h.at)}))
 	}
 	for _, id := range []string{"web", "shop"} {
 		h.must(store.CreateClient(t.Context(), &storage.Client{

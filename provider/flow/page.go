@@ -29,6 +29,7 @@ const (
 	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity; so do the next
 	PageAddTOTP    Page = "add-totp"
 	PageRecovery   Page = "recovery-codes"
+	PagePassword   Page = "password"
 )
 
 // freshProof is how long ago who changes proofs may have proved who they are.
@@ -51,9 +52,8 @@ var pageRules = map[Page]pageRule{
 	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
 	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
+	PagePassword:   {fresh: true, changes: true, does: StepNewPassword, ends: PageSecurity},
 }
-
-func (v *view) page() pageRule { return pageRules[v.Request.Page] }
 
 // Visit answers whether whoever is at this browser may see a page of ours, as
 // [Service.Begin] does for a client: at StepDone they may, at a step that asks

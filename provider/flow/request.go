@@ -77,12 +77,19 @@ type Progress struct {
 	Pending     storage.ID `json:"pending,omitempty"`     // what such a step began
 	Passkeys    bool       `json:"passkeys,omitempty"`    // the browser can make passkeys
 	Offered     bool       `json:"offered,omitempty"`     // one was offered, and answered
+	Breached    string     `json:"breached,omitempty"`    // "", BreachedReplace or BreachedLater: what the person of Session does about their password
 }
 
 // What a person says to a client's wishes.
 const (
 	ConsentAllow = "allow"
 	ConsentDeny  = "deny"
+)
+
+// What a person does about a password that is in lists of stolen ones.
+const (
+	BreachedReplace = "replace"
+	BreachedLater   = "later" // also who has replaced it: no more is asked
 )
 
 // Kinds of interactions.

@@ -46,6 +46,11 @@ func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail
 	return err
 }
 
+// PasswordChanged tells that another password was set, in the unit of ctx.
+func (n *Notices) PasswordChanged(ctx context.Context, person *storage.Person, with mail.Device) error {
+	return n.tell(ctx, person, with, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
+}
+
 func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, words func(mail.Notice) mail.Message) error {
 	ids, err := n.store.Identifiers(ctx, person.ID)
 	if err != nil {

@@ -202,6 +202,22 @@ func (p *Password) rehash(ctx context.Context, person storage.ID, old, fresh phc
 // an event each. A first password ends nothing; in a unit of the caller's, whose flush
 // says storage.ErrConflict where there is another one by then.
 func (p *Password) Set(ctx context.Context, person *storage.Person, password string, by events.Actor) error {
+	return p.set(ctx, person, password, by, func(ctx context.Context) error { return p.signOut(ctx, person.ID, "", by) })
+}
+
+// Change is Set by the person themselves, in their session here, which lives on with its
+// grants; so does all the rest unless elsewhere is to end.
+func (p *Password) Change(ctx context.Context, person *storage.Person, password string, here storage.ID, elsewhere bool) error {
+	return p.set(ctx, person, password, events.ActorPerson, func(ctx context.Context) error {
+		if !elsewhere {
+			return nil
+		}
+		return p.signOut(ctx, person.ID, here, events.ActorPerson)
+	})
+}
+
+// set sets a password; after is what comes of another one than the first, in its unit.
+func (p *Password) set(ctx context.Context, person *storage.Person, password string, by events.Actor, after func(context.Context) error) error {
 	ids, err := p.store.Identifiers(ctx, person.ID)
 	if err != nil {
 		return fmt.Errorf("proof: set password: %w", err)
@@ -231,26 +247,24 @@ func (p *Password) Set(ctx context.Context, person *storage.Person, password str
 		return err
 	}
 	row := &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())}
-	err = p.write(ctx, row, first, by)
-	if first && errors.Is(err, storage.ErrConflict) { // another one was the first meanwhile
-		err = p.write(ctx, row, false, by)
+	if !first {
+		return p.write(ctx, row, p.store.SetPassword, by, after)
+	}
+	err = p.write(ctx, row, p.store.CreatePassword, by, nil)
+	if errors.Is(err, storage.ErrConflict) { // another one was the first meanwhile
+		err = p.write(ctx, row, p.store.SetPassword, by, after)
 	}
 	return err
 }
 
-// write writes a person's password, their first one or another, and what goes with it,
-// in one unit. storage.ErrConflict: it is not the first, which that unit's flush tells.
-func (p *Password) write(ctx context.Context, row *storage.Password, first bool, by events.Actor) error {
+// write puts a person's password, and what comes after it, in one unit.
+func (p *Password) write(ctx context.Context, row *storage.Password, put func(context.Context, *storage.Password) error, by events.Actor, after func(context.Context) error) error {
 	return p.store.Together(ctx, func(ctx context.Context) error {
-		put := p.store.SetPassword
-		if first {
-			put = p.store.CreatePassword
-		}
 		if err := put(ctx, row); err != nil {
 			return fmt.Errorf("proof: set password: %w", err)
 		}
-		if !first {
-			if err := p.signOut(ctx, row.PersonID, by); err != nil {
+		if after != nil {
+			if err := after(ctx); err != nil {
 				return err
 			}
 		}
@@ -258,15 +272,23 @@ func (p *Password) write(ctx context.Context, row *storage.Password, first bool,
 	})
 }
 
-// signOut ends what was begun with the password before, in the unit in ctx. One
-// event tells of all sessions and one of all grants, however many there are.
-func (p *Password) signOut(ctx context.Context, person storage.ID, by events.Actor) error {
+// signOut ends what was begun with the password before, in the unit in ctx, but for the
+// session here, "" for none. One event tells of all sessions and one of all grants,
+// however many there are.
+func (p *Password) signOut(ctx context.Context, person, here storage.ID, by events.Actor) error {
 	const why = "password set"
-	if err := p.store.SignOutEverywhere(ctx, person, why, storage.At(p.now())); err != nil {
+	which, err := "all", error(nil)
+	if here == "" {
+		err = p.store.SignOutEverywhere(ctx, person, why, storage.At(p.now()))
+	} else {
+		which = "others"
+		err = p.store.SignOutElsewhere(ctx, person, here, why, storage.At(p.now()))
+	}
+	if err != nil {
 		return fmt.Errorf("proof: set password: %w", err)
 	}
 	for kind, of := range map[events.Kind]string{events.SessionEnded: "session", events.GrantRevoked: "grant"} {
-		err := p.events.Record(ctx, events.Event{Kind: kind, Actor: by, Person: person, Data: map[string]string{of: "all", "why": why}})
+		err := p.events.Record(ctx, events.Event{Kind: kind, Actor: by, Person: person, Data: map[string]string{of: which, "why": why}})
 		if err != nil {
 			return err
 		}

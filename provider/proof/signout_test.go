@@ -86,6 +86,55 @@ func TestNewPasswordEndsWhatTheOldOneBegan(t *testing.T) {
 	}
 }
 
+// TestAChangeEndsWhatIsElsewhereIfItIsTo: never the session that it is made in.
+func TestAChangeEndsWhatIsElsewhereIfItIsTo(t *testing.T) {
+	store := newStore(t)
+	p := newPassword(t, store, cheap)
+	person := newPerson(t, store, "ada@example.com")
+	at := storage.At(noon)
+	var sessions []storage.ID
+	for _, secret := range []string{"here", "there"} {
+		se := &storage.Session{ID: storage.NewID(), SecretHash: []byte(secret), PersonID: person.ID, Evidence: storage.Document(storage.Raw("[]")), CreatedAt: at, SeenAt: at, ExpiresAt: storage.At(noon.Add(time.Hour))}
+		if err := store.CreateSession(t.Context(), se); err != nil {
+			t.Fatal(err)
+		}
+		sessions = append(sessions, se.ID)
+	}
+	for _, step := range []struct {
+		password  string
+		elsewhere bool
+		ended     []bool
+	}{
+		{"correct horse battery", true, []bool{false, false}}, // a first one
+		{"battery staple horse", false, []bool{false, false}},
+		{"four horses on a hill", true, []bool{false, true}},
+	} {
+		if err := p.Change(t.Context(), person, step.password, sessions[0], step.elsewhere); err != nil {
+			t.Fatal(err)
+		}
+		for i, id := range sessions {
+			se, err := store.Session(t.Context(), id)
+			if err != nil || se.EndedAt.IsZero() == step.ended[i] {
+				t.Errorf("%s: session %d ended: %v, %v", step.password, i, se.EndedAt, err)
+			}
+		}
+		if _, err := p.Verify(t.Context(), person, step.password); err != nil {
+			t.Errorf("%s: %v", step.password, err)
+		}
+	}
+	es, err := store.Events(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, e := range es {
+		told[e.Kind] = string(e.Document.V)
+	}
+	if len(es) != 5 || told["session.ended"] != `{"session":"others","why":"password set"}` || told["grant.revoked"] != `{"grant":"others","why":"password set"}` {
+		t.Errorf("told: %v", told)
+	}
+}
+
 // TestOfTwoFirstPasswordsOneIsTheFirst: the other replaces it, and ends what it began.
 func TestOfTwoFirstPasswordsOneIsTheFirst(t *testing.T) {
 	store := newStore(t)

@@ -8,7 +8,7 @@
 //	code.go       a code: of an authenticator, or one for recovery
 //	addtotp.go    a new authenticator
 //	recoverycodes.go new codes for recovery
-//	newpassword.go what every page for a new password has
+//	newpassword.go a new password, and what every page for one has
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?

@@ -31,6 +31,8 @@ const (
 	PathOfferPasskey  = "/signin/offer-passkey"
 	PathAddTOTP       = "/signin/add-totp"
 	PathRecoveryCodes = "/signin/recovery-codes"
+	PathNewPassword   = "/signin/new-password" //nolint:gosec // a path, no credential
+	PathBreached      = "/signin/breached"
 	PathStolen        = "/signin/stolen"
 
 	PathApps               = "/account/apps"
@@ -41,6 +43,7 @@ const (
 	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential
 	PathSecurityAddTOTP    = "/account/security/add-totp"
 	PathSecurityRecovery   = "/account/security/recovery-codes"
+	PathSecurityPassword   = "/account/security/password" //nolint:gosec // a path, no credential
 
 	PathAPI = "/api/v1" // above the operators' API
 
