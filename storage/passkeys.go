@@ -23,7 +23,7 @@ type Passkey struct {
 // where its person has most of them.
 func (s *Store) CreatePasskey(ctx context.Context, p *Passkey, most int) error {
 	w := s.insert(ctx, p, "").onlyIf("(SELECT count(*) FROM passkeys o WHERE o.person_id = ?) < ?", p.PersonID, most)
-	w.guard, w.locks = ErrStale, []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR UPDATE", []any{p.PersonID}}}
+	w.guard, w.locks = ErrStale, []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{p.PersonID}}}
 	return s.do(ctx, w)
 }
 

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -62,6 +63,21 @@ func testPasskeys(t *testing.T, f fixture) {
 	f.must(f.DeletePerson(f.ctx, ada.ID))
 	if got, err = f.PasskeysOf(f.ctx, ada.ID); err != nil || len(got) != 0 {
 		t.Error(got, errors.Unwrap(err))
+	}
+}
+
+// Of 50 passkeys at once one is added where there is room for one. Ten times,
+// for they have to meet.
+func testRacePasskeys(t *testing.T, f fixture) {
+	for round := range 10 {
+		ada := f.person(fmt.Sprint("ada", round))
+		f.oneWins(storage.ErrStale, race(racers, func(i int) error {
+			ctx := storage.WithUnit(f.ctx)
+			return errors.Join(
+				f.CreateEvent(ctx, event("passkey.added")),
+				f.CreatePasskey(ctx, &storage.Passkey{ID: storage.NewID(), PersonID: ada.ID, CredentialID: []byte{byte(round), byte(i)}, PublicKey: []byte{1}, CreatedAt: now}, 1),
+				f.Flush(ctx))
+		}))
 	}
 }
 

@@ -17,6 +17,7 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 rotates a refresh token":      testRaceRefresh,
 	"one of 50 renews a session":             testRaceSession,
 	"one of 50 uses a passkey's count":       testRacePasskey,
+	"one of 50 is the last passkey":          testRacePasskeys,
 	"one of 50 updates a client":             testRaceClient,
 	"one of 50 takes a scope":                testRaceScope,
 	"no client has a scope of nobody":        testRaceScopeGoes,

@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -66,13 +67,24 @@ func (a Attempt) browser() (Limit, []string) {
 }
 
 // TakeSignIn takes a token from every bucket of an attempt, before the proof is
-// looked at; the first one that is empty stops it, with a fault of kind TooMany.
+// looked at; the first one that is empty stops it, with a fault of kind TooMany. That of
+// codes gets its token back then: whoever empties a bucket that is shared does not have
+// the owner pay with one that only a right code fills.
 func (s *Service) TakeSignIn(ctx context.Context, a Attempt) error {
-	if a.Code != "" {
-		if err := s.Take(ctx, Codes, a.code()...); err != nil {
-			return err
-		}
+	if a.Code == "" {
+		return s.takeShared(ctx, a)
 	}
+	if err := s.Take(ctx, Codes, a.code()...); err != nil {
+		return err
+	}
+	err := s.takeShared(ctx, a)
+	if err != nil {
+		err = errors.Join(err, s.Return(storage.WithoutUnit(ctx), Codes, a.code()...))
+	}
+	return err
+}
+
+func (s *Service) takeShared(ctx context.Context, a Attempt) error {
 	if err := s.Take(ctx, SignInAddress, Block(a.Address)); err != nil {
 		return err
 	}

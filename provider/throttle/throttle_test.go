@@ -244,6 +244,27 @@ func TestAnAttemptThatWasNotLookedAtCostsNothing(t *testing.T) {
 	}
 }
 
+// A code that is not looked at, because others emptied a bucket that is shared with them,
+// costs nothing of its owner's own.
+func TestRefusedCodesCostNone(t *testing.T) {
+	b := start(t)
+	a := Attempt{Account: "ada@example.org", Address: netip.MustParseAddr("203.0.113.1"), Code: storage.NewID()}
+	for range SignInStrangers.Burst {
+		if err := b.TakeSignIn(t.Context(), Attempt{Account: a.Account, Address: netip.MustParseAddr("198.51.100.1")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 * Codes.Burst {
+		if tooMany(t, b.TakeSignIn(t.Context(), a)) == 0 {
+			t.Fatalf("try %d was let through", i)
+		}
+	}
+	a.Device = storage.NewID() // from a browser that is known
+	if wait := tooMany(t, b.TakeSignIn(t.Context(), a)); wait != 0 {
+		t.Errorf("the owner's own browser: wait %v", wait)
+	}
+}
+
 // What is put back for whoever has no time left goes on by itself, outside their unit,
 // which nobody will flush, and Wait waits for all of it.
 func TestWhatIsPutBackLateIsPutBack(t *testing.T) {
