@@ -155,8 +155,14 @@ func apiHouse(t *testing.T, p *providertest.P) map[string]string {
 	if err := p.Store.CreateMail(ctx, dead); err != nil {
 		t.Fatal(err)
 	}
+	key := &storage.Passkey{
+		ID: storage.NewID(), PersonID: who, Name: "Phone", CredentialID: []byte("victim's"), PublicKey: []byte("key"), RPID: "localhost", CreatedAt: storage.At(now),
+	}
+	if err := p.Store.CreatePasskey(ctx, key, 1); err != nil {
+		t.Fatal(err)
+	}
 	return map[string]string{
-		"client_id": "victim", "mail_id": string(dead.ID), "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
+		"factor_id": string(key.ID), "client_id": "victim", "mail_id": string(dead.ID), "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
 		"session_id": string(living.Items[0].ID), "grant_id": string(granted.Items[0].Grant.ID),
 	}
 }
@@ -213,6 +219,8 @@ func wholePeople(t *testing.T, p *providertest.P) (all []any) {
 			err = nil
 		}
 		keep(password, err)
+		passkeys, err := p.Store.PasskeysOf(ctx, who.ID)
+		keep(passkeys, err)
 	}
 	groups, err := p.Directory.Groups(ctx, page)
 	keep(groups, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -47,6 +48,9 @@ type Deps struct {
 	Events    *events.Service
 	Throttle  *throttle.Service
 	Mail      *mail.Service
+	Passkeys  *proof.Passkey
+	TOTP      *proof.TOTP
+	Notices   *proof.Notices
 	Now       func() time.Time
 
 	// Verify returns whose a token is: an *Refusal, or a fault of the store.
@@ -88,6 +92,7 @@ func New(cfg Config, d Deps) (*Handler, error) {
 	h.registerResources()
 	h.registerUsers()
 	h.registerGroups()
+	h.registerFactors()
 	h.registerSessions()
 	h.registerGrants()
 	h.registerConsents()
