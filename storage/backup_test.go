@@ -77,13 +77,17 @@ func (f fixture) furnish() {
 	}
 }
 
-// inOrder returns the entities, those first that others refer to.
+// inOrder returns the entities, those first that others refer to. Nothing refers to what
+// no backup has.
 func (f fixture) inOrder() []any {
 	order := f.backup().order
 	place := func(e any) int {
 		s, err := schema.Parse(e, &sync.Map{}, schema.NamingStrategy{})
 		f.must(err)
-		return slices.Index(order, s.Table)
+		if i := slices.Index(order, s.Table); i >= 0 {
+			return i
+		}
+		return len(order)
 	}
 	return slices.SortedStableFunc(slices.Values(entities), func(a, b any) int { return place(a) - place(b) })
 }
