@@ -108,7 +108,7 @@ func serveExamples(t *testing.T) string {
 	mux.Handle("/page/", edge.Handle(web.Route{Method: http.MethodGet, Path: "/page/{name}", Dialect: web.HTML, Handler: func(rw http.ResponseWriter, r *http.Request) error {
 		lang := r.URL.Query().Get("lang")
 		page := dressed(templates.EveryPage(lang)[strings.TrimPrefix(r.URL.Path, "/page/")], edge.Base(r, lang, ""), r.URL.Query().Has("long"))
-		var mirror http.ResponseWriter = rw
+		mirror := rw
 		if r.URL.Query().Has("rtl") {
 			mirror = &mirrored{rw}
 		}
@@ -165,7 +165,7 @@ var named = map[string]string{
 
 // lengthen makes every name in a view as long as names are.
 func lengthen(v reflect.Value) {
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // no other holds a name
 	case reflect.Pointer:
 		if !v.IsNil() {
 			fresh := reflect.New(v.Type().Elem())

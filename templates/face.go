@@ -54,7 +54,7 @@ func (f facer) value(v reflect.Value) any {
 	case time.Time:
 		return one
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // all others stand for themselves
 	case reflect.Pointer:
 		return f.value(v.Elem())
 	case reflect.Struct:

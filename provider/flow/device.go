@@ -52,6 +52,7 @@ func (s *Service) recognise(p proof, b Browser, known *storage.Arrival, person s
 		d.ProvenAt, d.BoundAt = now, now
 	case policy.TierSecond:
 		d.ProvenAt = now
+	case policy.TierNone, policy.TierCookie:
 	}
 	return d
 }

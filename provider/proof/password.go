@@ -277,14 +277,11 @@ func (p *Password) write(ctx context.Context, row *storage.Password, put func(co
 // however many there are.
 func (p *Password) signOut(ctx context.Context, person, here storage.ID, by events.Actor) error {
 	const why = "password set"
-	which, err := "all", error(nil)
+	which, end := "others", func() error { return p.store.SignOutElsewhere(ctx, person, here, why, storage.At(p.now())) }
 	if here == "" {
-		err = p.store.SignOutEverywhere(ctx, person, why, storage.At(p.now()))
-	} else {
-		which = "others"
-		err = p.store.SignOutElsewhere(ctx, person, here, why, storage.At(p.now()))
+		which, end = "all", func() error { return p.store.SignOutEverywhere(ctx, person, why, storage.At(p.now())) }
 	}
-	if err != nil {
+	if err := end(); err != nil {
 		return fmt.Errorf("proof: set password: %w", err)
 	}
 	for kind, of := range map[events.Kind]string{events.SessionEnded: "session", events.GrantRevoked: "grant"} {

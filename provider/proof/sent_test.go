@@ -135,7 +135,7 @@ func TestAttack60SentCodesWorkOnceOverReplicas(t *testing.T) {
 			for i := range 50 {
 				all.Go(func() {
 					<-begin
-					_, err := posts[i%3].Sent.Verify(t.Context(), interaction, proof.ToVerify, code)
+					_, err := posts[i%3].Verify(t.Context(), interaction, proof.ToVerify, code)
 					switch {
 					case err == nil:
 						in.Add(1)
@@ -163,7 +163,7 @@ func TestAttack60SentCodesWorkOnceOverReplicas(t *testing.T) {
 		if right, wrong, over := try(i, "no code"); right != 0 || wrong != 5 || over != 45 {
 			t.Errorf("of 50 guesses %d got in, %d were heard, for %d it was over", right, wrong, over)
 		}
-		if _, err := posts[2].Sent.Verify(t.Context(), i, proof.ToVerify, code); !errors.Is(err, proof.ErrOver) {
+		if _, err := posts[2].Verify(t.Context(), i, proof.ToVerify, code); !errors.Is(err, proof.ErrOver) {
 			t.Errorf("the right code after five wrong ones: %v", err)
 		}
 	})
@@ -185,7 +185,7 @@ func TestASentCodeIsForOneThing(t *testing.T) {
 	p.code(t)
 	wrong := func(what string, interaction storage.ID, purpose proof.Purpose, code string, want error) {
 		t.Helper()
-		if got, err := p.Sent.Verify(t.Context(), interaction, purpose, code); !errors.Is(err, want) {
+		if got, err := p.Verify(t.Context(), interaction, purpose, code); !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
@@ -198,7 +198,7 @@ func TestASentCodeIsForOneThing(t *testing.T) {
 	at = at.Add(proof.SentValid)
 	wrong("too late", in.Interaction, proof.ToVerify, second, proof.ErrOver)
 	at = at.Add(-time.Second)
-	got, err := p.Sent.Verify(t.Context(), in.Interaction, proof.ToVerify, " "+second[:4]+"-"+second[4:]+"\u00a0")
+	got, err := p.Verify(t.Context(), in.Interaction, proof.ToVerify, " "+second[:4]+"-"+second[4:]+"\u00a0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (a *Account) leaveOut(e *Entry) {
 				delete(a.grants, id)
 			}
 		}
-	case Page, SignIn, Introspect:
+	case Page, SignIn, Introspect, Credentials:
 	}
 }
 
@@ -122,7 +122,7 @@ func (a *Account) read(e *Entry) {
 		if g := a.grants[e.Grant]; e.Outcome == Refused && g != nil && g.over == "" {
 			a.breaks("I1", "the access token of %s is %s", e.Grant, e.Error)
 		}
-	case SignIn, Page:
+	case SignIn, Page, Credentials:
 	}
 }
 

@@ -51,12 +51,12 @@ var objects = map[string]string{
 func TestObjectsAreForms(t *testing.T) {
 	for body, want := range objects {
 		_, err := parseObject([]byte(body))
-		if got := ""; err != nil {
-			if got = err.Error(); got != want {
-				t.Errorf("%q: %s, want %q", body, got, want)
-			}
-		} else if want != "" {
-			t.Errorf("%q is taken, want %q", body, want)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
 		}
 	}
 }

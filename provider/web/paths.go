@@ -28,10 +28,10 @@ const (
 	PathTOTP          = "/signin/totp"
 	PathRecovery      = "/signin/recovery"
 	PathAddPasskey    = "/signin/add-passkey"
-	PathOfferPasskey  = "/signin/offer-passkey"
+	PathOfferPasskey  = "/signin/offer-passkey" //nolint:gosec // a path, no credential
 	PathAddTOTP       = "/signin/add-totp"
 	PathRecoveryCodes = "/signin/recovery-codes"
-	PathNewPassword   = "/signin/new-password" //nolint:gosec // a path, no credential
+	PathNewPassword   = "/signin/new-password"
 	PathBreached      = "/signin/breached"
 	PathStolen        = "/signin/stolen"
 
