@@ -63,7 +63,7 @@ type Passkey struct {
 	Who          Account
 	ClientName   string
 	Second       bool   // of a sign-in that has but this left; else somebody wants more of who is signed in
-	Problem      string // "" | "passkey" | "passkey_other" (the one that was used is of another kind) | "throttled" | "busy"
+	Problem      string // "" | "passkey" | "passkey_other" (the one that was used is not enough) | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	Others       []OtherWay
 	CancelAction string

@@ -31,7 +31,9 @@ func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *sto
 		return Answer{}, Changed{}, fmt.Errorf("flow: signed in: %w", err)
 	}
 	b.Sessions, b.Device = c.Sessions, c.Device
-	next, err := s.settle(ctx, a, b, func(now Answer) (Progress, bool) { return now.chose(c.session), now.Progress.Session != c.session })
+	next, err := s.settle(ctx, a, b, func(now Answer) (Progress, bool) {
+		return now.chose(c.session), now.Progress.Session != c.session && !now.Progress.Cancelled
+	})
 	return next, c, err
 }
 

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -32,13 +33,13 @@ func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 		storage.Then(ctx, func() { codes = made }) // of two sends one makes codes that live
 		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorRecovery, "")
 	})
-	if err != nil {
+	switch {
+	case codes != nil: // they live: whatever failed since, they are shown
+		return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
+			Base: h.base(r, a), Who: web.Account(a.SignIn), Codes: codes, Done: cmp.Or(next.Path, h.Web.Path(web.PathSecurity)),
+		})
+	case err != nil:
 		return err
 	}
-	if codes == nil { // another step is due, it was sent twice, or it is another person's page
-		return web.SeeOther(w, next.Path)
-	}
-	return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
-		Base: h.base(r, a), Who: web.Account(a.SignIn), Codes: codes, Done: next.Path,
-	})
+	return web.SeeOther(w, next.Path) // another step is due, it was sent twice, or it is another person's page
 }

@@ -24,8 +24,8 @@ for (const meter of document.querySelectorAll(".meter")) {
     const sum = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(password));
     const hash = Array.from(new Uint8Array(sum), (b) => b.toString(16).padStart(2, "0")).join("");
     const body = new URLSearchParams({ form_token: input.form.elements.form_token.value, prefix: hash.slice(0, 5) });
-    const all = await (await fetch(meter.dataset.action, { method: "POST", body })).json();
-    return all.some((one) => hash.startsWith(one));
+    const response = await fetch(meter.dataset.action, { method: "POST", body });
+    return response.ok && (await response.json()).some((one) => hash.startsWith(one));
   };
   let pause;
   meter.hidden = false;
@@ -37,7 +37,7 @@ for (const meter of document.querySelectorAll(".meter")) {
     words.textContent = "";
     if (meter.value < meter.max) return;
     pause = setTimeout(async () => {
-      const known = (await stolen(value)) || (await stolen(value.toLowerCase()));
+      const known = (await stolen(value)) || (value !== value.toLowerCase() && (await stolen(value.toLowerCase())));
       if (value !== input.value) return;
       if (known) meter.dataset.stolen = "";
       words.textContent = words.dataset[known ? "stolen" : "good"];
