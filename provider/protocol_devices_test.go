@@ -71,8 +71,8 @@ func TestPeopleForgetTheirBrowsers(t *testing.T) {
 				t.Errorf("%d events %s, want %d", got, kind, want)
 			}
 		}
-		if second(p, rp, away) != "" {
-			t.Error("the other browser asks")
+		if second(p, rp, away) == "" {
+			t.Error("the browser that was signed out does not ask")
 		}
 		if second(p, rp, home) == "" {
 			t.Error("the browser that was forgotten does not ask")

@@ -68,3 +68,12 @@ func (s *Store) ForgetDevice(ctx context.Context, person, id ID) error {
 func unremember(person, by ID) write {
 	return write{text: "UPDATE devices SET remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND remembered_by = ?", args: []any{person, by}}
 }
+
+// UnrememberDevices ends what all of a person's browsers were remembered for.
+func (s *Store) UnrememberDevices(ctx context.Context, person ID) error {
+	return s.do(ctx, unrememberAll(person))
+}
+
+func unrememberAll(person ID) write {
+	return write{text: "UPDATE devices SET remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND remembered_until IS NOT NULL", args: []any{person}}
+}

@@ -202,8 +202,8 @@ func (s *Store) DeletePerson(ctx context.Context, id ID) error {
 }
 
 // SignOutEverywhere ends every session of a person, notes which clients have to be
-// told, and revokes every grant, with offline_access or without; why is for the
-// audit.
+// told, and revokes every grant, with offline_access or without, and no browser spares
+// its person from a second factor any more; why is for the audit.
 func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Time) error {
 	return s.doAll(ctx, s.everywhere(id, why, now)...)
 }
@@ -213,13 +213,13 @@ func (s *Store) SignOutElsewhere(ctx context.Context, id, here ID, why string, n
 	return s.doAll(ctx, append(s.endSessions(now, nil, "person_id = ? AND id <> ?", id, here), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL",
 		args: []any{now, why, id, here},
-	})...)
+	}, unrememberAll(id))...)
 }
 
 func (s *Store) everywhere(person ID, why string, now Time) []write {
 	return append(s.endSessions(now, nil, "person_id = ?", person), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person},
-	})
+	}, unrememberAll(person))
 }
 
 // PasswordOf returns a person's password hash, or ErrNotFound.

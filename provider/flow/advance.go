@@ -159,7 +159,10 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 		s.remember(&p, ev)
 		attempt.Device = p.device.ID
 	}
-	p.standing.Device, p.standing.Tier = string(p.device.ID), tierOf(&p.device)
+	p.standing.Device, p.standing.Tier = string(p.device.ID), tierOf(&known.Device)
+	if p.signedIn { // half a sign-in makes no browser known
+		p.standing.Tier = tierOf(&p.device)
+	}
 	p.standing.Circumstances, p.standing.Decision = s.risk.Circumstances(attempt), p.assessed.Decision
 	return p, nil
 }

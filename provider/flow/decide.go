@@ -288,9 +288,10 @@ func (v *view) begins() bool {
 
 // lacksSecond: the person signed in with one factor, has another, and did not give it
 // since, nor a recovery code in its place. How old it grows then is no matter of theirs:
-// the question belongs to the sign-in.
+// the question belongs to the sign-in. Pages for which any proof will do are open without:
+// it may be somebody else's, who added it.
 func (v *view) lacksSecond() bool {
-	return !v.AsksSince.IsZero() && slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Gives.Held() }) &&
+	return !v.page().any && !v.AsksSince.IsZero() && slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Gives.Held() }) &&
 		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return answers(e) && !e.At.Before(v.AsksSince) })
 }
 

@@ -246,6 +246,7 @@ func TestNext(t *testing.T) {
 		{"signed in with one factor and a recovery code", plain(asks(policy.AskUnusual), otp, codes, evidence(append(proven(time.Hour), recovered(time.Hour)))), done, done},
 		{"signed in with one factor, a recovery code of before", plain(asks(policy.AskUnusual), otp, codes, evidence(append(proven(time.Hour), recovered(2*time.Hour)))), remembers + "totp or recovery again", InteractionRequired},
 		{"signed in with one factor of two, and the app wants both", plain(asks(policy.AskUnusual), otp, codes, acr("aal2")), "totp again", InteractionRequired},
+		{"signed in with one factor of two, which may be another's, where any proof will do", plain(page(PageSessions), asks(policy.AskUnusual), otp, evidence(proven(time.Minute))), done, done},
 		{"signed in with one factor of two, at a page", plain(page(PageSecurity), asks(policy.AskUnusual), otp, codes), remembers + "totp or recovery again", InteractionRequired},
 
 		{"aal2 by a passkey", plain(acr("aal2"), synced), passkey, InteractionRequired},

@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -115,6 +116,55 @@ func (h *house) lastFacts(b flow.Browser) policy.Facts {
 	record, err := policy.DecodeDecision(row.Document.V)
 	h.must(err)
 	return record.Facts
+}
+
+// TestHalfASignInMakesNoBrowserKnown, for what is asked next in other circumstances either.
+func TestHalfASignInMakesNoBrowserKnown(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	app, b := h.totp(h.ada), firefox()
+	a := h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(a, flow.StepTOTP, "")
+	elsewhere := func(last byte) {
+		b.Address = netip.AddrFrom4([4]byte{203, 0, 113 + last, 1})
+		h.begin(request(), b)
+	}
+	elsewhere(1)
+	if tier := h.lastFacts(b).DeviceTier; tier != policy.TierNone {
+		t.Errorf("half a sign-in makes the browser one of the tier %q", tier)
+	}
+	h.code(h.resume(a, b), &b, app, false)
+	elsewhere(2)
+	if tier := h.lastFacts(b).DeviceTier; tier != policy.TierSecond {
+		t.Errorf("the whole makes it one of the tier %q", tier)
+	}
+}
+
+// TestWhatBrowsersRememberEndsWithTheSessions: whoever has one remembered that is not
+// theirs is asked again.
+func TestWhatBrowsersRememberEndsWithTheSessions(t *testing.T) {
+	for name, end := range map[string]func(h *house, here *storage.Session) error{
+		"all others, by a new password": func(h *house, here *storage.Session) error {
+			return h.store.SignOutElsewhere(h.t.Context(), h.ada.ID, here.ID, "test", storage.At(h.at))
+		},
+		"all": func(h *house, _ *storage.Session) error {
+			return h.store.SignOutEverywhere(h.t.Context(), h.ada.ID, "test", storage.At(h.at))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, rules.Allow())
+			app, b := h.totp(h.ada), firefox()
+			h.code(h.signIn(h.begin(request(), b), &b, h.ada), &b, app, true)
+			in, err := h.Current(t.Context(), b)
+			h.must(err)
+			if d := h.device(b.Device); !d.Remembers(storage.At(h.at)) {
+				t.Fatal("nothing is remembered")
+			}
+			h.must(end(h, &in.Session))
+			if d := h.device(b.Device); d.ID == "" || d.Remembers(storage.At(h.at)) {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
 }
 
 // TestPeopleSayHowOftenTheyAreAsked, and at whose sign-in: a proof of somebody who is

@@ -380,7 +380,7 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 	// The browser that the session was proven in is known by the session itself:
 	// no other read.
 	if a.browser.Device != "" && string(a.browser.Device) == st.Device {
-		attempt.DeviceTier = policy.BestTier(policy.TierCookie, st.Tier)
+		attempt.DeviceTier = st.Tier
 	}
 	if s.risk.Circumstances(attempt) == st.Circumstances {
 		return st.Decision, nil, nil

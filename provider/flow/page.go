@@ -40,12 +40,13 @@ type pageRule struct {
 	fresh   bool // a fresh proof, as strong as the person has
 	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
 	changes bool // proofs are changed there: not where somebody else may be at work
-	adds    bool // a factor is added there
+	adds    bool // a factor is added there, or that is where people find out how
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 }
 
 var pageRules = map[Page]pageRule{
+	PageSecurity:   {adds: true},
 	PageSessions:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
 	PageAsking:     {fresh: true, changes: true},

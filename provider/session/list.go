@@ -115,8 +115,11 @@ func (s *Service) endLiving(ctx context.Context, se *storage.Session, why string
 
 // EndOthers ends every living session of a person but the one of keep, as
 // [Service.End] does, and returns which they were. Each is a unit of its own: what fails
-// midway can be done again.
+// midway can be done again. No browser of theirs is spared from a second factor any more.
 func (s *Service) EndOthers(ctx context.Context, keep *storage.Session, why string, by events.Actor) (ended []storage.ID, err error) {
+	if err := s.store.UnrememberDevices(ctx, keep.PersonID); err != nil {
+		return nil, fmt.Errorf("session: end others: %w", err)
+	}
 	for page := (storage.Page{Limit: 100}); ; {
 		some, err := s.store.SessionsOf(ctx, keep.PersonID, storage.At(s.now()), page)
 		if err != nil {
