@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/proof"
@@ -161,6 +162,9 @@ func TestAStolenPasswordIsToBeReplaced(t *testing.T) {
 		before.Person("ada")
 		d := before.Device(phone)
 		addPasskey(t, before, "grace", d)
+		if err := before.Store.SetAsking(t.Context(), before.Person("grace").ID, string(policy.AskSensitive)); err != nil {
+			t.Fatal(err)
+		}
 		p := withStolen(t, url, providertest.Password)
 		rp := p.Client("web", providertest.FirstParty)
 		asked := func(b *providertest.Browser) string {

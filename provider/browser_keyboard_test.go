@@ -88,7 +88,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	arrives("signed in", v.Send(" "), "Security")
 
 	// An authenticator app.
-	v.tabTo(t, "a Add an authenticator app", "a Add a passkey")
+	v.tabTo(t, "a Add an authenticator app", "a Add a passkey", "a Change the password")
 	arrives("adding an app", v.Send(kb.Enter), "Add an authenticator app")
 	seed := v.Text(".seed")
 	v.tabTo(t, "#code", "a Open an app on this device")
@@ -97,7 +97,7 @@ func TestBrowserKeyboard(t *testing.T) {
 
 	// Recovery codes, for which the app is asked.
 	v.p.Clock.Advance(time.Minute)
-	v.tabTo(t, "a Make recovery codes", "a Add a passkey", "a Authenticator app", "a Add an authenticator app")
+	v.tabTo(t, "a Make recovery codes", "a Add a passkey", "a Change the password", "a Authenticator app", "a Add an authenticator app")
 	if status := v.Send(kb.Enter); v.Text("h1") == again {
 		arrives("the code", status, again)
 		v.wantFocus(t, "#code")

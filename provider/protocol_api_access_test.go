@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/storage"
@@ -150,6 +151,9 @@ func TestAPIEventsAreRead(t *testing.T) {
 func TestAPIReadsAreBounded(t *testing.T) {
 	p := providertest.Start(t, providertest.On(providertest.Postgres(t)), generous)
 	names := apiHouse(t, p)
+	if err := p.Store.SetAsking(t.Context(), p.Person("victim").ID, string(policy.AskSensitive)); err != nil {
+		t.Fatal(err)
+	}
 	op := p.API("ops", clients.APIScopes()...)
 	shop := p.Client("shop", providertest.FirstParty)
 	for _, name := range []string{"bob", "eve", "kim"} {
