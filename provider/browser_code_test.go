@@ -124,7 +124,7 @@ func TestBrowserCodes(t *testing.T) {
 				t.Errorf("%s at %s", v.Text("main"), v.URL())
 			}
 			look("security")
-			wantNotices(t, v.p, box, ada, "Authenticator app", "", "Recovery codes", "", "Authenticator app", "", "Authenticator app", "")
+			wantNotices(t, v.p, box, ada, "Authenticator app", "", "Recovery codes", "", "recovery codes of your account", "", "Authenticator app", "", "Authenticator app", "")
 		})
 	}
 }

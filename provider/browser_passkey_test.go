@@ -83,7 +83,7 @@ func wantNotices(t *testing.T, p *providertest.P, box *providertest.Mailbox, per
 		kind, name := about[i], about[i+1]
 		found := slices.IndexFunc(got, func(m providertest.Received) bool { // they are sent side by side
 			return m.To == person.Email && strings.Contains(m.Text, kind) && strings.Contains(m.Text, name) &&
-				strings.Contains(m.Text, p.URL(web.PathSessions)) && strings.Contains(m.Text, "Linux")
+				(strings.Contains(m.Text, p.URL(web.PathNotMe)+"?") || strings.Contains(m.Text, p.URL(web.PathActivity)+"\n")) && strings.Contains(m.Text, "Linux")
 		})
 		if found < 0 {
 			t.Errorf("no mail of %s %q", kind, name)

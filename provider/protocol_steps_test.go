@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -246,6 +247,7 @@ func TestEveryStepAsJSON(t *testing.T) {
 				s.wantNext(s.send("form", "do", "rename", "name", "Red", "session", s.dig("who.id")), web.PathSecurity)
 			}},
 			{"add an authenticator", func() {
+				p.Clock.Advance(time.Minute)
 				s.open(web.PathSecurity, "security")
 				s.open(s.dig("add_totp_href"), "addtotp")
 				seed = s.dig("secret")
@@ -279,6 +281,7 @@ func TestEveryStepAsJSON(t *testing.T) {
 				lost.open(web.PathSecurityAddTOTP, "signin")
 				lost.send("form", "identifier", "ada@example.com", "password", providertest.Password)
 				lost.open(web.PathSecurityAddTOTP, "passkey")
+				lost.open(lost.other("lost"), "lost")
 				lost.open(lost.other("recovery"), "code")
 				if lost.dig("kind") != "recovery" {
 					t.Errorf("%v", lost.data)
@@ -323,6 +326,32 @@ func TestEveryStepAsJSON(t *testing.T) {
 			{"where one is signed in", func() {
 				s.open(web.PathSessions, "sessions")
 				s.wantNext(s.send("form", "end", "others", "session", s.dig("who.id")), web.PathSessions)
+			}},
+			{"what happened lately, and what was somebody else", func() {
+				if _, err := p.Events.Sequence(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.open(web.PathActivity, "activity")
+				all, err := p.Events.List(t.Context(), events.Filter{Person: p.Person("ada").ID, Kind: events.FactorAdded}, 0, 1)
+				if err != nil || len(all.Events) != 1 || s.dig("lines.0.words") == "" {
+					t.Fatalf("%v, %v: %v", all, err, s.data)
+				}
+				s.open(web.PathNotMeEvent+"?id="+string(all.Events[0].ID), "disown")
+				s.take(s.b.Send(s.sends("form", "session", s.dig("who.id"))), http.StatusOK)
+				if s.page != "disown" || s.dig("done") == "" {
+					t.Errorf("%s: %v", s.page, s.data)
+				}
+				s.open(s.dig("done"), "security")
+				_, of, _ := strings.Cut(s.dig("authenticators.0.href"), "?")
+				s.open(web.PathSecurityReview+"?"+of, "review")
+				s.wantNext(s.send("form", "session", s.dig("who.id")), web.PathSecurity)
+				if s.take(s.b.Send(s.request(http.MethodGet, web.PathNotMe+"?key=x", "")), http.StatusNotFound); s.page != "notme" {
+					t.Errorf("a link that is none: %s", s.page)
+				}
+			}},
+			{"the language", func() {
+				s.open(web.PathLanguage, "language")
+				s.wantNext(s.send("form", "language", "sv", "session", s.dig("who.id")), web.PathLanguage+"?done")
 			}},
 			{"sign out", func() {
 				s.open(web.PathHome, "welcome")

@@ -94,7 +94,10 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	}
 	cfg.Outbound.Watch = s.observer.goingOut
 	s.Outbound = outbound.New(cfg.Outbound)
-	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.observer.recorded)
+	s.Events = events.New(store, k, now).From(web.Origin).Counted(s.observer.recorded).With(func(ctx context.Context) (browser, system string) {
+		agent := session.AgentOf(web.UserAgent(ctx))
+		return agent.Browser, agent.System
+	})
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
 	s.Throttle.Refused = s.observer.refused
 	if s.Mail, err = openMail(cfg, s, now); err != nil {
@@ -113,7 +116,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
 	s.Sent = proof.NewSent(store, s.Mail, s.Throttle, k.Derive("sent-codes"), now)
 	s.Mail.Wanted = s.Sent.Wanted
-	s.Notices = proof.NewNotices(store, s.Mail, web.PathSessions, now)
+	s.Notices = proof.NewNotices(store, s.Mail, s.Events, proof.NoticePaths{NotMe: web.PathNotMe, Activity: web.PathActivity}, now)
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
 	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)
@@ -130,11 +133,13 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Add: map[flow.Step]string{
 			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
 			flow.StepNewPassword: prefix + web.PathNewPassword, flow.StepBreached: prefix + web.PathBreached,
+			flow.StepDisown: prefix + web.PathDisown,
 		},
 		Pages: map[flow.Page]string{
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
 			flow.PageSecurity: prefix + web.PathSecurity, flow.PageSessions: prefix + web.PathSessions, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
 			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PagePassword: prefix + web.PathSecurityPassword, flow.PageAsking: prefix + web.PathSecurityAsking,
+			flow.PageActivity: prefix + web.PathActivity, flow.PageLanguage: prefix + web.PathLanguage, flow.PageDisown: prefix + web.PathNotMeEvent, flow.PageReview: prefix + web.PathSecurityReview,
 		},
 	}
 	cfg.Flow.Passkeys = s.Passkeys.Enabled()

@@ -10,6 +10,7 @@ import (
 type EventFilter struct {
 	Kind, Outcome, Actor, ActorID, ClientID, RequestID string
 
+	Kinds        []string // any of these
 	PersonID     ID
 	Since, Until Time // Since is among them, Until is not
 }
@@ -52,6 +53,9 @@ func (s *Store) EventsBefore(ctx context.Context, f EventFilter, before int64, l
 		if is.value != "" {
 			query = query.Where(is.column, is.value)
 		}
+	}
+	if len(f.Kinds) > 0 {
+		query = query.Where("kind IN ?", f.Kinds)
 	}
 	if !f.Since.IsZero() {
 		query = query.Where("created_at >= ?", f.Since)

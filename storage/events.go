@@ -27,6 +27,15 @@ func (s *Store) CreateEvent(ctx context.Context, e *Event) error {
 	return s.do(ctx, s.insert(ctx, e, ""))
 }
 
+// EventOf returns the event of this id if it is about that person, chained or not; or ErrNotFound.
+func (s *Store) EventOf(ctx context.Context, person, id ID) (*Event, error) {
+	var e Event
+	if err := take(s.db(ctx).Where("id = ? AND person_id = ?", id, person), &e); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
 // Events returns the newest events, up to limit, newest first, chained or not.
 func (s *Store) Events(ctx context.Context, limit int) ([]Event, error) {
 	var es []Event

@@ -17,6 +17,7 @@ type Passkey struct {
 	BackedUp       bool    // it had, when it was last used
 	CreatedAt      Time    `gorm:"autoCreateTime:false"`
 	UsedAt         Time
+	DoubtedAt      Time // since then it counts for nothing, until its person says whose it is
 }
 
 // CreatePasskey adds a passkey; ErrConflict where somebody has the credential, ErrStale
@@ -27,16 +28,16 @@ func (s *Store) CreatePasskey(ctx context.Context, p *Passkey, most int) error {
 	return s.do(ctx, w)
 }
 
-// PasskeysOf returns a person's passkeys, the oldest first.
+// PasskeysOf returns a person's passkeys, those that are doubted among them, the oldest first.
 func (s *Store) PasskeysOf(ctx context.Context, person ID) ([]Passkey, error) {
 	var ps []Passkey
 	err := s.db(ctx).Where("person_id = ?", person).Order("created_at, id").Find(&ps).Error
 	return ps, translate(err)
 }
 
-// passkeysOf is the ids of a person's passkeys, as [Words], for a read of the person.
+// passkeysOf is the ids of a person's passkeys that count, as [Words], for a read of the person.
 func passkeysOf(person, which string) string {
-	return "(SELECT string_agg(CAST(k.id AS text), ' ') FROM passkeys k WHERE k.person_id = " + person + which + ")"
+	return "(SELECT string_agg(CAST(k.id AS text), ' ') FROM passkeys k WHERE k.doubted_at IS NULL AND k.person_id = " + person + which + ")"
 }
 
 // PasskeyByCredential returns the passkey of a credential with its person, or
@@ -55,10 +56,10 @@ func (s *Store) PasskeyByCredential(ctx context.Context, credential []byte) (*Pa
 }
 
 // UsePasskey notes that p was used: its SignCount, BackedUp and UsedAt. was is the
-// count that p had when it was read: ErrStale if it is another by now, or p is gone.
+// count that p had when it was read: ErrStale if it is another by now, or p is gone or doubted.
 func (s *Store) UsePasskey(ctx context.Context, p *Passkey, was int64) error {
 	return s.do(ctx, write{
-		text: "UPDATE passkeys SET sign_count = ?, backed_up = ?, used_at = ? WHERE id = ? AND sign_count = ?",
+		text: "UPDATE passkeys SET sign_count = ?, backed_up = ?, used_at = ? WHERE id = ? AND sign_count = ? AND doubted_at IS NULL",
 		args: []any{p.SignCount, p.BackedUp, p.UsedAt, p.ID, was}, guard: ErrStale,
 	})
 }
@@ -75,6 +76,14 @@ func (s *Store) RenamePasskey(ctx context.Context, person, id ID, name string) e
 // more; ErrNotFound if they have none such.
 func (s *Store) DeletePasskey(ctx context.Context, person, id ID) error {
 	return s.doAll(ctx, write{text: "DELETE FROM passkeys WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound}, unremember(person, id))
+}
+
+// TrustPasskey has a passkey count again; ErrNotFound: the person has none of this id that
+// is doubted.
+func (s *Store) TrustPasskey(ctx context.Context, person, id ID) error {
+	return s.do(ctx, write{
+		text: "UPDATE passkeys SET doubted_at = NULL WHERE id = ? AND person_id = ? AND doubted_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
+	})
 }
 
 // PasskeysElsewhere returns a relying-party id other than this one that passkeys were

@@ -22,6 +22,16 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, person ID, codes []Rec
 	return s.doAll(ctx, writes...)
 }
 
+// HasRecoveryCode returns ErrSpent unless a person has the code.
+func (s *Store) HasRecoveryCode(ctx context.Context, person ID, hash []byte) error {
+	var n int64
+	err := s.db(ctx).Model(&RecoveryCode{}).Where("hash = ? AND person_id = ?", hash, person).Count(&n).Error
+	if err == nil && n == 0 {
+		return ErrSpent
+	}
+	return translate(err)
+}
+
 // SpendRecoveryCode uses a code up: of any number of calls, on any number of
 // replicas, one returns nil, all others ErrSpent.
 func (s *Store) SpendRecoveryCode(ctx context.Context, person ID, hash []byte) error {

@@ -235,6 +235,9 @@ func (s *Store) endOld(ctx context.Context, tx *sql.Tx, tables []table, how Rest
 	if has("mails") { // they were sent since, or are old news
 		writes = append(writes, write{text: "DELETE FROM mails WHERE due_at IS NOT NULL"})
 	}
+	if has("disown_links") { // they may have been used since
+		writes = append(writes, write{text: "DELETE FROM disown_links"})
+	}
 	if how.RevokeAll {
 		if has("logout_notices") {
 			writes = append(writes, write{

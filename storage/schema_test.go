@@ -36,7 +36,7 @@ var entities = []any{
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
 	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.IdempotencyKey{}, storage.SessionClient{}, storage.LogoutNotice{},
 	storage.Group{}, storage.Member{}, storage.SchemaFloor{}, storage.EventChain{}, storage.EventHead{}, storage.PersonSalt{},
-	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Mail{}, storage.SentCode{},
+	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Mail{}, storage.SentCode{}, storage.DisownLink{},
 }
 
 // A column as both databases can tell it.
@@ -70,7 +70,7 @@ func testColumns(t *testing.T, f fixture) {
 
 // hashed are the columns of bytes that hold a hash, which no key has to do with.
 var hashed = []string{
-	"access_tokens.hash", "event_chains.hash", "events.hash", "grants.code_hash", "grants.refresh_hash", "idempotency_keys.hash", "idempotency_keys.request", "interactions.browser_hash", "recovery_codes.hash", "sent_codes.hash", "sessions.secret_hash", "setup_links.secret_hash", "spent_ids.hash", "throttles.key",
+	"access_tokens.hash", "disown_links.secret_hash", "event_chains.hash", "events.hash", "grants.code_hash", "grants.refresh_hash", "idempotency_keys.hash", "idempotency_keys.request", "interactions.browser_hash", "recovery_codes.hash", "sent_codes.hash", "sessions.secret_hash", "setup_links.secret_hash", "spent_ids.hash", "throttles.key",
 }
 
 // rooted are the columns of bytes that are sealed, or have to do with sealing, under

@@ -14,6 +14,7 @@ var swept = []struct{ table, key, but string }{
 	{"spent_ids", "hash", ""},
 	{"idempotency_keys", "hash", ""},
 	{"setup_links", "name", ""},
+	{"disown_links", "secret_hash", ""},
 	{"totps", "id", ""}, // a confirmed one does not lapse
 	{"mails", "id", ""},
 	{"sent_codes", "interaction_id", ""},

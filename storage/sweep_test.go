@@ -17,7 +17,7 @@ var sweepTests = map[string]func(*testing.T, fixture){
 	"sweepers do not stand in each other's way": testSweepRace,
 }
 
-var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "totps", "mails", "sent_codes", "devices", "sessions", "grants"}
+var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "disown_links", "totps", "mails", "sent_codes", "devices", "sessions", "grants"}
 
 func testSweep(t *testing.T, f fixture) {
 	p := f.person("ada")
@@ -29,6 +29,7 @@ func testSweep(t *testing.T, f fixture) {
 		f.must(f.ClaimIdempotencyKey(f.ctx, &storage.IdempotencyKey{Hash: hash(n), Request: hash(n), BegunAt: after(-time.Hour), ExpiresAt: expires}))
 		f.group("group " + n)
 		f.must(f.ReplaceSetupLink(f.ctx, &storage.SetupLink{Name: "group " + n, SecretHash: hash(n), CreatedAt: now, ExpiresAt: expires}))
+		f.must(f.CreateDisownLink(f.ctx, &storage.DisownLink{SecretHash: hash(n), PersonID: p.ID, Address: "ada@example.com", Kind: "factor_added", Since: now, CreatedAt: now, ExpiresAt: expires}))
 		app := totp(f.person("app "+n), "phone")
 		app.ExpiresAt = expires
 		f.must(f.BeginTOTP(f.ctx, app))

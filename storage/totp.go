@@ -14,6 +14,7 @@ type TOTP struct {
 	ConfirmedAt Time
 	UsedAt      Time
 	ExpiresAt   Time // of an unconfirmed one
+	DoubtedAt   Time // since then it counts for nothing, until its person says whose it is
 }
 
 // BeginTOTP adds an unconfirmed authenticator in the place of the person's unconfirmed
@@ -25,24 +26,24 @@ func (s *Store) BeginTOTP(ctx context.Context, t *TOTP) error {
 	)
 }
 
-// TOTPsOf returns a person's confirmed authenticators, oldest first.
+// TOTPsOf returns a person's confirmed authenticators, those that are doubted among them, oldest first.
 func (s *Store) TOTPsOf(ctx context.Context, person ID) ([]TOTP, error) {
 	var ts []TOTP
 	err := s.db(ctx).Where("person_id = ? AND confirmed_at IS NOT NULL", person).Order("created_at, id").Find(&ts).Error
 	return ts, translate(err)
 }
 
-// totpsOf is the ids of a person's confirmed authenticators, as [Words], for a read of
+// totpsOf is the ids of a person's authenticators that count, as [Words], for a read of
 // the person.
 func totpsOf(person string) string {
-	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.person_id = " + person + ")"
+	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.doubted_at IS NULL AND a.person_id = " + person + ")"
 }
 
 // HasSecondFactor reports whether a person has a factor that a password can stand
-// beside: an authenticator or a passkey.
+// beside: an authenticator or a passkey that counts.
 func (s *Store) HasSecondFactor(ctx context.Context, person ID) (has bool, err error) {
-	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM totps WHERE person_id = ? AND confirmed_at IS NOT NULL)"+
-		" OR EXISTS (SELECT 1 FROM passkeys WHERE person_id = ?)", person, person).Row().Scan(&has)
+	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM totps WHERE person_id = ? AND confirmed_at IS NOT NULL AND doubted_at IS NULL)"+
+		" OR EXISTS (SELECT 1 FROM passkeys WHERE person_id = ? AND doubted_at IS NULL)", person, person).Row().Scan(&has)
 	return has, translate(err)
 }
 
@@ -74,7 +75,7 @@ func (s *Store) ConfirmTOTP(ctx context.Context, person, id ID, step int64, now 
 // an older one (RFC 6238 section 5.2).
 func (s *Store) SpendTOTP(ctx context.Context, id ID, step int64, now Time) error {
 	return s.do(ctx, write{
-		text:  "UPDATE totps SET last_step = ?, used_at = ? WHERE id = ? AND last_step < ? AND confirmed_at IS NOT NULL",
+		text:  "UPDATE totps SET last_step = ?, used_at = ? WHERE id = ? AND last_step < ? AND confirmed_at IS NOT NULL AND doubted_at IS NULL",
 		args:  []any{step, now, id, step},
 		guard: ErrSpent,
 	})
@@ -93,4 +94,12 @@ func (s *Store) RemoveTOTP(ctx context.Context, person, id ID) error {
 	return s.doAll(ctx, write{
 		text: "DELETE FROM totps WHERE id = ? AND person_id = ? AND confirmed_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
 	}, unremember(person, id))
+}
+
+// TrustTOTP has an authenticator count again; ErrNotFound: the person has none of this id that
+// is doubted.
+func (s *Store) TrustTOTP(ctx context.Context, person, id ID) error {
+	return s.do(ctx, write{
+		text: "UPDATE totps SET doubted_at = NULL WHERE id = ? AND person_id = ? AND doubted_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
+	})
 }

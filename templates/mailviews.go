@@ -56,6 +56,9 @@ type MailPasswordChanged struct{ MailNotice }
 // MailNewSignIn tells of a sign-in from a browser that was not known.
 type MailNewSignIn struct{ MailNotice }
 
+// MailRecoveryUsed tells that a recovery code was used.
+type MailRecoveryUsed struct{ MailNotice }
+
 // A mailView knows its mail.
 type mailView interface {
 	mail() string
@@ -71,6 +74,7 @@ func (MailFactorAdded) mail() string     { return "factor_added" }
 func (MailFactorRemoved) mail() string   { return "factor_removed" }
 func (MailPasswordChanged) mail() string { return "password_changed" }
 func (MailNewSignIn) mail() string       { return "new_signin" }
+func (MailRecoveryUsed) mail() string    { return "recovery_used" }
 
 // mailSamples is one mail of each kind, in each of its shapes: what [NewMails] tries, so that a template that cannot be
 // carried out is found at the start.
@@ -95,5 +99,6 @@ func mailSamples(lang string) map[string]mailView {
 		"factor_removed":      MailFactorRemoved{nameless},
 		"password_changed":    MailPasswordChanged{notice},
 		"new_signin":          MailNewSignIn{notice},
+		"recovery_used":       MailRecoveryUsed{notice},
 	}
 }

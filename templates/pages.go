@@ -119,6 +119,7 @@ func words(l locale) template.FuncMap {
 		"date":   l.date,
 		"device": l.device,
 		"lang":   func() string { return l.lang },
+		"moment": l.moment,
 		"t":      l.text,
 		"wait":   l.wait,
 	}

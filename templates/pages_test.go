@@ -48,6 +48,42 @@ func everyClaim() []string {
 	}
 }
 
+// everyActivity is one line of each kind.
+func everyActivity() []ActivityLine {
+	at, firefox := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), MailDevice{"Firefox", "Linux"}
+	lines := []ActivityLine{{ID: "e0", Words: "signed_in", When: at, Device: firefox, ByPerson: true, Here: true}}
+	for _, words := range []string{"added", "renamed"} {
+		for _, factor := range []string{"passkey", "totp"} {
+			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, Name: "Work laptop", When: at, Device: firefox, ByPerson: true, NotMe: "/account/not-me/of?id=e1"})
+			lines = append(lines, ActivityLine{ID: words + factor + "-nameless", Words: words, Factor: factor, When: at, ByPerson: true})
+		}
+	}
+	for _, words := range []string{"removed", "trusted"} {
+		for _, factor := range []string{"passkey", "totp"} {
+			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, When: at, ByPerson: words == "trusted"})
+		}
+	}
+	for _, words := range []string{"codes_made", "code_used", "password", "remembered", "forgotten", "asking", "session_ended", "signed_out", "disowned", "details", "created"} {
+		lines = append(lines, ActivityLine{ID: words, Words: words, When: at, Device: firefox, ByPerson: true})
+	}
+	for _, words := range []string{"app_allowed", "app_removed"} {
+		lines = append(lines, ActivityLine{ID: words, Words: words, Name: "Kerbside", When: at, ByPerson: true})
+	}
+	return lines
+}
+
+func doubted(lines []FactorLine) []FactorLine {
+	for i := range lines {
+		lines[i].Doubted = true
+	}
+	return lines
+}
+
+func sole(f FactorLine) FactorLine {
+	f.Sole = true
+	return f
+}
+
 // everyPage is one page of each kind and each state of it, by the name of its golden file.
 func everyPage(lang string) map[string]any {
 	base, form := baseIn(lang), Form{"/signin/password?i=1", "form-token"}
@@ -85,6 +121,21 @@ func everyPage(lang string) map[string]any {
 		"asking":                Asking{Base: base, Form: form, Who: ada, Choices: []string{"always", "unusual", "sensitive"}, Now: "unusual", Back: "/account/security"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", PasswordHref: "/account/security/password", Back: "/"},
 		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Devices: everyDevice(), Back: "/"},
+		"activity":              Activity{Base: base, Who: ada, Lines: everyActivity(), Later: true, Earlier: "/account/activity?after=7", Back: "/"},
+		"activity-empty":        Activity{Base: base, Who: ada, Back: "/"},
+		"language":              Language{Base: base, Form: form, Who: ada, All: []LanguageLink{{Lang: "en", Name: "English"}, {Lang: "es", Name: "Español"}}, Chosen: "es", Done: true, Back: "/"},
+		"language-none":         Language{Base: base, Form: form, Who: ada, All: []LanguageLink{{Lang: "en", Name: "English"}}, Back: "/"},
+		"notme":                 NotMe{Base: base, Form: form, Key: "s3cret", Told: "factor_added", When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), ActivityHref: "/account/activity"},
+		"notme-dead":            NotMe{Base: base, Problem: "dead", ActivityHref: "/account/activity"},
+		"notme-refused":         NotMe{Base: base, Problem: "refused", ActivityHref: "/account/activity"},
+		"disown":                Disown{Base: base, Form: form, Who: ada, When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), Doubts: []string{"Authenticator app", "Blue key"}, CancelAction: "/signin/cancel?i=1"},
+		"disown-done":           Disown{Base: base, Who: ada, Done: "/account/security?done", PasswordHref: "/account/security/password"},
+		"lost-passkey":          Lost{Base: base, Form: form, Who: ada, ClientName: "Kerbside", Passkey: true, Others: []OtherWay{{"recovery", "/signin/recovery?i=1"}}, SecurityHref: "/account/security", CancelAction: "/signin/cancel?i=1"},
+		"lost-none":             Lost{Base: base, Form: form, Who: ada, CancelAction: "/signin/cancel?i=1"},
+		"review":                Review{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Back: "/account/security/factor?id=t1"},
+		"security-doubted":      Security{Base: base, Who: ada, Refused: true, Doubted: true, Passkeys: doubted(everyPasskey()), AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
+		"factor-doubted":        Factor{Base: base, FactorLine: doubted(everyPasskey())[0], Form: form, Who: ada, ReviewHref: "/account/security/review?id=p1", Back: "/account/security"},
+		"factor-sole":           Factor{Base: base, FactorLine: sole(everyTOTP()[0]), Form: form, Who: ada, Back: "/account/security"},
 		"sessions-one":          Sessions{Base: base, Form: form, Who: ada, Sessions: everySession()[:1], Back: "/"},
 		"factor-passkey":        Factor{Base: base, FactorLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-totp":           Factor{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
@@ -125,7 +176,7 @@ func everyPage(lang string) map[string]any {
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
 		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: true, Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
-		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SessionsHref: "/account/sessions", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SessionsHref: "/account/sessions", ActivityHref: "/account/activity", LanguageHref: "/account/language", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
 		"changepassword":        ChangePassword{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 8, Meter: "/signin/stolen"}, Elsewhere: true, CancelAction: "/signin/cancel?i=1"},
 		"changepassword-wrong":  ChangePassword{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 15, Problem: "password_breached", Meter: "/signin/stolen"}, CancelAction: "/signin/cancel?i=1"},

@@ -52,8 +52,8 @@ type PasskeyPrompt struct {
 	Autofill bool // the browser offers passkeys in the field of the address
 }
 
-// OtherWay is another step that proves as much: Name is "password", "passkey", "totp" or "recovery"; or "lost", where lost ones
-// are replaced.
+// OtherWay is another step that proves as much: Name is "password", "passkey", "totp" or "recovery"; or "lost", how to go
+// on without what was lost.
 type OtherWay struct{ Name, Href string }
 
 // Passkey asks somebody who is signed in to prove more by a passkey of theirs.
@@ -139,6 +139,8 @@ type Security struct {
 	Base
 	Who                       Account
 	Done                      bool // something was just changed
+	Refused                   bool // it could not be
+	Doubted                   bool // one of them is
 	Passkeys, Authenticators  []FactorLine
 	AddPasskeyHref            string // "" where there are no passkeys
 	AddTOTPHref, RecoveryHref string
@@ -196,6 +198,8 @@ type FactorLine struct {
 	Model       string // what its maker calls a passkey's authenticator, "" if nobody knows
 	Synced      bool   // a passkey that may be on several devices
 	Added, Used time.Time
+	Doubted     bool   // it was disowned: it counts for nothing until its person says that it is theirs
+	Sole        bool   // it is the last one that counts
 	Href        string // its own page
 }
 
@@ -206,7 +210,89 @@ type Factor struct {
 	Form    Form
 	Who     Account
 	Problem string // "" | "name"
+	// ReviewHref is where a doubted one is said to be the person's.
+	ReviewHref, Back string
+}
+
+// Review asks whether a doubted factor is the person's after all: the field "session" is Who.ID.
+type Review struct {
+	Base
+	FactorLine
+	Form Form
+	Who  Account
+	Back string
+}
+
+// Activity is what happened to the account lately, the newest first.
+type Activity struct {
+	Base
+	Who     Account
+	Lines   []ActivityLine
+	Later   bool   // it is not the first page
+	Earlier string // the next page; "" for none
 	Back    string
+}
+
+// ActivityLine is one thing that happened. Words is "signed_in", "added", "renamed", "removed" or "trusted", each of a Factor; "codes_made" |
+// "code_used" | "password" | "remembered" | "forgotten" | "asking" | "app_allowed" | "app_removed" | "session_ended" | "signed_out" | "disowned" | "details" | "created". Name is a factor's or an
+// app's, "" for none.
+type ActivityLine struct {
+	ID, Words string
+	Factor    string // "passkey" | "totp" | ""
+	Name      string
+	When      time.Time
+	Device    MailDevice
+	ByPerson  bool   // or somebody in their name; else those who run the place
+	Here      bool   // a sign-in with this browser
+	NotMe     string // where to say that it was somebody else; "" where that makes no sense
+}
+
+// Language asks in which language pages and mails are to speak: the field "language" is one of All or "", "session" is Who.ID.
+type Language struct {
+	Base
+	Form   Form
+	Who    Account
+	All    []LanguageLink // without Href
+	Chosen string         // one of All; "" for what the browser says
+	Done   bool
+	Back   string
+}
+
+// NotMe is where a notice's link leads: what it told of, a mail's name in Told, and a form with the field "key" that begins to
+// disown it. Without a Form it only says what is wrong.
+type NotMe struct {
+	Base
+	Form         Form
+	Key          string
+	Told         string
+	When         time.Time
+	Problem      string // "" | "dead" | "refused"
+	ActivityHref string
+}
+
+// Disown says what happens to whoever did what the person did not, field "session", which is Who.ID; or with Done, where to go on to,
+// that it happened.
+type Disown struct {
+	Base
+	Form         Form
+	Who          Account
+	When         time.Time
+	Doubts       []string // names of factors that are to be reviewed
+	Done         string
+	PasswordHref string // with Done: where to have another password
+	CancelAction string
+}
+
+// Lost says how to go on without a passkey or an authenticator: Others, and where it can be replaced.
+type Lost struct {
+	Base
+	Form         Form // of CancelAction
+	Who          Account
+	ClientName   string
+	Passkey      bool // it is that; else an authenticator
+	Others       []OtherWay
+	SecurityHref string
+	CancelAction string
 }
 
 // DemoAccount is the made-up person that the demo lets one sign in as.
@@ -307,9 +393,9 @@ type Welcome struct {
 	Base
 	Who                     *Account
 	SignInHref, SignOutHref string
-	// With Who: the pages of their apps, of their proofs and of where they are signed in.
-	AppsHref, SecurityHref, SessionsHref string
-	Clients                              []App
+	// With Who: the pages of their apps, of their proofs, of where they are signed in, of what happened lately and of their language.
+	AppsHref, SecurityHref, SessionsHref, ActivityHref, LanguageHref string
+	Clients                                                          []App
 }
 
 // App is a client that a person may open.
@@ -409,6 +495,12 @@ func (RecoveryCodes) file() string  { return "recoverycodes" }
 func (ChangePassword) file() string { return "changepassword" }
 func (Breached) file() string       { return "breached" }
 func (Sessions) file() string       { return "sessions" }
+func (Review) file() string         { return "review" }
+func (Activity) file() string       { return "activity" }
+func (Language) file() string       { return "language" }
+func (NotMe) file() string          { return "notme" }
+func (Disown) file() string         { return "disown" }
+func (Lost) file() string           { return "lost" }
 func (ChooseAccount) file() string  { return "choose" }
 func (Consent) file() string        { return "consent" }
 func (SignOut) file() string        { return "signout" }

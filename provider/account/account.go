@@ -1,6 +1,9 @@
 // Package account is where people look after themselves: one file per page.
 //
+//	activity.go   what happened to the account lately
 //	apps.go       what may use the account, and where to go on to
+//	language.go   in which language pages and mails speak to them
+//	notme.go      where a notice leads whoever did not do it
 //	security.go   how the person proves who they are
 //	asking.go     how often they are asked for a second factor
 //	sessions.go   where they are signed in, and with which browsers they were
@@ -21,12 +24,14 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/grants"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -43,8 +48,11 @@ type Deps struct {
 	TOTP     *proof.TOTP
 	Recovery *proof.Recovery
 	Notices  *proof.Notices
-	Events   *events.Service
-	Now      func() time.Time
+
+	Directory *directory.Service
+	Events    *events.Service
+	Throttle  *throttle.Service
+	Now       func() time.Time
 	// Tell has the clients of a session that just ended told of it, and returns soon.
 	Tell func(ctx context.Context, session storage.ID)
 }

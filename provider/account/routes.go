@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
@@ -20,6 +21,12 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathApps, h.at(flow.PageApps, h.removeApp), fieldClient, fieldSession),
 		page(web.PathSessions, h.at(flow.PageSessions, h.showSessions)),
 		form(web.PathSessions, h.at(flow.PageSessions, h.endSessions), fieldEnd, fieldForget, fieldSession),
+		page(web.PathActivity, h.at(flow.PageActivity, h.showActivity)),
+		page(web.PathLanguage, h.at(flow.PageLanguage, h.showLanguage)),
+		form(web.PathLanguage, h.at(flow.PageLanguage, h.setLanguage), fieldLanguage, fieldSession),
+		page(web.PathNotMe, h.showNotMe),
+		form(web.PathNotMe, h.takeNotMe, proof.ParamLink),
+		page(web.PathNotMeEvent, h.at(flow.PageDisown, h.showSecurity)),
 		page(web.PathSecurity, h.at(flow.PageSecurity, h.showSecurity)),
 		page(web.PathSecurityAddPasskey, h.at(flow.PageAddPasskey, h.showSecurity)),
 		page(web.PathSecurityAddTOTP, h.at(flow.PageAddTOTP, h.showSecurity)),
@@ -29,5 +36,7 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathSecurityFactor, h.at(flow.PageFactor, h.takeFactor), fieldDo, fieldName, fieldSession),
 		page(web.PathSecurityAsking, h.at(flow.PageAsking, h.showAsking)),
 		form(web.PathSecurityAsking, h.at(flow.PageAsking, h.takeAsking), fieldAsking, fieldSession),
+		page(web.PathSecurityReview, h.at(flow.PageReview, h.showReview)),
+		form(web.PathSecurityReview, h.at(flow.PageReview, h.takeReview), fieldSession),
 	}
 }

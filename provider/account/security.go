@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +30,7 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		return err
 	}
 	page := templates.Security{
-		Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Back: h.Web.Path(web.PathHome), Done: r.URL.Query().Has(flow.ParamDone),
+		Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Back: h.Web.Path(web.PathHome), Done: r.URL.Query().Has(flow.ParamDone), Refused: r.URL.Query().Has(flow.ParamRefused),
 		AddTOTPHref: h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 		PasswordHref: h.Web.Path(web.PathSecurityPassword), PasswordSet: s.Password.Time,
 	}
@@ -40,6 +41,7 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}
 	for _, f := range has {
+		page.Doubted = page.Doubted || f.line.Doubted
 		if f.line.Passkey {
 			page.Passkeys = append(page.Passkeys, f.line)
 		} else {
@@ -55,6 +57,7 @@ type factor struct {
 	kind   mail.Factor
 	rename func(ctx context.Context, person, id storage.ID, name string, by events.Actor) error
 	remove func(ctx context.Context, person, id storage.ID, by events.Actor) error
+	trust  func(ctx context.Context, person, id storage.ID, by events.Actor) error
 }
 
 func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, error) {
@@ -71,19 +74,28 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 		k := &keys[i]
 		all = append(all, factor{templates.FactorLine{
 			Passkey: true, ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible,
-			Added: k.CreatedAt.Time, Used: k.UsedAt.Time, Href: h.factorPath(k.ID),
-		}, mail.FactorPasskey, h.Passkeys.Rename, h.Passkeys.Remove})
+			Added: k.CreatedAt.Time, Used: k.UsedAt.Time, Doubted: !k.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, k.ID),
+		}, mail.FactorPasskey, h.Passkeys.Rename, h.Passkeys.Remove, h.Passkeys.Trust})
 	}
 	for _, a := range apps {
 		all = append(all, factor{templates.FactorLine{
-			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Href: h.factorPath(a.ID),
-		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove})
+			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
+		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove, h.TOTP.Trust})
+	}
+	count := 0
+	for _, f := range all {
+		if !f.line.Doubted {
+			count++
+		}
+	}
+	for i := range all {
+		all[i].line.Sole = count == 1 && !all[i].line.Doubted
 	}
 	return all, nil
 }
 
-func (h *Handler) factorPath(id storage.ID) string {
-	return h.Web.Path(web.PathSecurityFactor) + "?" + url.Values{flow.ParamObject: {string(id)}}.Encode()
+func (h *Handler) factorPath(page string, id storage.ID) string {
+	return h.Web.Path(page) + "?" + url.Values{flow.ParamObject: {string(id)}}.Encode()
 }
 
 // factor is the one that the request is about.
@@ -145,6 +157,38 @@ func (h *Handler) takeFactor(w http.ResponseWriter, r *http.Request, s *storage.
 func (h *Handler) factorPage(w http.ResponseWriter, r *http.Request, s *storage.SignIn, status int, f factor, problem string) error {
 	return h.Web.Page(w, r, status, templates.Factor{
 		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, f.line.Href), Who: web.Account(s),
-		FactorLine: f.line, Problem: problem, Back: h.Web.Path(web.PathSecurity),
+		FactorLine: f.line, Problem: problem, ReviewHref: h.factorPath(web.PathSecurityReview, storage.ID(f.line.ID)), Back: h.Web.Path(web.PathSecurity),
 	})
+}
+
+// showReview asks whether a factor that was disowned is the person's after all: somebody
+// who proved what they had before it.
+func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
+	f, err := h.factor(r, s.Person.ID)
+	if err != nil {
+		return err
+	}
+	if !f.line.Doubted {
+		return web.SeeOther(w, f.line.Href)
+	}
+	return h.Web.Page(w, r, http.StatusOK, templates.Review{
+		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, h.factorPath(web.PathSecurityReview, storage.ID(f.line.ID))),
+		Who: web.Account(s), FactorLine: f.line, Back: f.line.Href,
+	})
+}
+
+// takeReview has it count again.
+func (h *Handler) takeReview(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
+	to := h.Web.Path(web.PathSecurity)
+	if storage.ID(r.PostForm.Get(fieldSession)) != s.Session.ID {
+		return web.SeeOther(w, to) // their own page
+	}
+	f, err := h.factor(r, s.Person.ID)
+	if err != nil {
+		return err
+	}
+	if err := f.trust(r.Context(), s.Person.ID, storage.ID(f.line.ID), events.ActorPerson); err != nil && !errors.Is(err, storage.ErrNotFound) { // else it counts already
+		return err
+	}
+	return web.SeeOther(w, to+"?"+flow.ParamDone)
 }

@@ -65,6 +65,10 @@ const (
 	FactorRemoved     Kind = "factor.removed"
 	RecoveryGenerated Kind = "recovery.generated" // new recovery codes, in the place of all others
 	RecoveryUsed      Kind = "recovery.used"      // one of them
+	FactorTrusted     Kind = "factor.trusted"     // its person said that it is theirs, after all
+
+	// AccountDisowned: somebody said that something was not them, and all others lost the account.
+	AccountDisowned Kind = "account.disowned"
 
 	DeviceRemembered Kind = "device.remembered" // a browser spares its person from a second factor from now on
 	DeviceForgotten  Kind = "device.forgotten"
@@ -105,6 +109,7 @@ type Event struct {
 	Actor   Actor
 	Person  storage.ID // whom it is about; "" for nobody
 	Client  string     // the client's id; "" for none
+	At      time.Time  // when it was; zero for now
 	Data    any        // what else there is to say, as a JSON object without token_id; nil for nothing
 	// Personal is what of it says who somebody is (a name, an e-mail address): it is
 	// sealed, and goes when they are erased. It never stands in Data.
@@ -126,6 +131,7 @@ type Service struct {
 	keys    Keys
 	now     func() time.Time
 	origin  func(ctx context.Context) (requestID, address string)
+	agent   func(ctx context.Context) (browser, system string)
 	count   func(Kind)
 	waiting *atomic.Int64 // since when the oldest event that was seen waits for its number, in microseconds; 0: none
 }
@@ -136,6 +142,7 @@ func New(store *storage.Store, k Keys, now func() time.Time) *Service {
 	return &Service{
 		store: store, keys: k, now: now, waiting: &atomic.Int64{},
 		origin: func(context.Context) (string, string) { return "", "" },
+		agent:  func(context.Context) (string, string) { return "", "" },
 		count:  func(Kind) {},
 	}
 }
@@ -187,6 +194,14 @@ func (s *Service) From(origin func(ctx context.Context) (requestID, address stri
 	return &with
 }
 
+// With returns the service with agent to ask with which browser and system, in words, a person did
+// something: two empty strings where nobody knows.
+func (s *Service) With(agent func(ctx context.Context) (browser, system string)) *Service {
+	with := *s
+	with.agent = agent
+	return &with
+}
+
 // Counted returns the service that tells count of each event that it recorded.
 func (s *Service) Counted(count func(Kind)) *Service {
 	with := *s
@@ -194,9 +209,12 @@ func (s *Service) Counted(count func(Kind)) *Service {
 	return &with
 }
 
-// memberAddress is the member of the personal part that From fills, memberToken that of
-// Data that WithToken does.
+// memberAddress is the member of the personal part that From fills, MemberBrowser and MemberSystem
+// those that With does, memberToken that of Data that WithToken does.
 const (
+	MemberBrowser = "browser"
+	MemberSystem  = "system"
+
 	memberAddress = "address"
 	memberToken   = "token_id"
 )
@@ -230,7 +248,10 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 	by := e.by(ctx)
 	row := storage.Event{
 		ID: storage.NewID(), Kind: string(e.Kind), Outcome: string(cmp.Or(e.Outcome, Success)), Actor: string(by.kind), ActorID: by.id,
-		PersonID: e.Person, ClientID: e.Client, CreatedAt: storage.At(s.now()),
+		PersonID: e.Person, ClientID: e.Client, CreatedAt: storage.At(e.At),
+	}
+	if e.At.IsZero() {
+		row.CreatedAt = storage.At(s.now())
 	}
 	document, err := e.document(by.token)
 	if err != nil {
@@ -238,12 +259,19 @@ func (s *Service) Record(ctx context.Context, e Event) error {
 	}
 	row.Document = storage.Document(document)
 	personal := maps.Clone(e.Personal)
-	var address string
-	if row.RequestID, address = s.origin(ctx); address != "" {
+	var address, browser, system string
+	row.RequestID, address = s.origin(ctx)
+	if by.kind == ActorPerson {
+		browser, system = s.agent(ctx)
+	}
+	for member, value := range map[string]string{memberAddress: address, MemberBrowser: browser, MemberSystem: system} {
+		if value == "" {
+			continue
+		}
 		if personal == nil {
 			personal = map[string]any{}
 		}
-		personal[memberAddress] = address
+		personal[member] = value
 	}
 	if len(personal) > 0 {
 		if row.Personal, err = s.sealRecorded(row.ID, personal); err != nil {

@@ -17,6 +17,7 @@ const MaxPage = 200
 // Filter chooses events; what is empty chooses all.
 type Filter struct {
 	Kind      Kind
+	Kinds     []Kind // any of these
 	Outcome   Outcome
 	Person    storage.ID // whom it is about
 	Client    string
@@ -63,8 +64,12 @@ func (s *Service) List(ctx context.Context, f Filter, after int64, limit int) (P
 	if after < 0 {
 		return Page{}, fault.Invalid("after", "must be the number of an event")
 	}
+	var kinds []string
+	for _, k := range f.Kinds {
+		kinds = append(kinds, string(k))
+	}
 	rows, next, err := s.store.EventsBefore(ctx, storage.EventFilter{
-		Kind: string(f.Kind), Outcome: string(f.Outcome), Actor: string(f.Actor), ActorID: f.ActorID,
+		Kind: string(f.Kind), Kinds: kinds, Outcome: string(f.Outcome), Actor: string(f.Actor), ActorID: f.ActorID,
 		ClientID: f.Client, RequestID: f.RequestID, PersonID: f.Person, Since: storage.At(f.Since), Until: storage.At(f.Until),
 	}, after, limit)
 	if err != nil {
@@ -79,6 +84,21 @@ func (s *Service) List(ctx context.Context, f Filter, after int64, limit int) (P
 		page.Events = append(page.Events, s.recorded(&rows[i], known))
 	}
 	return page, nil
+}
+
+// Of returns the event of this id if it is about that person, chained or not;
+// storage.ErrNotFound: there is none such.
+func (s *Service) Of(ctx context.Context, person, id storage.ID) (*Recorded, error) {
+	row, err := s.store.EventOf(ctx, person, id)
+	if err != nil {
+		return nil, fmt.Errorf("events: one: %w", err)
+	}
+	known, err := s.knownSalts(ctx, []storage.Event{*row})
+	if err != nil {
+		return nil, err
+	}
+	r := s.recorded(row, known)
+	return &r, nil
 }
 
 // recorded opens what can be opened of an event. What was tampered with is for

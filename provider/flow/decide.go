@@ -25,6 +25,7 @@ const (
 	StepAddPasskey    Step = "add-passkey"
 	StepAddTOTP       Step = "add-totp"
 	StepRecoveryCodes Step = "recovery-codes"
+	StepDisown        Step = "disown"
 	// A new password: what a page of ours is there for, and what who chose it at
 	// StepBreached comes to.
 	StepNewPassword Step = "new-password"
@@ -330,9 +331,10 @@ func (v *view) lacksFreshFor(page pageRule) bool {
 }
 
 // gaveBreached: a password that is in lists of stolen ones was given in this interaction,
-// which is not about another one already.
+// which is not about another one already, nor about what the person had before a moment:
+// another one would count for nothing there.
 func (v *view) gaveBreached() bool {
-	return v.Interaction != "" && v.Request.Page != PagePassword &&
+	return v.Interaction != "" && v.Request.Page != PagePassword && v.Request.Before.IsZero() && !pageRules[v.Request.Page].older &&
 		slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Breached && e.Interaction == string(v.Interaction) })
 }
 

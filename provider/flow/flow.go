@@ -125,6 +125,38 @@ func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 	return st, err
 }
 
+// counts are the ways and the evidence that count for a request: all that there are, or
+// for one that is about a moment those that the person had before it. Recovery codes are not
+// among them: who has the others can have them anew.
+func (s *Service) counts(ctx context.Context, a Answer, evidence []policy.Evidence) ([]Way, []policy.Evidence, error) {
+	before := storage.At(a.Request.Before)
+	if pageRules[a.Request.Page].older {
+		at, err := s.store.FactorAdded(ctx, a.SignIn.Person.ID, a.Request.Object)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page says so
+			return nil, nil, fmt.Errorf("flow: factor: %w", err)
+		}
+		before = at
+	}
+	if before.IsZero() {
+		return s.waysOf(a.SignIn), evidence, nil
+	}
+	younger, password, err := s.store.ProofsSince(ctx, a.SignIn.Person.ID, before)
+	if err != nil {
+		return nil, nil, fmt.Errorf("flow: proofs: %w", err)
+	}
+	isYounger := func(id string) bool { return slices.Contains(younger, storage.ID(id)) }
+	in := *a.SignIn
+	for _, ids := range []*storage.Words{&in.Passkeys, &in.BoundPasskeys, &in.TOTPs} {
+		*ids = slices.DeleteFunc(slices.Clone(*ids), isYounger)
+	}
+	if in.RecoveryCodes = 0; password {
+		in.Password = storage.Time{}
+	}
+	return s.waysOf(&in), slices.DeleteFunc(slices.Clone(evidence), func(e policy.Evidence) bool {
+		return e.Method == policy.Recovery || e.Method == policy.Mail || e.Method == policy.Password && password || isYounger(e.Credential)
+	}), nil
+}
+
 // ReachableACR returns the acr values that somebody can reach, in policy's order,
 // for the metadata (OpenID Connect Discovery section 3).
 func (s *Service) ReachableACR() []string {
@@ -221,7 +253,12 @@ func (s *Service) current(ctx context.Context, b Browser, client string) (*stora
 // one if the client named that person and not the current one (OIDC Core section
 // 3.1.2.1, id_token_hint: whoever is named and signed in is answered about).
 func (s *Service) fitting(ctx context.Context, b Browser, r Request, c *storage.Client) (*storage.SignIn, error) {
-	fits := func(one *storage.SignIn) bool { return r.fits(one.Person.ID, s.clients.Subject(c, &one.Person)) }
+	fits := func(one *storage.SignIn) bool {
+		if c == nil { // a page of ours knows nobody by a subject
+			return r.fits(one.Person.ID, "")
+		}
+		return r.fits(one.Person.ID, s.clients.Subject(c, &one.Person))
+	}
 	signIn, err := s.current(ctx, b, r.ClientID)
 	if err != nil || !r.names() || signIn != nil && fits(signIn) || len(session.Secrets(b.Sessions)) < 2 {
 		return signIn, err
@@ -353,9 +390,12 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if a.Decision, fresh, err = s.decision(ctx, a, standing); err != nil {
 			return Answer{}, nil, err
 		}
-		in.Ways, in.Offer = s.waysOf(a.SignIn), s.mayOffer(a.SignIn)
+		in.Offer = s.mayOffer(a.SignIn)
 		in.Asking, in.AsksSince = policy.Asking(a.SignIn.Person.Asking), standing.AsksSince
-		in.Person, in.Evidence, in.Decision, in.Consent = a.SignIn.Person.ID, standing.Evidence, a.Decision, a.SignIn.Consent
+		if in.Ways, in.Evidence, err = s.counts(ctx, a, standing.Evidence); err != nil {
+			return Answer{}, nil, err
+		}
+		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
 		}

@@ -17,6 +17,12 @@ type Page string
 // PageApps is that of what may use the account.
 const PageApps Page = "apps"
 
+// PageActivity is that of what happened lately, PageLanguage that of the person's language.
+const (
+	PageActivity Page = "activity"
+	PageLanguage Page = "language"
+)
+
 // PageSetupDone is where the first operator's set-up ends.
 const PageSetupDone Page = "setup-done"
 
@@ -30,6 +36,8 @@ const (
 	PageAddTOTP    Page = "add-totp"
 	PageRecovery   Page = "recovery-codes"
 	PagePassword   Page = "password"
+	PageDisown     Page = "disown" // "this wasn't me": Object is the event that was not, or Link leads there
+	PageReview     Page = "review" // whether a passkey or an authenticator that was disowned is theirs after all
 )
 
 // freshProof is how long ago who changes proofs may have proved who they are.
@@ -41,6 +49,7 @@ type pageRule struct {
 	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
 	changes bool // proofs are changed there: not where somebody else may be at work
 	adds    bool // a factor is added there, or that is where people find out how
+	older   bool // of the factor that it is about: what the person had before it proves whose it is, and nothing else
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 }
@@ -54,6 +63,8 @@ var pageRules = map[Page]pageRule{
 	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
 	PagePassword:   {fresh: true, changes: true, does: StepNewPassword, ends: PageSecurity},
+	PageDisown:     {fresh: true, changes: true, does: StepDisown, ends: PageSecurity},
+	PageReview:     {fresh: true, changes: true, older: true},
 }
 
 // Visit answers whether whoever is at this browser may see a page of ours, as
@@ -88,15 +99,18 @@ func (s *Service) pagePath(a Answer) string {
 	switch {
 	case a.Progress.Done:
 		path += "?" + ParamDone
-	case a.Request.Object != "":
+	case a.Step == StepRefuse && ends != "" && !a.Progress.Cancelled: // or it would end there without a word
+		path += "?" + ParamRefused
+	case a.Request.Object != "" && ends == "":
 		path += "?" + url.Values{ParamObject: {string(a.Request.Object)}}.Encode()
 	}
 	return path
 }
 
 // Parameters of our own pages: which one it is about, and that something was just
-// changed. What, no address says: anybody could have written it.
+// changed, or could not be. What, no address says: anybody could have written it.
 const (
-	ParamObject = "id"
-	ParamDone   = "done"
+	ParamObject  = "id"
+	ParamDone    = "done"
+	ParamRefused = "refused"
 )

@@ -18,6 +18,8 @@ import (
 type Request struct {
 	Page         Page                `json:"page,omitempty"`   // one of our own pages; else a client asks, and all below is its
 	Object       storage.ID          `json:"object,omitempty"` // which one of its kind that page is about
+	Before       time.Time           `json:"before,omitzero"`  // of proofs only those count that the person had before
+	Link         []byte              `json:"link,omitempty"`   // by which it is asked, as its hash; see proof.Notices
 	ClientID     string              `json:"client_id,omitempty"`
 	RedirectURI  string              `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
 	RedirectSent bool                `json:"redirect_sent,omitempty"` // the client sent it itself

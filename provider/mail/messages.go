@@ -24,6 +24,7 @@ const (
 	KindFactorRemoved   Kind = "factor_removed"
 	KindPasswordChanged Kind = "password_changed"
 	KindNewSignIn       Kind = "new_signin"
+	KindRecoveryUsed    Kind = "recovery_used"
 )
 
 // Message is what a mail tells: one of the structs of this file.
@@ -103,6 +104,9 @@ type PasswordChanged struct{ Notice }
 // NewSignIn tells of a sign-in from a browser that was not known.
 type NewSignIn struct{ Notice }
 
+// RecoveryUsed tells that a recovery code was used.
+type RecoveryUsed struct{ Notice }
+
 // Kind implements Message.
 func (Code) Kind() Kind { return KindCode }
 
@@ -123,6 +127,9 @@ func (PasswordChanged) Kind() Kind { return KindPasswordChanged }
 
 // Kind implements Message.
 func (NewSignIn) Kind() Kind { return KindNewSignIn }
+
+// Kind implements Message.
+func (RecoveryUsed) Kind() Kind { return KindRecoveryUsed }
 
 func (Code) asked() bool          { return true }
 func (VerifyAddress) asked() bool { return true }
@@ -169,6 +176,11 @@ func (m PasswordChanged) view(base templates.MailBase, at links) (any, error) {
 func (m NewSignIn) view(base templates.MailBase, at links) (any, error) {
 	notice, err := m.notice(base, at, "", "")
 	return templates.MailNewSignIn{MailNotice: notice}, err
+}
+
+func (m RecoveryUsed) view(base templates.MailBase, at links) (any, error) {
+	notice, err := m.notice(base, at, "", "")
+	return templates.MailRecoveryUsed{MailNotice: notice}, err
 }
 
 func (n Notice) notice(base templates.MailBase, at links, factor Factor, name string) (templates.MailNotice, error) {

@@ -4,39 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
 // Notices tell people that their proofs were changed, at every address of theirs that
-// was verified: whoever changes them cannot keep all of these from their owner.
+// was verified: whoever changes them cannot keep all of these from their owner. And
+// they take the answer "this wasn't me": see [Notices.Disown].
 type Notices struct {
-	store *storage.Store
-	mail  *mail.Service
-	now   func() time.Time
-	notMe string // the path for whoever did not do it
+	store  *storage.Store
+	mail   *mail.Service
+	events *events.Service
+	now    func() time.Time
+	paths  NoticePaths
 }
 
-// NewNotices returns the service; notMe is the path, on the issuer, that a notice leads
-// to for whoever did not do what it tells of.
-func NewNotices(store *storage.Store, m *mail.Service, notMe string, now func() time.Time) *Notices {
-	return &Notices{store: store, mail: m, notMe: notMe, now: now}
+// NoticePaths are where, on the issuer, a notice leads whoever did not do it.
+type NoticePaths struct {
+	NotMe    string // with a link's secret as the parameter [ParamLink]
+	Activity string // without one
 }
 
-// Added tells of a new proof, in the unit of ctx; name is its owner's name for it, or "".
-func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {
-	return n.tell(ctx, person, with, func(about mail.Notice) mail.Message {
+// NewNotices returns the service.
+func NewNotices(store *storage.Store, m *mail.Service, ev *events.Service, paths NoticePaths, now func() time.Time) *Notices {
+	return &Notices{store: store, mail: m, events: ev, paths: paths, now: now}
+}
+
+// Added tells of a new proof, added at that time, in the unit of ctx; name is its owner's name
+// for it, or "".
+func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, factor mail.Factor, name string) error {
+	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message {
 		return mail.FactorAdded{Notice: about, Factor: factor, Name: name}
 	})
+}
+
+// RecoveryUsed tells that a recovery code was used, in the unit of ctx.
+func (n *Notices) RecoveryUsed(ctx context.Context, person *storage.Person, with mail.Device) error {
+	return n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} })
 }
 
 // Removed tells that a proof is gone, in the unit of ctx. Where too many notices went
 // out, it goes untold: who puts things right is not to wait for whoever caused them.
 func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {
-	err := n.tell(ctx, person, with, func(about mail.Notice) mail.Message {
+	err := n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message {
 		return mail.FactorRemoved{Notice: about, Factor: factor, Name: name}
 	})
 	var f *fault.Error
@@ -46,26 +61,43 @@ func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail
 	return err
 }
 
-// PasswordChanged tells that another password was set, in the unit of ctx.
-func (n *Notices) PasswordChanged(ctx context.Context, person *storage.Person, with mail.Device) error {
-	return n.tell(ctx, person, with, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
+// PasswordChanged tells that another password was set at that time, in the unit of ctx.
+func (n *Notices) PasswordChanged(ctx context.Context, person *storage.Person, with mail.Device, at time.Time) error {
+	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
 }
 
-func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, words func(mail.Notice) mail.Message) error {
+// tell sends a notice of what happened at that time. An address that was verified before
+// gets a link in it, of its own: one that came with the change, or after it, says nothing
+// of who had the account before.
+func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, words func(mail.Notice) mail.Message) error {
+	if !n.mail.Enabled() {
+		return nil
+	}
 	ids, err := n.store.Identifiers(ctx, person.ID)
 	if err != nil {
 		return fmt.Errorf("proof: tell of a change: %w", err)
 	}
-	message := words(mail.Notice{When: n.now(), Device: with, NotMe: n.notMe})
+	since := storage.At(at)
 	for _, id := range ids {
 		if id.Kind != "email" || id.VerifiedAt.IsZero() {
 			continue
 		}
-		err := n.mail.Send(ctx, mail.To{Address: id.Value, Person: person.ID, Lang: person.Locale}, message)
-		if errors.Is(err, mail.ErrOff) {
-			return nil
+		about := mail.Notice{When: at, Device: with, NotMe: n.paths.Activity}
+		var link *storage.DisownLink
+		if id.VerifiedAt.Before(since.Time) {
+			var secret string
+			link, secret = n.link(person.ID, id.Value, since)
+			about.NotMe = n.paths.NotMe + "?" + url.Values{ParamLink: {secret}}.Encode()
 		}
-		if err != nil {
+		message := words(about)
+		if err := n.mail.Send(ctx, mail.To{Address: id.Value, Person: person.ID, Lang: person.Locale}, message); err != nil {
+			return fmt.Errorf("proof: tell of a change: %w", err)
+		}
+		if link == nil {
+			continue
+		}
+		link.Kind = string(message.Kind())
+		if err := n.store.CreateDisownLink(ctx, link); err != nil {
 			return fmt.Errorf("proof: tell of a change: %w", err)
 		}
 	}

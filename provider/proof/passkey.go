@@ -234,6 +234,7 @@ func (p *Passkey) Request(ctx context.Context, interaction storage.ID, person *s
 	if len(only) > 0 {
 		has = slices.DeleteFunc(has, func(k storage.Passkey) bool { return !slices.Contains(only, string(k.ID)) })
 	}
+	has = slices.DeleteFunc(has, func(k storage.Passkey) bool { return !k.DoubtedAt.IsZero() })
 	if len(has) == 0 {
 		return nil, storage.ErrNotFound
 	}
@@ -272,6 +273,8 @@ func (p *Passkey) Verify(ctx context.Context, interaction storage.ID, person *st
 		return nil, none, fmt.Errorf("proof: passkey: %w", err)
 	case !whose.DisabledAt.IsZero():
 		return nil, none, wrong(errors.New("its person is disabled"))
+	case !k.DoubtedAt.IsZero():
+		return nil, none, wrong(errors.New("its person has not said since that it is theirs"))
 	}
 	party, err := p.partyFor(ctx, parsed.Response.CollectedClientData.Origin)
 	if err != nil {
@@ -367,6 +370,14 @@ func (p *Passkey) Rename(ctx context.Context, person, id storage.ID, name string
 func (p *Passkey) Remove(ctx context.Context, person, id storage.ID, by events.Actor) error {
 	return p.change(ctx, events.FactorRemoved, person, id, "", by, func(ctx context.Context) error {
 		return p.store.DeletePasskey(ctx, person, id)
+	})
+}
+
+// Trust has a passkey count again that was disowned, with the event.
+// storage.ErrNotFound: the person has none of this id that is doubted.
+func (p *Passkey) Trust(ctx context.Context, person, id storage.ID, by events.Actor) error {
+	return p.change(ctx, events.FactorTrusted, person, id, "", by, func(ctx context.Context) error {
+		return p.store.TrustPasskey(ctx, person, id)
 	})
 }
 

@@ -53,18 +53,18 @@ func (r *Recovery) hash(person storage.ID, code string) []byte {
 // Generate gives a person new codes in the place of all that they had, with the event
 // in one unit, and returns them to be shown once.
 func (r *Recovery) Generate(ctx context.Context, person storage.ID, by events.Actor) ([]string, error) {
-	codes, rows := make([]string, recoveryCodes), make([]storage.RecoveryCode, recoveryCodes)
+	codes, rows, now := make([]string, recoveryCodes), make([]storage.RecoveryCode, recoveryCodes), r.now()
 	for i := range codes {
 		raw := make([]byte, recoveryBytes)
 		_, _ = rand.Read(raw) // never fails
 		codes[i] = inFours(crockford.EncodeToString(raw), "-")
-		rows[i] = storage.RecoveryCode{Hash: r.hash(person, codes[i]), PersonID: person, CreatedAt: storage.At(r.now())}
+		rows[i] = storage.RecoveryCode{Hash: r.hash(person, codes[i]), PersonID: person, CreatedAt: storage.At(now)}
 	}
 	err := r.store.Together(ctx, func(ctx context.Context) error {
 		if err := r.store.ReplaceRecoveryCodes(ctx, person, rows); err != nil {
 			return err
 		}
-		return r.events.Record(ctx, events.Event{Kind: events.RecoveryGenerated, Actor: by, Person: person})
+		return r.events.Record(ctx, events.Event{Kind: events.RecoveryGenerated, Actor: by, Person: person, At: now})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("proof: generate recovery codes: %w", err)
@@ -82,26 +82,42 @@ func (r *Recovery) Remaining(ctx context.Context, person storage.ID) (int, error
 }
 
 // Verify returns the evidence that a code gives that was not used, and uses it up with
-// the event, whatever comes of the caller's unit; else [ErrWrong]. A nil person stands
+// the event and what also does, whatever comes of the caller's unit; else [ErrWrong]. A nil person stands
 // for an unknown one, who costs the same statements, as a disabled one does. The caller
 // takes from the throttle before it asks, as for [TOTP.Verify].
-func (r *Recovery) Verify(ctx context.Context, person *storage.Person, code string) (policy.Evidence, error) {
+func (r *Recovery) Verify(ctx context.Context, person *storage.Person, code string, also ...func(context.Context) error) (policy.Evidence, error) {
 	owner := r.nobody
 	if person != nil && person.DisabledAt.IsZero() {
 		owner = person.ID
 	}
-	ctx = storage.WithoutUnit(ctx)
-	err := r.store.Together(ctx, func(ctx context.Context) error {
-		if err := r.store.SpendRecoveryCode(ctx, owner, r.hash(owner, code)); err != nil {
+	ctx, hash := storage.WithoutUnit(ctx), r.hash(owner, code)
+	err := r.store.HasRecoveryCode(ctx, owner, hash) // what also does is not for guesses
+	if err != nil {
+		return policy.Evidence{}, wrongIfSpent(err)
+	}
+	err = r.store.Together(ctx, func(ctx context.Context) error {
+		if err := r.store.SpendRecoveryCode(ctx, owner, hash); err != nil {
 			return err
 		}
-		return r.events.Record(ctx, events.Event{Kind: events.RecoveryUsed, Actor: events.ActorPerson, Person: owner})
+		if err := r.events.Record(ctx, events.Event{Kind: events.RecoveryUsed, Actor: events.ActorPerson, Person: owner}); err != nil {
+			return err
+		}
+		for _, do := range also {
+			if err := do(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	switch {
-	case errors.Is(err, storage.ErrSpent):
-		return policy.Evidence{}, ErrWrong
-	case err != nil:
-		return policy.Evidence{}, fmt.Errorf("proof: recovery: %w", err)
+	if err != nil {
+		return policy.Evidence{}, wrongIfSpent(err)
 	}
 	return policy.Evidence{Method: policy.Recovery, At: r.now()}, nil
+}
+
+func wrongIfSpent(err error) error {
+	if errors.Is(err, storage.ErrSpent) {
+		return ErrWrong
+	}
+	return fmt.Errorf("proof: recovery: %w", err)
 }

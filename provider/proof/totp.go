@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -190,6 +191,7 @@ func (t *TOTP) Verify(ctx context.Context, person *storage.Person, code string) 
 	if err != nil {
 		return policy.Evidence{}, fmt.Errorf("proof: TOTP: %w", err)
 	}
+	rows = slices.DeleteFunc(rows, func(row storage.TOTP) bool { return !row.DoubtedAt.IsZero() })
 	if len(rows) == 0 {
 		rows = []storage.TOTP{t.nobody}
 	}
@@ -245,7 +247,7 @@ func (t *TOTP) match(row *storage.TOTP, code string, now time.Time) (int64, erro
 	return found, nil
 }
 
-// List returns a person's authenticators, oldest first.
+// List returns a person's authenticators, those that are doubted among them, oldest first.
 func (t *TOTP) List(ctx context.Context, person storage.ID) ([]storage.TOTP, error) {
 	rows, err := t.store.TOTPsOf(ctx, person)
 	if err != nil {
@@ -271,6 +273,14 @@ func (t *TOTP) Rename(ctx context.Context, person, id storage.ID, name string, b
 func (t *TOTP) Remove(ctx context.Context, person, id storage.ID, by events.Actor) error {
 	return t.change(ctx, events.FactorRemoved, person, id, "", by, func(ctx context.Context) error {
 		return t.store.RemoveTOTP(ctx, person, id)
+	})
+}
+
+// Trust has an authenticator count again that was disowned, with the event.
+// storage.ErrNotFound: the person has none of this id that is doubted.
+func (t *TOTP) Trust(ctx context.Context, person, id storage.ID, by events.Actor) error {
+	return t.change(ctx, events.FactorTrusted, person, id, "", by, func(ctx context.Context) error {
+		return t.store.TrustTOTP(ctx, person, id)
 	})
 }
 

@@ -44,7 +44,7 @@ func (h *Handler) addPasskey(ctx context.Context, r *http.Request, a flow.Answer
 	if err != nil {
 		return err
 	}
-	return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorPasskey, added.Name)
+	return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), added.CreatedAt.Time, mail.FactorPasskey, added.Name)
 }
 
 // noPasskey is what a page says of a passkey that was not added, "" if it is no matter of

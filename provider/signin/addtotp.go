@@ -29,10 +29,11 @@ func (h *Handler) takeAddTOTP(w http.ResponseWriter, r *http.Request, a flow.Ans
 	var next flow.Answer
 	err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
 		next, err = h.Flow.DidGuarded(ctx, a, a.SignIn.Session.ID, func(ctx context.Context) error {
-			if _, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson); err != nil {
+			added, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson)
+			if err != nil {
 				return err
 			}
-			return h.Notices.Added(ctx, person, h.with(r), mail.FactorTOTP, "")
+			return h.Notices.Added(ctx, person, h.with(r), added.At, mail.FactorTOTP, "")
 		})
 		return err
 	})

@@ -24,15 +24,19 @@ const (
 type codeStep struct {
 	step   flow.Step
 	path   string
-	verify func(context.Context, *storage.Person, string) (policy.Evidence, error)
+	verify func(context.Context, *http.Request, *storage.Person, string) (policy.Evidence, error)
 }
 
 func (h *Handler) totpStep() codeStep {
-	return codeStep{flow.StepTOTP, web.PathTOTP, h.TOTP.Verify}
+	return codeStep{flow.StepTOTP, web.PathTOTP, func(ctx context.Context, _ *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
+		return h.TOTP.Verify(ctx, person, code)
+	}}
 }
 
 func (h *Handler) recoveryStep() codeStep {
-	return codeStep{flow.StepRecovery, web.PathRecovery, h.Recovery.Verify}
+	return codeStep{flow.StepRecovery, web.PathRecovery, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
+		return h.Recovery.Verify(ctx, person, code, func(ctx context.Context) error { return h.Notices.RecoveryUsed(ctx, person, h.with(r)) })
+	}}
 }
 
 func (h *Handler) showCode(c codeStep) web.HandlerFunc {
@@ -50,7 +54,7 @@ func (h *Handler) takeCode(c codeStep) web.HandlerFunc {
 		person := &a.SignIn.Person
 		var evidence policy.Evidence
 		err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
-			evidence, err = c.verify(ctx, person, code[:min(len(code), maxCode)])
+			evidence, err = c.verify(ctx, r, person, code[:min(len(code), maxCode)])
 			return err
 		})
 		if err == nil {

@@ -22,6 +22,6 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
 	who := web.Account(current)
 	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
 		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SecurityHref: h.Web.Path(web.PathSecurity),
-		SessionsHref: h.Web.Path(web.PathSessions), SignOutHref: h.Web.Path(web.PathSignOut),
+		SessionsHref: h.Web.Path(web.PathSessions), ActivityHref: h.Web.Path(web.PathActivity), LanguageHref: h.Web.Path(web.PathLanguage), SignOutHref: h.Web.Path(web.PathSignOut),
 	})
 }

@@ -27,13 +27,14 @@ func (h *Handler) showNewPassword(w http.ResponseWriter, r *http.Request, a flow
 func (h *Handler) takeNewPassword(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	person, first, elsewhere := &a.SignIn.Person, a.SignIn.Password.IsZero(), r.PostForm.Get(fieldElsewhere) != ""
 	next, secrets, err := h.Flow.NewPassword(r.Context(), a, shown(r), func(ctx context.Context) error {
+		began := h.Now()
 		if err := h.Passwords.Change(ctx, person, r.PostForm.Get(fieldPassword), a.SignIn.Session.ID, elsewhere); err != nil {
 			return err
 		}
 		if first {
-			return h.Notices.Added(ctx, person, h.with(r), mail.FactorPassword, "")
+			return h.Notices.Added(ctx, person, h.with(r), began, mail.FactorPassword, "")
 		}
-		return h.Notices.PasswordChanged(ctx, person, h.with(r))
+		return h.Notices.PasswordChanged(ctx, person, h.with(r), began)
 	})
 	if len(secrets) > 0 { // also when what comes after it failed
 		h.Web.SetSessions(w, secrets)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -94,14 +95,9 @@ func (h *Handler) passkeyPrompt(w http.ResponseWriter, r *http.Request, a flow.A
 
 // others are the steps that a person may take in place of the one that is shown.
 func (h *Handler) others(a flow.Answer, shown flow.Step) []templates.OtherWay {
-	var ways []templates.OtherWay
-	for _, step := range append([]flow.Step{a.Step}, a.Others...) {
-		if step != shown && a.Reauth {
-			ways = append(ways, templates.OtherWay{Name: string(step), Href: h.Flow.PathTo(a, step)})
-		}
-	}
-	if a.Client != nil && shown != flow.StepPassword { // where it can be put right, if the person has another proof
-		ways = append(ways, templates.OtherWay{Name: "lost", Href: h.Web.Path(web.PathSecurity)})
+	ways := h.ways(a, shown)
+	if a.Reauth && (shown == flow.StepPasskey || shown == flow.StepTOTP) {
+		ways = append(ways, templates.OtherWay{Name: "lost", Href: h.stepPath(web.PathLost, a) + "&" + url.Values{paramLost: {string(shown)}}.Encode()})
 	}
 	return ways
 }

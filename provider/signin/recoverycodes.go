@@ -26,12 +26,13 @@ func (h *Handler) showRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	var codes []string
 	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
+		began := h.Now()
 		made, err := h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson)
 		if err != nil {
 			return err
 		}
 		storage.Then(ctx, func() { codes = made }) // of two sends one makes codes that live
-		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), mail.FactorRecovery, "")
+		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), began, mail.FactorRecovery, "")
 	})
 	switch {
 	case codes != nil: // they live: whatever failed since, they are shown

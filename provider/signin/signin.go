@@ -9,6 +9,8 @@
 //	addtotp.go    a new authenticator
 //	recoverycodes.go new codes for recovery
 //	newpassword.go a new password, and what every page for one has
+//	disown.go     this wasn't me
+//	lost.go       how to go on without what was lost
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?
@@ -38,6 +40,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/directory"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/mail"
@@ -65,6 +68,7 @@ type Deps struct {
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
 	Notices   *proof.Notices
+	Events    *events.Service
 	Throttle  *throttle.Service
 	Clients   *clients.Service
 	Now       func() time.Time

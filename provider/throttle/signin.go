@@ -37,6 +37,9 @@ var Interactions = Limit{Name: "interaction", Every: 10 * time.Millisecond, Burs
 // guessing, and nobody is to keep the database busy with them.
 var Setup = Limit{Name: "setup", Every: 10 * time.Second, Burst: 60}
 
+// Links is for the links of mails, by one block of addresses: theirs are not for guessing either.
+var Links = Limit{Name: "link", Every: 10 * time.Second, Burst: 60}
+
 // Passkeys is for what authenticators answer, by one block of addresses: nobody guesses a
 // signature, and nobody is to keep us busy with checking them.
 var Passkeys = Limit{Name: "passkey", Every: time.Second, Burst: 120}

@@ -30,6 +30,7 @@ type state struct {
 	id      [1]string // a header's value as it is
 	nonce   string    // "" until a page asks
 	address netip.Addr
+	agent   string   // its User-Agent, as [Visitor] has it
 	browser string   // the secret that was given out in this request
 	targets []string // where the page's form may lead, besides ourselves
 	record  Record
@@ -71,6 +72,14 @@ func Origin(ctx context.Context) (requestID, address string) {
 		return s.id[0], s.address.String()
 	}
 	return "", ""
+}
+
+// UserAgent returns the header of this name, as [Visitor] has it; "" outside of a request.
+func UserAgent(ctx context.Context) string {
+	if s, ok := ctx.Value(stateKey{}).(*state); ok {
+		return s.agent
+	}
+	return ""
 }
 
 // Nonce returns the nonce of this request's Content-Security-Policy.
@@ -152,7 +161,7 @@ func (w *Web) MethodNotAllowed(routes ...Route) http.Handler {
 // once when it is over.
 func (w *Web) serve(route Route, h http.Handler, seconds *observers, rw http.ResponseWriter, r *http.Request) {
 	began := w.now()
-	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies)}
+	s := &state{Context: r.Context(), id: [1]string{w.requestID(r)}, address: clientAddress(r, w.cfg.TrustedProxies), agent: userAgent(r)}
 	if how := forwarded(r, w.cfg.TrustedProxies); how != "" {
 		w.forwarded.WithLabelValues(how).Inc()
 	}

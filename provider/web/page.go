@@ -109,6 +109,28 @@ func (w *Web) keepLanguage(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// SetLanguage has this browser follow what its person set, in the place of what was chosen by a
+// footer's link; "" has it follow nothing.
+func (w *Web) SetLanguage(rw http.ResponseWriter, lang string) {
+	if slices.Contains(w.pages.Languages(), lang) {
+		w.setCookie(rw, cookieLang, lang, 0)
+		return
+	}
+	w.setCookie(rw, cookieLang, "", -1)
+}
+
+// Languages are those that pages are written in, each by its own name.
+func (w *Web) Languages() []templates.LanguageLink {
+	var all []templates.LanguageLink
+	for _, lang := range w.pages.Languages() {
+		all = append(all, templates.LanguageLink{Lang: lang, Name: w.pages.Text(lang, "language.name")})
+	}
+	return all
+}
+
+// Speaks returns the language of our pages for somebody whose own this is.
+func (w *Web) Speaks(lang string) string { return w.pages.Match("", lang, "") }
+
 // languageLinks leads to the same page in the other languages; a reference that
 // is only a query keeps the path, whatever it is.
 func (w *Web) languageLinks(r *http.Request, current string) []templates.LanguageLink {

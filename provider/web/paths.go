@@ -34,10 +34,17 @@ const (
 	PathNewPassword   = "/signin/new-password"
 	PathBreached      = "/signin/breached"
 	PathStolen        = "/signin/stolen"
+	PathDisown        = "/signin/disown"
+	PathLost          = "/signin/lost"
 
 	PathApps               = "/account/apps"
 	PathSecurity           = "/account/security"
 	PathSessions           = "/account/sessions"
+	PathActivity           = "/account/activity"
+	PathLanguage           = "/account/language"
+	PathNotMe              = "/account/not-me"    // where notices lead
+	PathNotMeEvent         = "/account/not-me/of" // what the page of what happened lately lists
+	PathSecurityReview     = "/account/security/review"
 	PathSecurityFactor     = "/account/security/factor"
 	PathSecurityAsking     = "/account/security/asking"
 	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential

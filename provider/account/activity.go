@@ -1,0 +1,122 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+const (
+	// lately is how far back the page looks, and activityPage how much one has.
+	lately       = 90 * 24 * time.Hour
+	activityPage = 20
+	paramAfter   = "after" // the number of the event that the page before ended with
+)
+
+// told are the kinds of events that people are told of, and how the page calls them;
+// mine says that it may have been somebody else in the person's name.
+var told = map[events.Kind]struct {
+	words string
+	mine  bool
+}{
+	events.SignInSucceeded:   {"signed_in", true},
+	events.FactorAdded:       {"added", true},
+	events.FactorRenamed:     {"renamed", false},
+	events.FactorRemoved:     {"removed", true},
+	events.FactorTrusted:     {"trusted", true},
+	events.RecoveryGenerated: {"codes_made", true},
+	events.RecoveryUsed:      {"code_used", true},
+	events.PasswordSet:       {"password", true},
+	events.DeviceRemembered:  {"remembered", true},
+	events.DeviceForgotten:   {"forgotten", false},
+	events.AskingChanged:     {"asking", true},
+	events.ConsentGiven:      {"app_allowed", true},
+	events.ConsentWithdrawn:  {"app_removed", false},
+	events.SessionEnded:      {"session_ended", false},
+	events.PersonSignedOut:   {"signed_out", false},
+	events.AccountDisowned:   {"disowned", false},
+	events.PersonUpdated:     {"details", false},
+	events.PersonCreated:     {"created", false},
+}
+
+// toldKinds are those of told, in one order: the statement is prepared and kept.
+var toldKinds = slices.Sorted(maps.Keys(told))
+
+// showActivity tells what happened to the account lately, the newest first.
+func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
+	after, err := strconv.ParseInt(cmp.Or(r.URL.Query().Get(paramAfter), "0"), 10, 64)
+	if err != nil || after < 0 {
+		return fault.Invalid(paramAfter, "must be where a page ended")
+	}
+	list, err := h.Events.List(r.Context(), events.Filter{Person: s.Person.ID, Kinds: toldKinds, Since: h.Now().Add(-lately)}, after, activityPage)
+	if err != nil {
+		return err
+	}
+	page := templates.Activity{Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Later: after > 0, Back: h.Web.Path(web.PathHome)}
+	for i := range list.Events {
+		line, err := h.activity(r.Context(), s, &list.Events[i])
+		if err != nil {
+			return err
+		}
+		page.Lines = append(page.Lines, line)
+	}
+	if list.Next > 0 {
+		page.Earlier = h.Web.Path(web.PathActivity) + "?" + url.Values{paramAfter: {strconv.FormatInt(list.Next, 10)}}.Encode()
+	}
+	return h.Web.Page(w, r, http.StatusOK, page)
+}
+
+// activity says in words what an event tells.
+func (h *Handler) activity(ctx context.Context, s *storage.SignIn, e *events.Recorded) (templates.ActivityLine, error) {
+	var data struct {
+		Session storage.ID `json:"session"`
+		Method  string     `json:"method"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return templates.ActivityLine{}, err
+	}
+	name, _ := e.Personal["name"].(string)
+	browser, _ := e.Personal[events.MemberBrowser].(string)
+	system, _ := e.Personal[events.MemberSystem].(string)
+	kind := told[e.Kind]
+	line := templates.ActivityLine{
+		ID: string(e.ID), Words: kind.words, Name: name, When: e.At, Device: templates.MailDevice{Browser: browser, System: system},
+		ByPerson: e.Actor == events.ActorPerson, Here: e.Kind == events.SignInSucceeded && data.Session == s.Session.ID,
+	}
+	switch data.Method {
+	case policy.Hardware, policy.Software:
+		line.Factor = "passkey"
+	case policy.OneTime:
+		line.Factor = "totp"
+	}
+	if kind.mine && line.ByPerson && !line.Here {
+		line.NotMe = h.Web.Path(web.PathNotMeEvent) + "?" + url.Values{flow.ParamObject: {string(e.ID)}}.Encode()
+	}
+	if e.Client == "" || e.Kind == events.SignInSucceeded {
+		return line, nil
+	}
+	line.Name = e.Client // what is left of one that was deleted
+	c, err := h.client(ctx, e.Client)
+	switch {
+	case err == nil:
+		line.Name = nameOf(c)
+	case !errors.Is(err, storage.ErrNotFound):
+		return line, err
+	}
+	return line, nil
+}

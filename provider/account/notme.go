@@ -1,0 +1,62 @@
+package account
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/throttle"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// showNotMe is where the link of a notice leads: what it told of, and what can be done
+// about it. Looking at it changes nothing, so that no preview of a link does.
+func (h *Handler) showNotMe(w http.ResponseWriter, r *http.Request) error {
+	return h.notMe(w, r, r.URL.Query().Get(proof.ParamLink), func(page templates.NotMe, _ *storage.DisownLink) error {
+		return h.Web.Page(w, r, http.StatusOK, page)
+	})
+}
+
+// takeNotMe begins to disown what the notice told of. Whoever has the link reads that
+// address, and no more: they go on to prove what the person had before it happened.
+func (h *Handler) takeNotMe(w http.ResponseWriter, r *http.Request) error {
+	return h.notMe(w, r, r.PostForm.Get(proof.ParamLink), func(page templates.NotMe, link *storage.DisownLink) error {
+		ctx, b := storage.WithUnit(r.Context()), flow.Browser(h.Web.Visitor(r))
+		if b.Secret == "" {
+			b.Secret = h.Web.Browser(w, r)
+		}
+		a, err := h.Flow.Begin(ctx, flow.Request{Page: flow.PageDisown, Person: link.PersonID, Before: link.Since.Time, Link: link.SecretHash}, b)
+		if err != nil {
+			return err
+		}
+		if err := h.Store.Flush(ctx); err != nil {
+			return err
+		}
+		if a.Step == flow.StepRefuse {
+			page.Problem = "refused"
+			return h.Web.Page(w, r, http.StatusForbidden, page)
+		}
+		return web.SeeOther(w, a.Path)
+	})
+}
+
+// notMe goes on with a link that lives, and says so of one that does not.
+func (h *Handler) notMe(w http.ResponseWriter, r *http.Request, secret string, run func(templates.NotMe, *storage.DisownLink) error) error {
+	if err := h.Throttle.Take(r.Context(), throttle.Links, throttle.Block(web.Address(r.Context()))); err != nil {
+		return err
+	}
+	page := templates.NotMe{Base: h.Web.Base(r, "", ""), ActivityHref: h.Web.Path(web.PathActivity)}
+	link, err := h.Notices.Link(r.Context(), secret)
+	if errors.Is(err, storage.ErrNotFound) {
+		page.Problem = "dead"
+		return h.Web.Page(w, r, http.StatusNotFound, page)
+	}
+	if err != nil {
+		return err
+	}
+	page.Form, page.Key, page.Told, page.When = h.Web.Form(w, r, h.Web.Path(web.PathNotMe)), secret, link.Kind, link.Since.Time
+	return run(page, link)
+}

@@ -1,0 +1,169 @@
+package provider_test
+
+import (
+	"html"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+)
+
+const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+// People are told what happened to their account lately: theirs alone, in words, with which
+// browser; and what may have been somebody else leads to where they say so.
+func TestActivityIsToldInWords(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("shop")
+		d := p.Device(phone)
+		addPasskey(t, p, "bob", d)
+		p.Person("ada")
+		p.Clock.Advance(91 * 24 * time.Hour)
+		elsewhere := p.Browser().As(firefox).SignIn("ada")
+		elsewhere.Walk(nil, p.URL(web.PathApps))
+		p.Clock.Advance(time.Minute)
+		b := p.Browser().SignIn("ada").Holding(p.Device(phone))
+		b.Authorize(rp, "openid")
+		b.Walk(nil, p.URL(web.PathSecurityAddPasskey))
+		for range 25 { // codes are spent all the time: nobody is told
+			rp.Exchange(b.Authorize(rp, "openid")).OK()
+		}
+		read := func(to string) string {
+			t.Helper()
+			if _, err := p.Events.Sequence(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return html.UnescapeString(string(b.Get(to).WantStatus(http.StatusOK).Body))
+		}
+		page := read(p.URL(web.PathActivity))
+		for _, says := range []string{"You signed in", "Firefox on Linux", "this browser", "Shop may use your account", "The passkey Passkey was added", "31 May 2026"} {
+			if !strings.Contains(page, says) {
+				t.Errorf("the page does not say %q: %s", says, page)
+			}
+		}
+		if n := strings.Count(page, "<li>"); n != 4 {
+			t.Errorf("%d lines, want 4, none that is older than 90 days or another's: %s", n, page)
+		}
+		if n := strings.Count(page, ">This was not me<"); n != 3 { // not of this very sign-in
+			t.Errorf("%d links: %s", n, page)
+		}
+		if strings.Index(page, "passkey") > strings.Index(page, "Firefox on Linux") {
+			t.Error("the newest is not first")
+		}
+
+		// More than a page has.
+		for range 30 {
+			if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorOperator); err != nil {
+				t.Fatal(err)
+			}
+		}
+		page = read(p.URL(web.PathActivity))
+		if n := strings.Count(page, "<li>"); n != 20 || !strings.Contains(page, "by those who run") {
+			t.Errorf("%d lines: %s", n, page)
+		}
+		_, to, _ := strings.Cut(page, `href="`+web.PathActivity)
+		to, _, _ = strings.Cut(to, `"`)
+		if page = read(p.URL(web.PathActivity) + to); strings.Count(page, "<li>") != 14 || !strings.Contains(page, "Firefox on Linux") {
+			t.Errorf("the page after: %s", page)
+		}
+		b.Get(p.URL(web.PathActivity) + "?after=x").WantStatus(http.StatusBadRequest)
+	})
+}
+
+// The language is the person's own setting: behind what an app asks for, before what the
+// browser says; in the place of what a footer's link said.
+func TestTheLanguageIsThePersonsOwn(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		b := p.Browser().SignIn("ada")
+		b.Walk(nil, p.URL(web.PathLanguage)).WantPage(http.StatusOK)
+		says := func(to, lang string) {
+			t.Helper()
+			if page := string(b.Get(p.URL(to)).Body); !strings.Contains(page, `<html lang="`+lang+`">`) {
+				t.Errorf("%s is not in %s: %.200s", to, lang, page)
+			}
+		}
+		says(web.PathHome, "en")
+		set := func(lang string) *providertest.Answer {
+			t.Helper()
+			return b.Send(b.Filled(p.URL(web.PathLanguage), providertest.With("language", lang)))
+		}
+		set("sv").WantStatus(http.StatusSeeOther)
+		says(web.PathHome, "sv")
+		if got := p.Person("ada").Locale; got != "sv" {
+			t.Errorf("the person's locale is %q", got)
+		}
+		fresh := p.Browser().SignIn("ada")
+		if page := string(fresh.Walk(nil, p.URL(web.PathActivity)).Body); !strings.Contains(page, `<html lang="sv">`) {
+			t.Errorf("another browser: %.200s", page)
+		}
+		says(web.PathHome+"?lang=es", "es") // the footer's link
+		says(web.PathHome, "es")
+		set("sv").WantStatus(http.StatusSeeOther)
+		says(web.PathHome, "sv")
+		set("tlh").WantStatus(http.StatusBadRequest)
+		set("").WantStatus(http.StatusSeeOther)
+		says(web.PathHome, "en")
+		if got := p.Person("ada").Locale; got != "" {
+			t.Errorf("the person's locale is %q", got)
+		}
+		all, err := p.Store.Events(t.Context(), 10)
+		if err != nil || all[0].Kind != string(events.PersonUpdated) || all[0].Actor != string(events.ActorPerson) {
+			t.Errorf("%v, %v", all, err)
+		}
+
+		// From the page of somebody else nothing is set.
+		form := b.Filled(p.URL(web.PathLanguage), providertest.With("language", "sv"), providertest.With("session", "another"))
+		b.Send(form).WantStatus(http.StatusSeeOther)
+		if got := p.Person("ada").Locale; got != "" {
+			t.Errorf("the person's locale is %q", got)
+		}
+	})
+}
+
+// Who has lost what is asked for is told how to go on, and never led back to it.
+func TestWhatIsLostIsNoDeadEnd(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		addPasskey(t, p, "ada", p.Device(phone))
+		b := p.Browser().SignIn("ada")
+		a := b.Walk(nil, p.URL(web.PathSecurityAddTOTP))
+		if a.URL.Path != web.PathPasskey {
+			t.Fatalf("at %s: %s", a.URL, a.Answer)
+		}
+		lost := p.URL(web.PathLost) + "?i=" + a.URL.Query().Get("i") + "&lost=passkey"
+		if page := html.UnescapeString(string(a.Body)); !strings.Contains(page, lost[len(p.Issuer):]) {
+			t.Errorf("no way on from the passkey: %s", page)
+		}
+		page := html.UnescapeString(string(b.Get(lost).WantStatus(http.StatusOK).Body))
+		if !strings.Contains(page, "Without your passkey") || !strings.Contains(page, "no other way") || !strings.Contains(page, "Those who run") {
+			t.Errorf("%s", page)
+		}
+		if strings.Contains(page, web.PathPasskey+"?") {
+			t.Errorf("it leads back: %s", page)
+		}
+		// With recovery codes there is another way.
+		if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorPerson); err != nil {
+			t.Fatal(err)
+		}
+		page = html.UnescapeString(string(b.Get(lost).WantStatus(http.StatusOK).Body))
+		if !strings.Contains(page, web.PathRecovery+"?i=") || strings.Contains(page, "no other way") {
+			t.Errorf("%s", page)
+		}
+		// An app's request says so too, and where the passkey can be replaced.
+		a = b.StopAt("").Ask(rp, "openid", providertest.With("acr_values", "phr"))
+		if a.URL.Path != web.PathPasskey {
+			t.Fatalf("at %s: %s", a.URL, a.Answer)
+		}
+		page = html.UnescapeString(string(b.Get(p.URL(web.PathLost) + "?i=" + a.URL.Query().Get("i")).WantStatus(http.StatusOK).Body))
+		if !strings.Contains(page, `href="`+web.PathSecurity+`"`) || !strings.Contains(page, "no other way") {
+			t.Errorf("%s", page)
+		}
+	})
+}

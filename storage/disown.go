@@ -1,0 +1,113 @@
+package storage
+
+import "context"
+
+// DisownLink is the single-use link by which who was told of a change says that it was
+// not them.
+type DisownLink struct {
+	SecretHash []byte `gorm:"primaryKey"`
+	PersonID   ID
+	Address    string // where it was sent, canonical: verified before the change
+	Kind       string // of the mail that it was sent in
+	Since      Time   // when the change was
+	CreatedAt  Time   `gorm:"autoCreateTime:false"`
+	ExpiresAt  Time
+}
+
+// CreateDisownLink adds a link.
+func (s *Store) CreateDisownLink(ctx context.Context, l *DisownLink) error {
+	return s.do(ctx, s.insert(ctx, l, ""))
+}
+
+// DisownLink returns the link with this secret whose address is still its person's, and
+// was verified before the change; ErrNotFound: there is none, it lapsed, or the person is disabled.
+func (s *Store) DisownLink(ctx context.Context, secretHash []byte, now Time) (*DisownLink, error) {
+	var l DisownLink
+	err := take(s.db(ctx).Table("disown_links l").Select("l.*").
+		Joins("JOIN persons p ON p.id = l.person_id AND p.disabled_at IS NULL").
+		Joins("JOIN identifiers i ON i.kind = 'email' AND i.value = l.address AND i.person_id = l.person_id AND i.verified_at < l.since").
+		Where("l.secret_hash = ? AND l.expires_at > ?", secretHash, now), &l)
+	if err != nil {
+		return nil, err
+	}
+	return &l, nil
+}
+
+// Disowning is all that is taken from whoever acted in a person's name.
+type Disowning struct {
+	PersonID ID
+	Keep     ID     // the session that says so
+	Device   ID     // the browser that says so; "" if it is not known
+	Since    Time   // proofs that were added then or later are doubted
+	Also     ID     // a proof that is doubted whenever it was added; "" for none
+	Link     []byte // by which it is said, as its hash; nil for none
+	Why      string // for the audit
+	Now      Time
+}
+
+// Disown ends every session of a person but one, notes which clients have to be told,
+// revokes every grant, forgets every other browser, and of this one what was proven in it,
+// doubts the proofs that were added since, and takes recovery codes away that were made since. A link is spent by it, with all
+// links about what happened since. ErrSpent: the link was.
+func (s *Store) Disown(ctx context.Context, d Disowning) error {
+	writes := s.endSessions(d.Now, nil, "person_id = ? AND id <> ?", d.PersonID, d.Keep)
+	if d.Link != nil {
+		writes = append(writes, write{
+			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: ErrSpent,
+		})
+	}
+	link, device := d.Link, d.Device
+	if link == nil {
+		link = []byte{}
+	}
+	if device == "" { // compared with nothing, none would be another one
+		device = NewID()
+	}
+	return s.doAll(ctx, append(writes,
+		write{text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, link}},
+		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{d.Now, d.Why, d.PersonID}},
+		write{text: "DELETE FROM devices WHERE person_id = ? AND id <> ?", args: []any{d.PersonID, device}},
+		write{text: "UPDATE devices SET proven_at = NULL, bound_at = NULL, remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND id = ?", args: []any{d.PersonID, device}},
+		write{
+			text: "UPDATE totps SET doubted_at = ? WHERE person_id = ? AND doubted_at IS NULL AND confirmed_at IS NOT NULL AND (confirmed_at >= ? OR id = ?)",
+			args: []any{d.Now, d.PersonID, d.Since, d.Also},
+		},
+		write{text: "DELETE FROM totps WHERE person_id = ? AND confirmed_at IS NULL", args: []any{d.PersonID}},
+		write{
+			text: "UPDATE passkeys SET doubted_at = ? WHERE person_id = ? AND doubted_at IS NULL AND (created_at >= ? OR id = ?)",
+			args: []any{d.Now, d.PersonID, d.Since, d.Also},
+		},
+		write{text: "DELETE FROM recovery_codes WHERE person_id = ? AND created_at >= ?", args: []any{d.PersonID, d.Since}},
+	)...)
+}
+
+// ProofsSince are the ids of the passkeys and authenticators that a person added at a
+// time or later, and whether their password was set then or later.
+func (s *Store) ProofsSince(ctx context.Context, person ID, since Time) (factors []ID, password bool, err error) {
+	err = s.db(ctx).Raw("SELECT id FROM passkeys WHERE person_id = ? AND created_at >= ?"+
+		" UNION ALL SELECT id FROM totps WHERE person_id = ? AND confirmed_at >= ?"+
+		" UNION ALL SELECT person_id FROM passwords WHERE person_id = ? AND changed_at >= ?", person, since, person, since, person, since).
+		Scan(&factors).Error
+	for i, id := range factors {
+		if id == person {
+			return append(factors[:i], factors[i+1:]...), true, nil
+		}
+	}
+	return factors, false, translate(err)
+}
+
+// FactorAdded returns when a person's passkey or authenticator of this id was added, or
+// ErrNotFound.
+func (s *Store) FactorAdded(ctx context.Context, person, id ID) (Time, error) {
+	var at []Time
+	err := s.db(ctx).Raw("SELECT created_at FROM passkeys WHERE person_id = ? AND id = ?"+
+		" UNION ALL SELECT confirmed_at FROM totps WHERE person_id = ? AND id = ? AND confirmed_at IS NOT NULL", person, id, person, id).
+		Scan(&at).Error
+	if err == nil && len(at) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Time{}, translate(err)
+	}
+	return at[0], nil
+}
