@@ -201,17 +201,36 @@ func TestWhatIsDoubtedCountsOnceItsPersonSaysSo(t *testing.T) {
 		owner.Send(owner.Filled(h.URL(at.URL.RequestURI()))).WantStatus(http.StatusOK)
 		id := h.doubted(h.ada.ID)[0]
 
-		// Another one, added since, is no older: it says nothing of who had the account before.
-		h.Clock.Advance(time.Hour)
-		newer := h.addsTOTP(owner)
+		// The password alone does not say so: whoever knows it would have back what was taken
+		// from them.
 		h.Clock.Advance(time.Hour)
 		review := h.URL(web.PathSecurityReview) + "?id=" + string(id)
+		thief := h.Browser().SignIn("ada")
+		if a := thief.Walk(nil, review); a.URL.Path != web.PathSecurityFactor || strings.Contains(string(a.Body), web.PathSecurityReview) {
+			t.Fatalf("at %s: %s", a.URL, a.Answer)
+		}
+		form := thief.Filled(h.URL(web.PathSecurityFactor) + "?id=" + string(id))
+		form.URL.Path = web.PathSecurityReview
+		thief.Send(form).WantStatus(http.StatusSeeOther)
+		if got := h.doubted(h.ada.ID); len(got) != 1 {
+			t.Fatalf("the password alone has it count again: doubted are %v", got)
+		}
+
+		// Another factor does, and its owner is told.
+		newer := h.addsTOTP(owner)
+		h.Clock.Advance(time.Hour)
+		before := len(h.box.Got())
 		b := h.Browser()
-		a := b.SignIn("ada").Walk(nil, review)
-		if a.URL.Path != web.PathSecurityReview {
+		a := b.SignIn("ada").StopAt(web.PathTOTP).Walk(nil, review)
+		b.Send(b.Filled(h.URL(a.URL.RequestURI()), providertest.With("code", code(t, newer, h.Clock.Now())))).WantStatus(http.StatusSeeOther)
+		h.Clock.Advance(time.Minute)
+		if a = b.Walk(nil, review); a.URL.Path != web.PathSecurityReview {
 			t.Fatalf("at %s: %s", a.URL, a.Answer)
 		}
 		b.Send(b.Filled(review)).WantStatus(http.StatusSeeOther)
+		if h.DeliverMails(); len(h.box.Got()) <= before+1 { // of the newer one, and of this
+			t.Error("nobody is told that it counts again")
+		}
 		if got := h.doubted(h.ada.ID); len(got) != 0 {
 			t.Errorf("doubted are %v", got)
 		}
@@ -256,6 +275,40 @@ func TestAttack62APasswordAloneDisownsNoFactor(t *testing.T) {
 		}
 		if got := h.doubted(h.ada.ID); len(got) != 0 {
 			t.Errorf("doubted are %v", got)
+		}
+	})
+}
+
+// Attack case 62: a thief who added a factor to an account without one does not spend its
+// owner's link by disowning something themselves, nor has their own factor count again by
+// the password.
+func TestAttack62AThiefSpendsNoLinkOfTheOwner(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		thief := h.Browser().SignIn("ada")
+		seed := h.addsTOTP(thief)
+		link := h.link()
+		of := h.URL(web.PathNotMeEvent) + "?id=" + string(h.event(events.PersonCreated).ID)
+		a := thief.StopAt(web.PathTOTP).Walk(nil, of)
+		thief.Send(thief.Filled(h.URL(a.URL.RequestURI()), providertest.With("code", code(t, seed, h.Clock.Now())))).WantStatus(http.StatusSeeOther)
+		h.Clock.Advance(time.Minute)
+		if a = thief.Walk(nil, of); a.URL.Path != web.PathDisown {
+			t.Fatalf("at %s: %s", a.URL, a.Answer)
+		}
+		thief.Send(thief.Filled(h.URL(a.URL.RequestURI()))).WantStatus(http.StatusOK)
+		owned := h.doubted(h.ada.ID)
+		if len(owned) != 1 {
+			t.Fatalf("doubted are %v", owned)
+		}
+		thief.Walk(nil, h.URL(web.PathSecurityReview)+"?id="+string(owned[0]))
+		form := thief.Filled(h.URL(web.PathSecurityFactor) + "?id=" + string(owned[0]))
+		form.URL.Path = web.PathSecurityReview
+		thief.Send(form).WantStatus(http.StatusSeeOther)
+		if got := h.doubted(h.ada.ID); len(got) != 1 {
+			t.Errorf("the thief's factor counts again: doubted are %v", got)
+		}
+		if a := taken(h.Browser().SignIn("ada"), link); a.URL.Path != web.PathDisown {
+			t.Errorf("the owner's link leads to %s: %s", a.URL, a.Answer)
 		}
 	})
 }

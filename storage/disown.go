@@ -48,23 +48,21 @@ type Disowning struct {
 // Disown ends every session of a person but one, notes which clients have to be told,
 // revokes every grant, forgets every other browser, and of this one what was proven in it,
 // doubts the proofs that were added since, and takes recovery codes away that were made since. A link is spent by it, with all
-// links about what happened since. ErrSpent: the link was.
+// links about what happened since; without one they live, for who says so may not be who reads their mails. ErrSpent: the link was.
 func (s *Store) Disown(ctx context.Context, d Disowning) error {
 	writes := s.endSessions(d.Now, nil, "person_id = ? AND id <> ?", d.PersonID, d.Keep)
 	if d.Link != nil {
 		writes = append(writes, write{
 			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: ErrSpent,
+		}, write{
+			text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, d.Link},
 		})
 	}
-	link, device := d.Link, d.Device
-	if link == nil {
-		link = []byte{}
-	}
+	device := d.Device
 	if device == "" { // compared with nothing, none would be another one
 		device = NewID()
 	}
 	return s.doAll(ctx, append(writes,
-		write{text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, link}},
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{d.Now, d.Why, d.PersonID}},
 		write{text: "DELETE FROM devices WHERE person_id = ? AND id <> ?", args: []any{d.PersonID, device}},
 		write{text: "UPDATE devices SET proven_at = NULL, bound_at = NULL, remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND id = ?", args: []any{d.PersonID, device}},
@@ -94,20 +92,4 @@ func (s *Store) ProofsSince(ctx context.Context, person ID, since Time) (factors
 		}
 	}
 	return factors, false, translate(err)
-}
-
-// FactorAdded returns when a person's passkey or authenticator of this id was added, or
-// ErrNotFound.
-func (s *Store) FactorAdded(ctx context.Context, person, id ID) (Time, error) {
-	var at []Time
-	err := s.db(ctx).Raw("SELECT created_at FROM passkeys WHERE person_id = ? AND id = ?"+
-		" UNION ALL SELECT confirmed_at FROM totps WHERE person_id = ? AND id = ? AND confirmed_at IS NOT NULL", person, id, person, id).
-		Scan(&at).Error
-	if err == nil && len(at) == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return Time{}, translate(err)
-	}
-	return at[0], nil
 }

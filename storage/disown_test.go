@@ -226,11 +226,4 @@ func testProofsSince(t *testing.T, f fixture) {
 			t.Errorf("since %v: %v, %v", c.since, factors, password)
 		}
 	}
-	for id, want := range map[storage.ID]storage.Time{old.ID: now, young.ID: after(time.Minute)} {
-		at, err := f.FactorAdded(f.ctx, ada.ID, id)
-		f.must(err)
-		same(t, want, at)
-		_, err = f.FactorAdded(f.ctx, bob.ID, id)
-		f.want(storage.ErrNotFound, err)
-	}
 }

@@ -155,20 +155,29 @@ func (h *Handler) takeFactor(w http.ResponseWriter, r *http.Request, s *storage.
 }
 
 func (h *Handler) factorPage(w http.ResponseWriter, r *http.Request, s *storage.SignIn, status int, f factor, problem string) error {
-	return h.Web.Page(w, r, status, templates.Factor{
+	page := templates.Factor{
 		Base: h.Web.Base(r, "", s.Person.Locale), Form: h.Web.Form(w, r, f.line.Href), Who: web.Account(s),
-		FactorLine: f.line, Problem: problem, ReviewHref: h.factorPath(web.PathSecurityReview, storage.ID(f.line.ID)), Back: h.Web.Path(web.PathSecurity),
-	})
+		FactorLine: f.line, Problem: problem, Back: h.Web.Path(web.PathSecurity),
+	}
+	if hasAnother(s) {
+		page.ReviewHref = h.factorPath(web.PathSecurityReview, storage.ID(f.line.ID))
+	}
+	return h.Web.Page(w, r, status, page)
 }
 
+// hasAnother reports whether the person has a passkey or an authenticator that counts.
+// The password alone has none counted again that was disowned: whoever knows that would
+// have back what its owner took from them.
+func hasAnother(s *storage.SignIn) bool { return len(s.Passkeys)+len(s.TOTPs) > 0 }
+
 // showReview asks whether a factor that was disowned is the person's after all: somebody
-// who proved what they had before it.
+// who proved another one.
 func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
 	f, err := h.factor(r, s.Person.ID)
 	if err != nil {
 		return err
 	}
-	if !f.line.Doubted {
+	if !f.line.Doubted || !hasAnother(s) {
 		return web.SeeOther(w, f.line.Href)
 	}
 	return h.Web.Page(w, r, http.StatusOK, templates.Review{
@@ -177,7 +186,7 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, s *storage.
 	})
 }
 
-// takeReview has it count again.
+// takeReview has it count again, and tells the person as if it were new.
 func (h *Handler) takeReview(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
 	to := h.Web.Path(web.PathSecurity)
 	if storage.ID(r.PostForm.Get(fieldSession)) != s.Session.ID {
@@ -187,7 +196,17 @@ func (h *Handler) takeReview(w http.ResponseWriter, r *http.Request, s *storage.
 	if err != nil {
 		return err
 	}
-	if err := f.trust(r.Context(), s.Person.ID, storage.ID(f.line.ID), events.ActorPerson); err != nil && !errors.Is(err, storage.ErrNotFound) { // else it counts already
+	if !hasAnother(s) {
+		return web.SeeOther(w, f.line.Href)
+	}
+	err = h.Store.Together(r.Context(), func(ctx context.Context) error {
+		if err := f.trust(ctx, s.Person.ID, storage.ID(f.line.ID), events.ActorPerson); err != nil {
+			return err
+		}
+		with := mail.Device(session.AgentOf(h.Web.Visitor(r).UserAgent))
+		return h.Notices.Added(ctx, &s.Person, with, f.line.Added, f.kind, f.line.Name)
+	})
+	if err != nil && !errors.Is(err, storage.ErrNotFound) { // else it counts already
 		return err
 	}
 	return web.SeeOther(w, to+"?"+flow.ParamDone)

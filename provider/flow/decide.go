@@ -334,7 +334,7 @@ func (v *view) lacksFreshFor(page pageRule) bool {
 // which is not about another one already, nor about what the person had before a moment:
 // another one would count for nothing there.
 func (v *view) gaveBreached() bool {
-	return v.Interaction != "" && v.Request.Page != PagePassword && v.Request.Before.IsZero() && !pageRules[v.Request.Page].older &&
+	return v.Interaction != "" && v.Request.Page != PagePassword && v.Request.Before.IsZero() &&
 		slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Breached && e.Interaction == string(v.Interaction) })
 }
 

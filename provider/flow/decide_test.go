@@ -308,7 +308,6 @@ func TestNext(t *testing.T) {
 		{"a stolen password comes before consent", plain(stolen, neverAgreed), "breached", ConsentRequired},
 		{"a stolen password, where a page is for one step", plain(stolen, page(PageAddPasskey)), "breached", InteractionRequired},
 		{"a stolen password, where only what is older than a moment counts", plain(stolen, page(PageDisown), func(in *Input) { in.Request.Before = noon }), "disown", InteractionRequired},
-		{"a stolen password, where only what is older than a factor counts", plain(stolen, page(PageReview)), done, done},
 		{"a stolen password, where it is replaced in any case", plain(stolen, page(PagePassword)), "new-password", InteractionRequired},
 
 		{"never agreed", plain(neverAgreed), consent, ConsentRequired},

@@ -130,13 +130,6 @@ func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 // among them: who has the others can have them anew.
 func (s *Service) counts(ctx context.Context, a Answer, evidence []policy.Evidence) ([]Way, []policy.Evidence, error) {
 	before := storage.At(a.Request.Before)
-	if pageRules[a.Request.Page].older {
-		at, err := s.store.FactorAdded(ctx, a.SignIn.Person.ID, a.Request.Object)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) { // the page says so
-			return nil, nil, fmt.Errorf("flow: factor: %w", err)
-		}
-		before = at
-	}
 	if before.IsZero() {
 		return s.waysOf(a.SignIn), evidence, nil
 	}

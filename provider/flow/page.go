@@ -49,7 +49,6 @@ type pageRule struct {
 	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
 	changes bool // proofs are changed there: not where somebody else may be at work
 	adds    bool // a factor is added there, or that is where people find out how
-	older   bool // of the factor that it is about: what the person had before it proves whose it is, and nothing else
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 }
@@ -64,7 +63,7 @@ var pageRules = map[Page]pageRule{
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
 	PagePassword:   {fresh: true, changes: true, does: StepNewPassword, ends: PageSecurity},
 	PageDisown:     {fresh: true, changes: true, does: StepDisown, ends: PageSecurity},
-	PageReview:     {fresh: true, changes: true, older: true},
+	PageReview:     {fresh: true, changes: true},
 }
 
 // Visit answers whether whoever is at this browser may see a page of ours, as
