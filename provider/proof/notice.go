@@ -43,17 +43,21 @@ func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.D
 	})
 }
 
-// RecoveryUsed tells that a recovery code was used, in the unit of ctx.
+// RecoveryUsed tells that a recovery code was used, in the unit of ctx; untold as Removed is.
 func (n *Notices) RecoveryUsed(ctx context.Context, person *storage.Person, with mail.Device) error {
-	return n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} })
+	return orUntold(n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} }))
 }
 
 // Removed tells that a proof is gone, in the unit of ctx. Where too many notices went
 // out, it goes untold: who puts things right is not to wait for whoever caused them.
 func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {
-	err := n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message {
+	return orUntold(n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message {
 		return mail.FactorRemoved{Notice: about, Factor: factor, Name: name}
-	})
+	}))
+}
+
+// orUntold is err, but for that of too many notices.
+func orUntold(err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
 		return nil
