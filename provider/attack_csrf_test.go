@@ -61,7 +61,7 @@ func TestAttack51ForeignFormsAreRefused(t *testing.T) {
 				return page.request(bobs.Answer(page.prompt))
 			},
 			"add a passkey": func(t *testing.T, b *providertest.Browser) *http.Request {
-				page := addingPage(t, p, b.SignIn("ada"))
+				page := addingPage(t, p, b.SignIn("dora"))
 				return page.request(p.Device(phone).Answer(page.prompt))
 			},
 			"confirm by a code": func(t *testing.T, b *providertest.Browser) *http.Request {
