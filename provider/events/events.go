@@ -109,7 +109,7 @@ type Event struct {
 	Actor   Actor
 	Person  storage.ID // whom it is about; "" for nobody
 	Client  string     // the client's id; "" for none
-	At      time.Time  // when it was; zero for now
+	At      time.Time  // when it was; the zero Time stands for the moment of recording
 	Data    any        // what else there is to say, as a JSON object without token_id; nil for nothing
 	// Personal is what of it says who somebody is (a name, an e-mail address): it is
 	// sealed, and goes when they are erased. It never stands in Data.
