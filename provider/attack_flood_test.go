@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"runtime/metrics"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,6 +124,37 @@ func TestAttack64SigningInCostsOnlySoMuch(t *testing.T) { // alone: it watches t
 		rp.ClientCredentials().OK()
 		g.try("ada@example.com", providertest.Password).WantStatus(signedOn)
 	})
+}
+
+// Whoever is one too many has nothing written for them, and nothing put back: a flood
+// costs the database next to nothing.
+func TestAttack64WhoIsSentAwayWritesNothing(t *testing.T) {
+	t.Parallel()
+	p := providertest.Start(t, providertest.On(providertest.Postgres(t)), providertest.Configure(func(c *provider.Config) {
+		c.Password = proof.PasswordConfig{Memory: proof.MaxMemory, Time: 8, Threads: 1, Workers: 1, Queue: 1} // most of a second
+	}))
+	g := guesserAt(t, p, p.Client("web"), p.Browser())
+	first, later := g.request("first@example.com", guess), g.request("second@example.com", guess)
+	var waiting sync.WaitGroup
+	waiting.Go(func() { p.AtOnce(first, later) })
+	for load := p.Passwords.Load(); load.Running < 1 || load.Waiting < 1; load = p.Passwords.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	var third *providertest.Answer
+	sent := p.Statements.During(func() { third = g.try("third@example.com", guess) })
+	if load := p.Passwords.Load(); load.Shed != 1 {
+		t.Errorf("%+v: want one that was sent away", load)
+	}
+	third.WantStatus(http.StatusServiceUnavailable)
+	if len(sent) == 0 {
+		t.Error("nothing was counted")
+	}
+	for _, statement := range sent {
+		if !strings.HasPrefix(statement, "SELECT") {
+			t.Errorf("wrote: %s", statement)
+		}
+	}
+	waiting.Wait()
 }
 
 // watchHeap returns what stops watching and tells by how many bytes the heap

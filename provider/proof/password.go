@@ -123,6 +123,11 @@ func (p *Password) Load() Load {
 	return Load{Running: running, Waiting: max(0, len(p.pool.places)-running), Shed: p.pool.shed.Load()}
 }
 
+// Room is asked before anything is read or written for a password that is to be hashed:
+// fault.Unavailable while too many wait, so that whoever is sent away costs next to
+// nothing. [Password.Verify] may be as busy even so.
+func (p *Password) Room() error { return p.pool.room() }
+
 // Verify returns the evidence that a right password gives, else [ErrWrong]. A
 // nil person stands for an unknown one: an unknown, a disabled and a
 // passwordless person cost one read and one hash, like everybody. Too long a

@@ -417,8 +417,15 @@ func TestLoadIsTold(t *testing.T) {
 		t.Error("there was room for a third")
 	}
 	want("three", Load{Running: 1, Waiting: 1, Shed: 1})
+	if f := wantFault(t, p.Room(), fault.KindUnavailable); f.RetryAfter != retryAfter {
+		t.Errorf("whoever asks first is told to come back in %s", f.RetryAfter)
+	}
+	want("four", Load{Running: 1, Waiting: 1, Shed: 2})
 	leave()
 	close(done)
 	all.Wait()
-	want("nobody any more", Load{Shed: 1})
+	if err := p.Room(); err != nil {
+		t.Errorf("there is room: %v", err)
+	}
+	want("nobody any more", Load{Shed: 2})
 }

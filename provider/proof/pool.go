@@ -34,8 +34,7 @@ func (p *pool) do(ctx context.Context, fn func()) error {
 	case p.places <- struct{}{}:
 		defer func() { <-p.places }()
 	default:
-		p.shed.Add(1)
-		return fault.Unavailable(retryAfter, errors.New("proof: the queue for password hashing is full"))
+		return p.full()
 	}
 	select {
 	case p.workers <- struct{}{}:
@@ -48,6 +47,21 @@ func (p *pool) do(ctx context.Context, fn func()) error {
 	}
 	fn()
 	return nil
+}
+
+// room says whether there is a place: the fault of do where there is none. It takes
+// none, so that do may still find the queue full.
+func (p *pool) room() error {
+	if len(p.places) < cap(p.places) {
+		return nil
+	}
+	return p.full()
+}
+
+// full sends somebody away.
+func (p *pool) full() error {
+	p.shed.Add(1)
+	return fault.Unavailable(retryAfter, errors.New("proof: the queue for password hashing is full"))
 }
 
 // waited is the error of a ctx that ended in the queue: when its time was up the

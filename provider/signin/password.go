@@ -83,6 +83,9 @@ func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, a flow.Answer, pe
 // prove returns who signed in and the evidence, proof.ErrWrong, or a fault that
 // says to wait. Its work is the same for somebody and nobody.
 func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.Person, policy.Evidence, error) {
+	if err := h.Passwords.Room(); err != nil {
+		return nil, policy.Evidence{}, err
+	}
 	ctx := r.Context()
 	person, err := h.Directory.ByEmail(ctx, identifier)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -92,15 +93,24 @@ func (c *Crowd) Others(t testing.TB, n int) *Crowd {
 }
 
 // SignInAgain has everybody sign in, each time with a browser that was never here,
-// until ctx ends. Whoever is told to come later does.
-func (c *Crowd) SignInAgain(ctx context.Context) {
+// until ctx ends. Whoever is told to come later does, or is back at once if they hurry.
+func (c *Crowd) SignInAgain(ctx context.Context, hurry bool) {
 	var all sync.WaitGroup
 	for _, p := range c.people {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				p.forget()
-				if _, err := p.walk(); err != nil {
-					time.Sleep(100 * time.Millisecond)
+				_, err := p.walk()
+				if err == nil {
+					continue
+				}
+				pause, later := 100*time.Millisecond, (*laterError)(nil)
+				if errors.As(err, &later) && !hurry {
+					pause = later.wait
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(pause):
 				}
 			}
 		})
@@ -211,6 +221,11 @@ func (p *person) again(e Entry, do func(*Entry) error) (Entry, error) {
 	}
 }
 
+// laterError is a server's answer that says when to come back.
+type laterError struct{ wait time.Duration }
+
+func (e *laterError) Error() string { return fmt.Sprintf("status 503, Retry-After %s", e.wait) }
+
 // answered reads an answer; a 5xx is none.
 func (p *person) answered(r *http.Request) (*http.Response, []byte, error) {
 	res, err := p.http.Do(r)
@@ -223,7 +238,11 @@ func (p *person) answered(r *http.Request) (*http.Response, []byte, error) {
 		return nil, nil, err
 	}
 	if later := res.Header.Get("Retry-After"); res.StatusCode == http.StatusServiceUnavailable && later != "" {
-		return nil, nil, fmt.Errorf("status %d, Retry-After %s", res.StatusCode, later)
+		wait, err := time.ParseDuration(later + "s")
+		if err != nil {
+			return nil, nil, fmt.Errorf("status %d, Retry-After %q", res.StatusCode, later)
+		}
+		return nil, nil, &laterError{wait}
 	}
 	if res.StatusCode >= http.StatusInternalServerError {
 		return nil, nil, fmt.Errorf("status %d: %s", res.StatusCode, tail(string(body), 200))

@@ -46,6 +46,8 @@ type lostError struct{ err error }
 
 func (e *lostError) Error() string { return e.err.Error() }
 
+func (e *lostError) Unwrap() error { return e.err }
+
 func (p *person) walk() (string, error) {
 	verifier := rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
