@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"strings"
@@ -115,7 +116,7 @@ func TestAttack50EveryFurtherProofRotatesSession(t *testing.T) {
 		},
 		"a recovery code": func(t *testing.T, p *providertest.P, _ *providertest.RP, b *providertest.Browser) {
 			addAuthenticator(t, p, "ada")
-			paper, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorPerson)
+			paper, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, rand.Text(), events.ActorPerson)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"crypto/rand"
 	"html"
 	"net/http"
 	"strings"
@@ -58,7 +59,7 @@ func TestActivityIsToldInWords(t *testing.T) {
 
 		// More than a page has.
 		for range 30 {
-			if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorOperator); err != nil {
+			if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, rand.Text(), events.ActorOperator); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -149,7 +150,7 @@ func TestWhatIsLostIsNoDeadEnd(t *testing.T) {
 			t.Errorf("it leads back: %s", page)
 		}
 		// With recovery codes there is another way.
-		if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, events.ActorPerson); err != nil {
+		if _, err := p.Recovery.Generate(t.Context(), p.Person("ada").ID, rand.Text(), events.ActorPerson); err != nil {
 			t.Fatal(err)
 		}
 		page = html.UnescapeString(string(b.Get(lost).WantStatus(http.StatusOK).Body))

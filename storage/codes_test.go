@@ -31,7 +31,7 @@ func totp(p *storage.Person, name string) *storage.TOTP {
 func (f fixture) confirmed(p *storage.Person, name string) *storage.TOTP {
 	f.t.Helper()
 	t := totp(p, name)
-	f.must(f.BeginTOTP(f.ctx, t))
+	f.must(f.BeginTOTP(f.ctx, t, 5))
 	f.must(f.ConfirmTOTP(f.ctx, p.ID, t.ID, 100, now, 10))
 	t.ConfirmedAt, t.UsedAt, t.LastStep, t.ExpiresAt = now, now, 100, storage.Time{}
 	return t
@@ -47,9 +47,17 @@ func (f fixture) totps(p *storage.Person) []storage.TOTP {
 func testTOTP(t *testing.T, f fixture) {
 	ada := f.person("ada")
 	phone := f.confirmed(ada, "phone")
-	lost, tablet := totp(ada, "lost"), totp(ada, "tablet")
-	f.must(f.BeginTOTP(f.ctx, lost))
-	f.must(f.BeginTOTP(f.ctx, tablet)) // in the place of the one that was never confirmed
+	lost, other, tablet := totp(ada, "lost"), totp(ada, "in another tab"), totp(ada, "tablet")
+	eves := totp(f.person("eve"), "another's")
+	other.CreatedAt, tablet.CreatedAt = after(time.Second), after(2*time.Second)
+	for _, one := range []*storage.TOTP{eves, other, lost} { // not in this order: by their time
+		f.must(f.BeginTOTP(f.ctx, one, 2))
+	}
+	f.must(f.BeginTOTP(f.ctx, tablet, 2)) // in the place of the older one of those that were never confirmed
+	for _, one := range []*storage.TOTP{eves, other} {
+		_, err := f.PendingTOTP(f.ctx, one.PersonID, one.ID, now)
+		f.must(err)
+	}
 	same(t, []storage.TOTP{*phone}, f.totps(ada))
 	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 200, now))
 	_, err := f.PendingTOTP(f.ctx, ada.ID, lost.ID, now)
@@ -82,7 +90,7 @@ func testTOTP(t *testing.T, f fixture) {
 func testTOTPOwner(_ *testing.T, f fixture) {
 	ada, eve := f.person("ada"), f.person("eve")
 	phone, pending := f.confirmed(ada, "phone"), totp(ada, "tablet")
-	f.must(f.BeginTOTP(f.ctx, pending))
+	f.must(f.BeginTOTP(f.ctx, pending, 5))
 	_, err := f.PendingTOTP(f.ctx, eve.ID, pending.ID, now)
 	f.want(storage.ErrNotFound, err)
 	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, eve.ID, pending.ID, 1, now, 10))
@@ -102,7 +110,7 @@ func testSecondFactor(t *testing.T, f fixture) {
 		}
 	}
 	ada, bob := f.person("ada"), f.person("bob")
-	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending")))
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))
 	want(ada, false)
 	phone := f.confirmed(ada, "phone")
 	want(ada, true)
@@ -111,7 +119,7 @@ func testSecondFactor(t *testing.T, f fixture) {
 	want(bob, true)
 
 	// And the session's person is read with those that count.
-	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending")))
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))
 	f.session(ada, "secret")
 	in, err := f.LoadSignIn(f.ctx, hash("secret"), "", now)
 	f.must(err)
@@ -130,7 +138,7 @@ func testTOTPMost(t *testing.T, f fixture) {
 	}
 	f.confirmed(f.person("bob"), "another's")
 	third := totp(ada, "three")
-	f.must(f.BeginTOTP(f.ctx, third))
+	f.must(f.BeginTOTP(f.ctx, third, 5))
 	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, ada.ID, third.ID, 1, now, 2))
 	f.must(f.ConfirmTOTP(f.ctx, ada.ID, third.ID, 1, now, 3))
 	if n := len(f.totps(ada)); n != 3 {

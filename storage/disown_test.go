@@ -82,10 +82,10 @@ func testDisown(t *testing.T, f fixture) {
 	// Begun before the moment and confirmed at it, it was added at it.
 	old, young := f.confirmed(ada, "old"), totp(ada, "young")
 	moment := after(time.Minute)
-	f.must(f.BeginTOTP(f.ctx, young))
+	f.must(f.BeginTOTP(f.ctx, young, 5))
 	f.must(f.ConfirmTOTP(f.ctx, ada.ID, young.ID, 1, moment, 10))
 	pending := totp(ada, "pending")
-	f.must(f.BeginTOTP(f.ctx, pending))
+	f.must(f.BeginTOTP(f.ctx, pending, 5))
 	oldKey, also, youngKey := f.passkey(ada, "old", now), f.passkey(ada, "also", now), f.passkey(ada, "young", moment)
 	bobs, bobsKey := f.confirmed(bob, "bob's"), f.passkey(bob, "bob's", moment)
 	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, []storage.RecoveryCode{{Hash: hash("young"), PersonID: ada.ID, CreatedAt: moment}}))
@@ -208,7 +208,7 @@ func testProofsSince(t *testing.T, f fixture) {
 	ada, bob := f.person("ada"), f.person("bob")
 	old, young := f.confirmed(ada, "old"), f.passkey(ada, "young", after(time.Minute))
 	f.passkey(bob, "bob's", after(time.Minute))
-	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending")))
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))
 	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: ada.ID, Hash: "x", ChangedAt: now}))
 	for _, c := range []struct {
 		since    storage.Time

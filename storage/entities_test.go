@@ -305,7 +305,7 @@ func testRememberedDevices(t *testing.T, f fixture) {
 		t.Errorf("devices that did not lapse %+v, %v", some, err)
 	}
 
-	f.must(f.BeginTOTP(f.ctx, &storage.TOTP{ID: by, PersonID: ada.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: now, ExpiresAt: after(time.Hour)}))
+	f.must(f.BeginTOTP(f.ctx, &storage.TOTP{ID: by, PersonID: ada.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: now, ExpiresAt: after(time.Hour)}, 5))
 	f.must(f.ConfirmTOTP(f.ctx, ada.ID, by, 1, now, 5))
 	f.must(f.RemoveTOTP(f.ctx, ada.ID, by))
 	got, err = f.LoadArrival(f.ctx, ada.ID, fresh, now)

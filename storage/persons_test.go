@@ -172,7 +172,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 	for _, p := range []*storage.Person{ada, bob} {
 		f.email(p, p.Sub+"@example.com", now)
 		f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "x", ChangedAt: now}))
-		f.must(f.BeginTOTP(f.ctx, totp(p, "phone")))
+		f.must(f.BeginTOTP(f.ctx, totp(p, "phone"), 5))
 		f.must(f.ReplaceRecoveryCodes(f.ctx, p.ID, []storage.RecoveryCode{{Hash: hash(p.Sub), PersonID: p.ID, CreatedAt: now}}))
 		se := f.session(p, p.Sub)
 		f.grant(p, p.Sub)

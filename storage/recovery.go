@@ -38,6 +38,13 @@ func (s *Store) SpendRecoveryCode(ctx context.Context, person ID, hash []byte) e
 	return s.do(ctx, write{text: "DELETE FROM recovery_codes WHERE hash = ? AND person_id = ?", args: []any{hash, person}, guard: ErrSpent})
 }
 
+// RecoveryCodesAmong returns how many of these a person has unused that were made after a time.
+func (s *Store) RecoveryCodesAmong(ctx context.Context, person ID, hashes [][]byte, after Time) (int, error) {
+	var n int64
+	err := s.db(ctx).Model(&RecoveryCode{}).Where("person_id = ? AND hash IN ? AND created_at > ?", person, hashes, after).Count(&n).Error
+	return int(n), translate(err)
+}
+
 // RecoveryCodesOf returns how many codes a person has left.
 func (s *Store) RecoveryCodesOf(ctx context.Context, person ID) (int, error) {
 	var n int64

@@ -124,7 +124,7 @@ func testEverySealedColumn(t *testing.T, f fixture) {
 	f.must(f.ClaimIdempotencyKey(f.ctx, answered))
 	app := totp(f.person("ada"), "phone")
 	app.Seed = []byte("\x01old seed")
-	f.must(f.BeginTOTP(f.ctx, app))
+	f.must(f.BeginTOTP(f.ctx, app, 5))
 	sealed := newMail(&storage.Person{}, now)
 	sealed.Sealed = []byte("\x01old mail")
 	f.must(f.CreateMail(f.ctx, sealed))

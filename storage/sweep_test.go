@@ -32,7 +32,7 @@ func testSweep(t *testing.T, f fixture) {
 		f.must(f.CreateDisownLink(f.ctx, &storage.DisownLink{SecretHash: hash(n), PersonID: p.ID, Address: "ada@example.com", Kind: "factor_added", Since: now, CreatedAt: now, ExpiresAt: expires}))
 		app := totp(f.person("app "+n), "phone")
 		app.ExpiresAt = expires
-		f.must(f.BeginTOTP(f.ctx, app))
+		f.must(f.BeginTOTP(f.ctx, app, 5))
 		f.must(f.CreateMail(f.ctx, &storage.Mail{ID: storage.NewID(), Recipient: "ada@example.com", Kind: "code", Lang: "en", LapsesAt: now, CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.PutSentCode(f.ctx, sentCode(storage.NewID(), "", expires)))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))

@@ -17,11 +17,15 @@ type TOTP struct {
 	DoubtedAt   Time // since then it counts for nothing, until its person says whose it is
 }
 
-// BeginTOTP adds an unconfirmed authenticator in the place of the person's unconfirmed
-// ones; those that are confirmed stay.
-func (s *Store) BeginTOTP(ctx context.Context, t *TOTP) error {
+// BeginTOTP adds an unconfirmed authenticator. Of the person's unconfirmed ones most stay with
+// it, the newest; those that are confirmed stay in any case.
+func (s *Store) BeginTOTP(ctx context.Context, t *TOTP, most int) error {
 	return s.doAll(ctx,
-		write{text: "DELETE FROM totps WHERE person_id = ? AND confirmed_at IS NULL", args: []any{t.PersonID}},
+		write{
+			text: "DELETE FROM totps WHERE person_id = ? AND confirmed_at IS NULL AND id NOT IN" +
+				" (SELECT o.id FROM totps o WHERE o.person_id = ? AND o.confirmed_at IS NULL ORDER BY o.created_at DESC, o.id DESC LIMIT ?)",
+			args: []any{t.PersonID, t.PersonID, most - 1},
+		},
 		s.insert(ctx, t, ""),
 	)
 }

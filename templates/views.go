@@ -80,7 +80,8 @@ type AddPasskey struct {
 	Prompt       PasskeyPrompt // without Options: one more cannot be made
 	Who          Account
 	Name         string // kept after a problem
-	Problem      string // "" | "wrong" | "taken" | "passkey_model" | "passkeys_many" | "passkey_name"
+	Problem      string // "" | "wrong" | "taken" | "passkey_model" | "passkeys_many" | "passkey_name" | "throttled" | "busy"
+	RetryAfter   int    // as SignIn's
 	CancelAction string
 }
 
@@ -93,6 +94,7 @@ type OfferPasskey struct {
 	Who        Account
 	ClientName string
 	Problem    string // as AddPasskey's
+	RetryAfter int    // as SignIn's
 }
 
 // Code asks somebody who is signed in for a code: field "code".
@@ -266,7 +268,8 @@ type NotMe struct {
 	Key          string
 	Told         string
 	When         time.Time
-	Problem      string // "" | "dead" | "refused"
+	Problem      string // "" | "dead" | "refused" | "throttled", before anybody looked at Key
+	RetryAfter   int    // as SignIn's
 	ActivityHref string
 }
 
@@ -435,6 +438,8 @@ type Setup struct {
 	Form        Form
 	Name, Email string       // kept after a problem
 	Problems    SetupProblem // zero: there is none
+	Problem     string       // "" | "throttled" | "busy"
+	RetryAfter  int          // as SignIn's
 	Password    NewPassword
 }
 

@@ -45,10 +45,16 @@ func (h *Handler) takeNotMe(w http.ResponseWriter, r *http.Request) error {
 
 // notMe goes on with a link that lives, and says so of one that does not.
 func (h *Handler) notMe(w http.ResponseWriter, r *http.Request, secret string, run func(templates.NotMe, *storage.DisownLink) error) error {
-	if err := h.Throttle.Take(r.Context(), throttle.Links, throttle.Block(web.Address(r.Context()))); err != nil {
-		return err
-	}
 	page := templates.NotMe{Base: h.Web.Base(r, "", ""), ActivityHref: h.Web.Path(web.PathActivity)}
+	page.Form, page.Key = h.Web.Form(w, r, h.Web.Path(web.PathNotMe)), secret
+	if err := h.Throttle.Take(r.Context(), throttle.Links, throttle.Block(web.Address(r.Context()))); err != nil {
+		status, retry := web.Status(err)
+		if status != http.StatusTooManyRequests {
+			return err
+		}
+		page.Problem, page.RetryAfter = "throttled", web.SetRetryAfter(w, retry)
+		return h.Web.Page(w, r, status, page)
+	}
 	link, err := h.Notices.Link(r.Context(), secret)
 	if errors.Is(err, storage.ErrNotFound) {
 		page.Problem = "dead"
@@ -57,6 +63,6 @@ func (h *Handler) notMe(w http.ResponseWriter, r *http.Request, secret string, r
 	if err != nil {
 		return err
 	}
-	page.Form, page.Key, page.Told, page.When = h.Web.Form(w, r, h.Web.Path(web.PathNotMe)), secret, link.Kind, link.Since.Time
+	page.Told, page.When = link.Kind, link.Since.Time
 	return run(page, link)
 }

@@ -314,6 +314,17 @@ func (a *Answer) does(shown storage.ID) bool {
 	return a.Step == pageRules[a.Request.Page].does && a.SignIn.Session.ID == shown
 }
 
+// DidFor reports whether the step was done, that a page of ours is for, by that session.
+func (a *Answer) DidFor(page Page, shown storage.ID) bool {
+	return a.Request.Page == page && a.Progress.Done && a.SignIn != nil && a.SignIn.Session.ID == shown
+}
+
+// Own is a secret of this request and session that only the browser can bring again, with
+// its cookie: whenever the form comes back that it sent here.
+func (a *Answer) Own() string {
+	return a.browser.Secret + " " + string(a.Interaction.ID) + " " + string(a.SignIn.Session.ID)
+}
+
 func (a *Answer) did() Progress {
 	progress := a.Progress
 	progress.Done = true
@@ -321,19 +332,20 @@ func (a *Answer) did() Progress {
 }
 
 // Pend notes what the step began that a page of ours is for, so that the page shows the
-// same again. storage.ErrStale: something else is due by now.
-func (s *Service) Pend(ctx context.Context, a Answer, id storage.ID) error {
+// same again, and returns what stands: another tab's, where that came first.
+// storage.ErrStale: something else is due by now.
+func (s *Service) Pend(ctx context.Context, a Answer, id storage.ID) (storage.ID, error) {
 	err := s.write(ctx, a, a.pending(id))
 	if !errors.Is(err, storage.ErrStale) {
-		return err
+		return id, err
 	}
 	now, err := s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) {
-		return now.pending(id), now.Step == a.Step && now.Progress.Pending != id
+		return now.pending(id), now.Step == a.Step && now.Progress.Pending == a.Progress.Pending
 	})
 	if err == nil && now.Step != a.Step {
 		err = storage.ErrStale
 	}
-	return err
+	return now.Progress.Pending, err
 }
 
 func (a *Answer) pending(id storage.ID) Progress {

@@ -140,7 +140,7 @@ func (h *house) totp(person *storage.Person) storage.ID {
 	app := &storage.TOTP{
 		ID: storage.NewID(), PersonID: person.ID, Name: "phone", Seed: []byte("sealed"), CreatedAt: storage.At(h.at), ExpiresAt: storage.At(h.at.Add(time.Hour)),
 	}
-	h.must(h.store.BeginTOTP(h.t.Context(), app))
+	h.must(h.store.BeginTOTP(h.t.Context(), app, 1))
 	h.must(h.store.ConfirmTOTP(h.t.Context(), person.ID, app.ID, 1, storage.At(h.at), 5))
 	return app.ID
 }

@@ -38,7 +38,7 @@ func TestStepIsDoneOnce(t *testing.T) {
 		t.Errorf("done %d times", done)
 	}
 	// A page that was read before shows what it began: that is too late.
-	if err := h.Pend(t.Context(), a, storage.NewID()); !errors.Is(err, storage.ErrStale) {
+	if _, err := h.Pend(t.Context(), a, storage.NewID()); !errors.Is(err, storage.ErrStale) {
 		t.Errorf("began something after all was done: %v", err)
 	}
 	h.want(h.resume(a, b), flow.StepDone, "/account/security?done")
@@ -50,10 +50,16 @@ func TestStepIsDoneBesideAnotherTab(t *testing.T) {
 	h := newHouse(t, rules.Allow())
 	a, b := h.changing()
 	first, second := storage.NewID(), storage.NewID()
-	h.must(h.Pend(t.Context(), a, first))
-	h.must(h.Pend(t.Context(), a, second)) // it began the later one: the first is no more
-	if got := h.resume(a, b).Progress.Pending; got != second {
-		t.Errorf("waits for %s, want %s", got, second)
+	for _, began := range []storage.ID{first, second} { // whoever scanned the first may go on with it
+		stands, err := h.Pend(t.Context(), a, began)
+		h.must(err)
+		if got := h.resume(a, b).Progress.Pending; got != first || stands != first {
+			t.Errorf("waits for %s, shows %s, want %s", got, stands, first)
+		}
+	}
+	lapsed := h.resume(a, b)
+	if stands, err := h.Pend(t.Context(), lapsed, second); err != nil || stands != second {
+		t.Errorf("in the place of one that lapsed: %s, %v, want %s", stands, err, second)
 	}
 	errLate := errors.New("too late")
 	if _, err := h.DidGuarded(t.Context(), a, a.SignIn.Session.ID, func(context.Context) error { return errLate }); !errors.Is(err, errLate) {

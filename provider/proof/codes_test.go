@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"crypto/rand"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -186,7 +187,7 @@ func TestSpentCodeStaysSpent(t *testing.T) {
 	d := newDesk(t)
 	person := newPerson(t, d.store, "ada@example.com")
 	e := d.enrol(t, person, "phone")
-	codes, err := d.Generate(t.Context(), person.ID, events.ActorPerson)
+	codes, err := d.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +386,7 @@ func TestRecoveryCodesAreCountedDown(t *testing.T) {
 		}
 	}
 	remaining(0)
-	codes, err := d.Generate(t.Context(), person.ID, events.ActorPerson)
+	codes, err := d.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson)
 	if err != nil || len(codes) != 10 || len(slices.Compact(slices.Sorted(slices.Values(codes)))) != 10 {
 		t.Fatalf("%v, %v", codes, err)
 	}
@@ -419,7 +420,7 @@ func TestRecoveryCodesAreCountedDown(t *testing.T) {
 		}
 		remaining(9 - i)
 	}
-	if _, err := d.Generate(t.Context(), person.ID, events.ActorPerson); err != nil {
+	if _, err := d.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson); err != nil {
 		t.Fatal(err)
 	}
 	remaining(10)
@@ -438,7 +439,7 @@ func TestCodesOfNobodyAreWrong(t *testing.T) {
 	d := newDesk(t)
 	person, bare := newPerson(t, d.store, "ada@example.com"), newPerson(t, d.store, "bob@example.com")
 	e := d.enrol(t, person, "phone")
-	codes, err := d.Generate(t.Context(), person.ID, events.ActorPerson)
+	codes, err := d.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package proof
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -51,15 +50,11 @@ func (r *Recovery) hash(person storage.ID, code string) []byte {
 }
 
 // Generate gives a person new codes in the place of all that they had, with the event
-// in one unit, and returns them to be shown once.
-func (r *Recovery) Generate(ctx context.Context, person storage.ID, by events.Actor) ([]string, error) {
-	codes, rows, now := make([]string, recoveryCodes), make([]storage.RecoveryCode, recoveryCodes), r.now()
-	for i := range codes {
-		raw := make([]byte, recoveryBytes)
-		_, _ = rand.Read(raw) // never fails
-		codes[i] = inFours(crockford.EncodeToString(raw), "-")
-		rows[i] = storage.RecoveryCode{Hash: r.hash(person, codes[i]), PersonID: person, CreatedAt: storage.At(now)}
-	}
+// in one unit, and returns them to be shown once. They follow from what the caller draws
+// them of, which is a secret that is kept nowhere: see [Recovery.Again].
+func (r *Recovery) Generate(ctx context.Context, person storage.ID, of string, by events.Actor) ([]string, error) {
+	now := r.now()
+	codes, rows := r.draw(person, of, now)
 	err := r.store.Together(ctx, func(ctx context.Context) error {
 		if err := r.store.ReplaceRecoveryCodes(ctx, person, rows); err != nil {
 			return err
@@ -70,6 +65,36 @@ func (r *Recovery) Generate(ctx context.Context, person storage.ID, by events.Ac
 		return nil, fmt.Errorf("proof: generate recovery codes: %w", err)
 	}
 	return codes, nil
+}
+
+// Again returns the codes that were drawn of this, to be shown once more to who did not see
+// them: none unless they are the person's, every one unused, and younger than so long.
+func (r *Recovery) Again(ctx context.Context, person storage.ID, of string, within time.Duration) ([]string, error) {
+	codes, rows := r.draw(person, of, time.Time{})
+	hashes := make([][]byte, len(rows))
+	for i := range rows {
+		hashes[i] = rows[i].Hash
+	}
+	n, err := r.store.RecoveryCodesAmong(ctx, person, hashes, storage.At(r.now().Add(-within)))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("proof: recovery codes: %w", err)
+	case n < len(rows):
+		return nil, nil
+	}
+	return codes, nil
+}
+
+// draw makes codes of a secret: the same ones of the same one.
+func (r *Recovery) draw(person storage.ID, of string, at time.Time) ([]string, []storage.RecoveryCode) {
+	codes, rows := make([]string, recoveryCodes), make([]storage.RecoveryCode, recoveryCodes)
+	for i := range codes {
+		mac := hmac.New(sha256.New, r.key[:])
+		fmt.Fprintf(mac, "drawn\x00%d\x00%s\x00%s", i, person, of)
+		codes[i] = inFours(crockford.EncodeToString(mac.Sum(nil)[:recoveryBytes]), "-")
+		rows[i] = storage.RecoveryCode{Hash: r.hash(person, codes[i]), PersonID: person, CreatedAt: storage.At(at)}
+	}
+	return codes, rows
 }
 
 // Remaining returns how many codes a person has left.

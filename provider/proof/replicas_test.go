@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os/exec"
 	"strings"
@@ -149,7 +150,7 @@ func TestAttack61CodesWorkOnceOverReplicas(t *testing.T) {
 		}
 		person := replicas[0].person(t, "ada")
 		secret := replicas[0].enrol(t, person, now())
-		codes, err := replicas[1].recovery.Generate(t.Context(), person.ID, events.ActorPerson)
+		codes, err := replicas[1].recovery.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +180,7 @@ func TestWrongCodesCostTheSameStatements(t *testing.T) {
 	ada, bare, disabled := r.person(t, "ada"), r.person(t, "bare"), r.person(t, "disabled")
 	for _, person := range []*storage.Person{ada, disabled} {
 		r.enrol(t, person, noon)
-		if _, err := r.recovery.Generate(t.Context(), person.ID, events.ActorPerson); err != nil {
+		if _, err := r.recovery.Generate(t.Context(), person.ID, rand.Text(), events.ActorPerson); err != nil {
 			t.Fatal(err)
 		}
 	}

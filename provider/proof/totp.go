@@ -26,6 +26,8 @@ import (
 const (
 	// MaxTOTP is how many authenticators a person has.
 	MaxTOTP = 10
+	// maxPending is how many wait for their first code: one a tab, as far as anybody has so many.
+	maxPending = 5
 	// enrolTime is how long an authenticator waits for its first code.
 	enrolTime = 15 * time.Minute
 	seedBytes = 20 // 160 bits, the length of a SHA-1 hash (RFC 4226 section 4, R6)
@@ -86,7 +88,7 @@ type Enrolment struct {
 }
 
 // Begin gives a person a new authenticator of this name, which counts for nothing until
-// [TOTP.Confirm], and takes one from them that was begun and never confirmed.
+// [TOTP.Confirm]. Others that wait for it go on waiting, the newest of them.
 // fault.Conflict: they have [MaxTOTP].
 func (t *TOTP) Begin(ctx context.Context, person *storage.Person, name string) (*Enrolment, error) {
 	name, err := factorName(name)
@@ -105,14 +107,14 @@ func (t *TOTP) Begin(ctx context.Context, person *storage.Person, name string) (
 	if row.Seed, err = t.seal(row.ID, newSeed()); err != nil {
 		return nil, err
 	}
-	if err := t.store.BeginTOTP(ctx, row); err != nil {
+	if err := t.store.BeginTOTP(ctx, row, maxPending); err != nil {
 		return nil, fmt.Errorf("proof: begin TOTP: %w", err)
 	}
 	return t.enrolment(ctx, row)
 }
 
 // Pending returns an authenticator that was begun, to be shown again.
-// storage.ErrNotFound: it lapsed, was confirmed, or another took its place.
+// storage.ErrNotFound: it lapsed, was confirmed, or too many were begun since.
 func (t *TOTP) Pending(ctx context.Context, person *storage.Person, id storage.ID) (*Enrolment, error) {
 	row, err := t.store.PendingTOTP(ctx, person.ID, id, storage.At(t.now()))
 	if err != nil {

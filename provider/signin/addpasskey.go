@@ -21,16 +21,13 @@ func (h *Handler) showAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 }
 
 func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
-	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
-		return err
-	}
-	next, err := h.Flow.DidGuarded(r.Context(), a, shown(r), func(ctx context.Context) error { return h.addPasskey(ctx, r, a) })
+	next, err := h.addPasskey(r, a, h.Flow.DidGuarded)
 	if err == nil {
 		return web.SeeOther(w, next.Path)
 	}
 	page := templates.AddPasskey{Name: r.PostForm.Get(fieldName)}
 	var status int
-	if page.Problem, status = noPasskey(err); page.Problem == "" {
+	if page.Problem, page.RetryAfter, status = noPasskey(w, err); page.Problem == "" {
 		return err
 	}
 	web.Log(r.Context()).Set("passkey", err.Error())
@@ -38,32 +35,39 @@ func (h *Handler) takeAddPasskey(w http.ResponseWriter, r *http.Request, a flow.
 }
 
 // addPasskey makes what an authenticator answered a passkey of the person's, who is told,
-// in the unit of ctx.
-func (h *Handler) addPasskey(ctx context.Context, r *http.Request, a flow.Answer) error {
-	added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
-	if err != nil {
-		return err
+// in one unit with what comes of that in the step.
+func (h *Handler) addPasskey(r *http.Request, a flow.Answer, did func(context.Context, flow.Answer, storage.ID, func(context.Context) error) (flow.Answer, error)) (flow.Answer, error) {
+	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
+		return flow.Answer{}, err
 	}
-	return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), added.CreatedAt.Time, mail.FactorPasskey, added.Name)
+	return did(r.Context(), a, shown(r), func(ctx context.Context) error {
+		added, err := h.Passkeys.Add(ctx, a.Interaction.ID, &a.SignIn.Person, r.PostForm.Get(fieldName), []byte(r.PostForm.Get(fieldPasskey)))
+		if err != nil {
+			return err
+		}
+		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), added.CreatedAt.Time, mail.FactorPasskey, added.Name)
+	})
 }
 
 // noPasskey is what a page says of a passkey that was not added, "" if it is no matter of
-// that page.
-func noPasskey(err error) (problem string, status int) {
+// that page, and in how many seconds to try again.
+func noPasskey(w http.ResponseWriter, err error) (name string, seconds, status int) {
 	var f *fault.Error
 	switch {
 	case errors.Is(err, proof.ErrWrong):
-		return "wrong", http.StatusUnprocessableEntity
+		return triedWrong, 0, http.StatusUnprocessableEntity
 	case errors.Is(err, storage.ErrConflict):
-		return "taken", http.StatusConflict
+		return "taken", 0, http.StatusConflict
 	case errors.Is(err, storage.ErrStale):
-		return "passkeys_many", http.StatusConflict
+		return "passkeys_many", 0, http.StatusConflict
 	case errors.As(err, &f) && f.Field == fieldName:
-		return "passkey_name", http.StatusUnprocessableEntity
+		return "passkey_name", 0, http.StatusUnprocessableEntity
 	case errors.As(err, &f) && (f.Code == "passkey_model" || f.Code == "passkeys_many"):
-		return f.Code, http.StatusUnprocessableEntity
+		return f.Code, 0, http.StatusUnprocessableEntity
 	}
-	return "", 0
+	name, seconds = problem(w, err)
+	status, _ = web.Status(err)
+	return name, seconds, status
 }
 
 func (h *Handler) addPasskeyPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.AddPasskey) error {

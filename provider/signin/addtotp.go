@@ -78,10 +78,14 @@ func (h *Handler) waitingTOTP(r *http.Request, a flow.Answer) (*proof.Enrolment,
 			return waits, err
 		}
 	}
-	words := h.Web.Text(r, a.Request.UILocales, person.Locale, "addtotp.name")
-	waits, err := h.TOTP.Begin(r.Context(), person, words)
+	name := h.Web.Text(r, a.Request.UILocales, person.Locale, "addtotp.name")
+	waits, err := h.TOTP.Begin(r.Context(), person, name)
 	if err != nil {
 		return nil, err
 	}
-	return waits, h.Flow.Pend(r.Context(), a, waits.ID)
+	stands, err := h.Flow.Pend(r.Context(), a, waits.ID)
+	if err != nil || stands == waits.ID {
+		return waits, err
+	}
+	return h.TOTP.Pending(r.Context(), person, stands) // of another tab that was quicker
 }

@@ -1,12 +1,10 @@
 package signin
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
-	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/templates"
 )
@@ -14,7 +12,7 @@ import (
 // showOffer offers a passkey to somebody who just signed in by a password: now, later or
 // never.
 func (h *Handler) showOffer(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
-	return h.offerPage(w, r, a, http.StatusOK, "")
+	return h.offerPage(w, r, a, http.StatusOK, templates.OfferPasskey{})
 }
 
 // takeOffer adds it, or remembers that they do not want one.
@@ -29,29 +27,25 @@ func (h *Handler) takeOffer(w http.ResponseWriter, r *http.Request, a flow.Answe
 	case decision != "", r.PostForm.Get(fieldPasskey) == "":
 		return fault.Invalid(fieldDecision, "must be later or never, where there is no passkey")
 	}
-	if err := h.Throttle.Take(r.Context(), throttle.Passkeys, throttle.Block(web.Address(r.Context()))); err != nil {
-		return err
-	}
-	next, err := h.Flow.Took(r.Context(), a, shown(r), func(ctx context.Context) error { return h.addPasskey(ctx, r, a) })
+	next, err := h.addPasskey(r, a, h.Flow.Took)
 	if err == nil {
 		return web.SeeOther(w, next.Path)
 	}
-	problem, status := noPasskey(err)
-	if problem == "" {
+	page := templates.OfferPasskey{}
+	var status int
+	if page.Problem, page.RetryAfter, status = noPasskey(w, err); page.Problem == "" {
 		return err
 	}
 	web.Log(r.Context()).Set("passkey", err.Error())
-	return h.offerPage(w, r, a, status, problem)
+	return h.offerPage(w, r, a, status, page)
 }
 
-func (h *Handler) offerPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, problem string) error {
+func (h *Handler) offerPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, page templates.OfferPasskey) error {
 	options, err := h.Passkeys.Creation(r.Context(), a.Interaction.ID, &a.SignIn.Person, a.SignIn.Identifier)
 	if err != nil {
 		return err
 	}
-	form := h.form(w, r, web.PathOfferPasskey, a)
-	return h.Web.Page(w, r, status, templates.OfferPasskey{
-		Base: h.base(r, a), Prompt: templates.PasskeyPrompt{Form: form, Options: string(options), Creates: true},
-		Form: form, Who: web.Account(a.SignIn), ClientName: clientName(a.Client), Problem: problem,
-	})
+	page.Base, page.Form, page.Who, page.ClientName = h.base(r, a), h.form(w, r, web.PathOfferPasskey, a), web.Account(a.SignIn), clientName(a.Client)
+	page.Prompt = templates.PasskeyPrompt{Form: page.Form, Options: string(options), Creates: true}
+	return h.Web.Page(w, r, status, page)
 }

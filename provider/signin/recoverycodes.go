@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -21,19 +22,25 @@ func (h *Handler) showRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 	})
 }
 
-// takeRecoveryCodes makes new codes and shows them: this once, so there is no page to
-// come back to.
+// codesShown is how long who sends the form again is shown the same codes, as who pressed the
+// button twice or lost the answer. There is no page to come back to.
+const codesShown = 10 * time.Minute
+
+// takeRecoveryCodes makes new codes and shows them.
 func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	var codes []string
 	next, err := h.Flow.Did(r.Context(), a, shown(r), func(ctx context.Context) error {
 		began := h.Now()
-		made, err := h.Recovery.Generate(ctx, a.SignIn.Person.ID, events.ActorPerson)
+		made, err := h.Recovery.Generate(ctx, a.SignIn.Person.ID, a.Own(), events.ActorPerson)
 		if err != nil {
 			return err
 		}
 		storage.Then(ctx, func() { codes = made }) // of two sends one makes codes that live
 		return h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), began, mail.FactorRecovery, "")
 	})
+	if codes == nil && err == nil && next.DidFor(flow.PageRecovery, shown(r)) {
+		codes, err = h.Recovery.Again(r.Context(), next.SignIn.Person.ID, next.Own(), codesShown)
+	}
 	switch {
 	case codes != nil: // they live: whatever failed since, they are shown
 		return h.Web.Page(w, r, http.StatusOK, templates.RecoveryCodes{
@@ -42,5 +49,5 @@ func (h *Handler) takeRecoveryCodes(w http.ResponseWriter, r *http.Request, a fl
 	case err != nil:
 		return err
 	}
-	return web.SeeOther(w, next.Path) // another step is due, it was sent twice, or it is another person's page
+	return web.SeeOther(w, next.Path) // another step is due, others took their place, or it is another person's page
 }

@@ -31,7 +31,7 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathAddTOTP, h.at(h.showAddTOTP, flow.StepAddTOTP)),
 		form(web.PathAddTOTP, h.at(h.takeAddTOTP, flow.StepAddTOTP), fieldCode, fieldSession),
 		page(web.PathRecoveryCodes, h.at(h.showRecoveryCodes, flow.StepRecoveryCodes)),
-		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes), fieldSession),
+		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes, flow.StepDone), fieldSession),
 		page(web.PathLost, h.at(h.showLost, flow.StepPasskey, flow.StepTOTP)),
 		page(web.PathDisown, h.at(h.showDisown, flow.StepDisown)),
 		form(web.PathDisown, h.at(h.takeDisown, flow.StepDisown), fieldSession),

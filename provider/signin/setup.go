@@ -44,11 +44,16 @@ func (h *Handler) showSetup(w http.ResponseWriter, r *http.Request) error {
 // takeSetup makes them the first operator, signs them in, and shows how to go on.
 func (h *Handler) takeSetup(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
+	in := directory.NewPerson{Name: strings.TrimSpace(r.PostForm.Get(fieldName)), Email: r.PostForm.Get(fieldEmail)}
 	if err := h.Throttle.Take(ctx, throttle.Setup, throttle.Block(web.Address(ctx))); err != nil {
-		return err
+		name, seconds := problem(w, err)
+		if name == "" {
+			return err
+		}
+		status, _ := web.Status(err)
+		return h.setupPage(w, r, status, templates.Setup{Name: in.Name, Email: in.Email, Problem: name, RetryAfter: seconds}, nil)
 	}
 	secret, password := h.Web.Setup(r), r.PostForm.Get(fieldPassword)
-	in := directory.NewPerson{Name: strings.TrimSpace(r.PostForm.Get(fieldName)), Email: r.PostForm.Get(fieldEmail)}
 	if err := h.Directory.SetupOpen(ctx, secret); err != nil {
 		return h.setupClosed(w, r, err)
 	}
