@@ -167,7 +167,9 @@ func (s *script) wantNext(next, begins string) string {
 // not walked here, fails this test.
 func TestEveryStepAsJSON(t *testing.T) {
 	t.Parallel()
-	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+	providertest.Databases(t, func(t *testing.T, database string) {
+		box := providertest.NewMailbox(t)
+		p := providertest.Start(t, providertest.On(database), providertest.WithMailbox(box))
 		rp, ours := p.Client("web"), p.Client("ours", providertest.FirstParty)
 		p.Person("ada")
 		d := p.Device(phone)
@@ -177,6 +179,12 @@ func TestEveryStepAsJSON(t *testing.T) {
 		later := func() string { // the authenticator's next code
 			p.Clock.Advance(time.Minute)
 			return code(t, seed, p.Clock.Now())
+		}
+		mailed := func(to string) string { // the code that was sent there
+			t.Helper()
+			p.DeliverMails()
+			got := box.Wait(to)
+			return got.Code()
 		}
 		signIn := func(s *script, at string) string {
 			t.Helper()
@@ -245,6 +253,50 @@ func TestEveryStepAsJSON(t *testing.T) {
 					t.Errorf("no name: %v", s.data)
 				}
 				s.wantNext(s.send("form", "do", "rename", "name", "Red", "session", s.dig("who.id")), web.PathSecurity)
+			}},
+			{"another address", func() {
+				s.open(web.PathHome, "welcome")
+				s.open(s.dig("addresses_href"), "addresses")
+				if s.dig("addresses.0.email") != "ada@example.com" {
+					t.Errorf("the addresses: %v", s.data)
+				}
+				s.take(s.b.Send(s.sends("form", "do", "verify", "email", "nowhere", "session", s.dig("who.id"))), http.StatusUnprocessableEntity)
+				if s.page != "addresses" || s.dig("problem") != "email" {
+					t.Errorf("no address: %s %v", s.page, s.data)
+				}
+				s.open(s.wantNext(s.send("form", "do", "verify", "email", "ada@example.net", "session", s.dig("who.id")), web.PathVerify), "sentcode")
+				if s.dig("kind") != "verify" || s.dig("address") != "ada@example.net" || s.raw("sent") != "null" {
+					t.Errorf("before a code is sent: %v", s.data)
+				}
+				s.open(s.wantNext(s.send("form", "do", "send"), web.PathVerify), "sentcode")
+				s.take(s.b.Send(s.sends("form", "do", "code", "code", "")), http.StatusUnprocessableEntity)
+				if s.page != "sentcode" || s.raw("sent") != "true" || s.dig("problem") != "empty" {
+					t.Errorf("no code: %s %v", s.page, s.data)
+				}
+				s.open(s.wantNext(s.send("form", "do", "code", "code", mailed("ada@example.net")), web.PathAddresses), "addresses")
+				if s.dig("addresses.1.email") != "ada@example.net" {
+					t.Errorf("the addresses: %v", s.data)
+				}
+			}},
+			{"a lost password", func() {
+				b := &script{t: t, p: p, b: p.Browser(), seen: seen}
+				b.open(b.asks(ours), "signin")
+				b.open(b.dig("forgot_href"), "sentcode")
+				if b.dig("kind") != "recover" || b.dig("who.id") != "" {
+					t.Errorf("before a code is sent: %v", b.data)
+				}
+				b.open(b.wantNext(b.send("form", "do", "send", "identifier", "eve@example.com"), web.PathRecover), "sentcode")
+				b.take(b.b.Send(b.sends("form", "do", "code", "code", "not it")), http.StatusUnprocessableEntity)
+				if b.page != "sentcode" || b.dig("problem") != "wrong" {
+					t.Errorf("a wrong code: %s %v", b.page, b.data)
+				}
+				b.open(b.wantNext(b.send("form", "do", "code", "code", mailed("eve@example.com")), web.PathReset), "reset")
+				b.take(b.b.Send(b.sends("form", "password", "short")), http.StatusUnprocessableEntity)
+				if b.page != "reset" || b.dig("password.problem") != "password_short" {
+					t.Errorf("a short one: %s %v", b.page, b.data)
+				}
+				back := b.wantNext(b.send("form", "password", "three small boats at noon"), web.PathSignIn) // what they came with
+				b.wantNext(b.take(b.b.Send(b.request(http.MethodGet, back, "")), http.StatusOK), web.PathAuthorize)
 			}},
 			{"add an authenticator", func() {
 				p.Clock.Advance(time.Minute)

@@ -131,6 +131,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Offer:  prefix + web.PathOfferPasskey,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
 		Add: map[flow.Step]string{
+			flow.StepVerify: prefix + web.PathVerify, flow.StepRecover: prefix + web.PathRecover, flow.StepReset: prefix + web.PathReset,
 			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
 			flow.StepNewPassword: prefix + web.PathNewPassword, flow.StepBreached: prefix + web.PathBreached,
 			flow.StepDisown: prefix + web.PathDisown,
@@ -138,6 +139,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Pages: map[flow.Page]string{
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
 			flow.PageSecurity: prefix + web.PathSecurity, flow.PageSessions: prefix + web.PathSessions, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
+			flow.PageAddresses: prefix + web.PathAddresses, flow.PageVerify: prefix + web.PathAddresses, flow.PageRecover: prefix + web.PathHome,
 			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PagePassword: prefix + web.PathSecurityPassword, flow.PageAsking: prefix + web.PathSecurityAsking,
 			flow.PageActivity: prefix + web.PathActivity, flow.PageLanguage: prefix + web.PathLanguage, flow.PageDisown: prefix + web.PathNotMeEvent, flow.PageReview: prefix + web.PathSecurityReview,
 		},

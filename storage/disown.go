@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // DisownLink is the single-use link by which who was told of a change says that it was
 // not them.
@@ -36,7 +39,7 @@ func (s *Store) DisownLink(ctx context.Context, secretHash []byte, now Time) (*D
 // Disowning is all that is taken from whoever acted in a person's name.
 type Disowning struct {
 	PersonID ID
-	Keep     ID     // the session that says so
+	Keep     ID     // the session that says so; "" for none
 	Device   ID     // the browser that says so; "" if it is not known
 	Since    Time   // proofs that were added then or later are doubted
 	Also     ID     // a proof that is doubted whenever it was added; "" for none
@@ -48,19 +51,19 @@ type Disowning struct {
 // Disown ends every session of a person but one, notes which clients have to be told,
 // revokes every grant, forgets every other browser, and of this one what was proven in it,
 // doubts the proofs that were added since, and takes recovery codes away that were made since. A link is spent by it, with all
-// links about what happened since; without one they live, for who says so may not be who reads their mails. ErrSpent: the link was.
+// links about what happened since, and no address counts as verified that was since; without one they live, and the addresses
+// stay as they are, for who says so may not be who reads their mails. ErrSpent: the link was.
 func (s *Store) Disown(ctx context.Context, d Disowning) error {
-	writes := s.endSessions(d.Now, nil, "person_id = ? AND id <> ?", d.PersonID, d.Keep)
+	keep, device := cmp.Or(d.Keep, NewID()), cmp.Or(d.Device, NewID()) // compared with nothing, none would be another one
+	writes := s.endSessions(d.Now, nil, "person_id = ? AND id <> ?", d.PersonID, keep)
 	if d.Link != nil {
 		writes = append(writes, write{
 			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: ErrSpent,
 		}, write{
 			text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, d.Link},
-		})
-	}
-	device := d.Device
-	if device == "" { // compared with nothing, none would be another one
-		device = NewID()
+		}, write{
+			text: "UPDATE identifiers SET verified_at = NULL WHERE person_id = ? AND verified_at >= ?", args: []any{d.PersonID, d.Since},
+		}, touchPerson(d.PersonID, d.Now))
 	}
 	return s.doAll(ctx, append(writes,
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{d.Now, d.Why, d.PersonID}},

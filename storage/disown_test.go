@@ -13,6 +13,7 @@ var disownTests = map[string]func(*testing.T, fixture){
 	"a link is for its person, its address and its time": testDisownLink,
 	"all is taken but from who says so":                  testDisown,
 	"a link is spent once, with all of its time":         testDisownSpends,
+	"an address is believed no more":                     testDisownAddresses,
 	"proofs are older than a moment or not":              testProofsSince,
 }
 
@@ -202,6 +203,32 @@ func testDisownSpends(t *testing.T, f fixture) {
 	if _, err := f.DisownLink(f.ctx, earlier.SecretHash, now); err != nil {
 		t.Errorf("a link of whoever reads the mails is gone: %v", err)
 	}
+}
+
+// By a link, whose address was verified before, no address counts that was verified since;
+// without one they stay.
+func testDisownAddresses(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	f.email(ada, "old@example.com", now)
+	f.email(ada, "young@example.com", after(time.Minute))
+	link := f.disownLink(ada, "old@example.com", "right", after(time.Minute))
+	verified := func() (all []string) {
+		t.Helper()
+		ids, err := f.Identifiers(f.ctx, ada.ID)
+		f.must(err)
+		for _, i := range ids {
+			if !i.VerifiedAt.IsZero() {
+				all = append(all, i.Value)
+			}
+		}
+		return all
+	}
+	what := storage.Disowning{PersonID: ada.ID, Since: after(time.Minute), Why: "disowned", Now: after(time.Hour)}
+	f.must(f.Disown(f.ctx, what))
+	same(t, []string{"old@example.com", "young@example.com"}, verified())
+	what.Link = link.SecretHash
+	f.must(f.Disown(f.ctx, what))
+	same(t, []string{"old@example.com"}, verified())
 }
 
 func testProofsSince(t *testing.T, f fixture) {

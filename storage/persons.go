@@ -271,3 +271,37 @@ func (s *Store) RehashPassword(ctx context.Context, person ID, old, fresh string
 func (s *Store) DeferPasskeyOffer(ctx context.Context, person ID, until Time) error {
 	return s.do(ctx, write{text: "UPDATE persons SET passkey_offer_at = ? WHERE id = ?", args: []any{until, person}})
 }
+
+// VerifyIdentifier notes that an identifier is its person's: one that they have, or, while
+// they have fewer than most, a new one. ErrConflict: somebody else has it, or they have too
+// many.
+func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int) error {
+	w := s.insert(ctx, i, "ON CONFLICT (kind, value) DO UPDATE SET verified_at = excluded.verified_at, display = excluded.display"+
+		" WHERE identifiers.person_id = excluded.person_id")
+	w = w.onlyIf("((SELECT count(*) FROM identifiers o WHERE o.person_id = ?) < ?"+
+		" OR EXISTS (SELECT 1 FROM identifiers o WHERE o.kind = ? AND o.value = ?))", i.PersonID, most, i.Kind, i.Value)
+	w.guard, w.locks = ErrConflict, lockPerson(i.PersonID)
+	return s.doAll(ctx, w, touchPerson(i.PersonID, i.VerifiedAt))
+}
+
+// RemoveIdentifier takes an identifier away from its person. ErrStale: they have it not,
+// or no other one, or no other one that was verified.
+func (s *Store) RemoveIdentifier(ctx context.Context, kind, value string, person ID, now Time) error {
+	return s.doAll(ctx, write{
+		text: "DELETE FROM identifiers WHERE kind = ? AND value = ? AND person_id = ?" +
+			" AND EXISTS (SELECT 1 FROM identifiers o WHERE o.person_id = ? AND (o.kind <> ? OR o.value <> ?)" +
+			" AND (o.verified_at IS NOT NULL OR identifiers.verified_at IS NULL))",
+		args: []any{kind, value, person, person, kind, value}, guard: ErrStale, locks: lockPerson(person),
+	}, touchPerson(person, now))
+}
+
+func lockPerson(person ID) []waitFor {
+	return []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR UPDATE", []any{person}}}
+}
+
+// touchPerson notes a change of what is told about a person, later than any before it.
+func touchPerson(person ID, now Time) write {
+	return write{
+		text: "UPDATE persons SET updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ?", args: []any{now, now, person},
+	}
+}

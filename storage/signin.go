@@ -46,13 +46,38 @@ func (s *Store) LoadSignIns(ctx context.Context, secretHashes [][]byte, now Time
 	return s.loadSignIns(ctx, secretHashes, "", now)
 }
 
+// signInOf is what a sign-in tells of a person p, beside their session and consent.
+func signInOf(person string) string {
+	return columns(Person{}, "p", "person_") + ", h.document AS history, i.display AS identifier, i.verified_at AS verified, w.changed_at AS password, " + groupsOf(person) + " AS groups, " +
+		passkeysOf(person, "") + " AS passkeys, " + passkeysOf(person, " AND NOT k.backup_eligible") + " AS bound_passkeys, " +
+		totpsOf(person) + " AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
+}
+
+// LoadRecovering is LoadSignIn of somebody who has no session yet, and will have one once
+// they chose another password; or ErrNotFound when the person is disabled, their password
+// was changed since then, or the address that they proved is none of theirs that was verified.
+func (s *Store) LoadRecovering(ctx context.Context, person ID, address string, since Time) (*SignIn, error) {
+	var rows []SignIn
+	err := s.db(ctx).Table("persons p").Select(signInOf("p.id")).
+		Joins("LEFT JOIN histories h ON h.person_id = p.id").
+		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
+		Joins(joinFirstEmail("p.id")).
+		Joins("JOIN identifiers a ON a.kind = 'email' AND a.value = ? AND a.person_id = p.id AND a.verified_at IS NOT NULL", address).
+		Where("p.id = ? AND p.disabled_at IS NULL AND (w.changed_at IS NULL OR w.changed_at <= ?)", person, since).
+		Find(&rows).Error
+	switch {
+	case err != nil:
+		return nil, translate(err)
+	case len(rows) == 0:
+		return nil, ErrNotFound
+	}
+	return &rows[0], nil
+}
+
 func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string, now Time) ([]SignIn, error) {
 	var rows []SignIn
 	err := s.db(ctx).Table("sessions s").
-		Select(columns(Session{}, "s", "session_")+", "+columns(Person{}, "p", "person_")+", "+columns(Consent{}, "c", "consent_")+
-			", h.document AS history, i.display AS identifier, i.verified_at AS verified, w.changed_at AS password, "+groupsOf("s.person_id")+" AS groups, "+
-			passkeysOf("s.person_id", "")+" AS passkeys, "+passkeysOf("s.person_id", " AND NOT k.backup_eligible")+" AS bound_passkeys, "+
-			totpsOf("s.person_id")+" AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = s.person_id) AS recovery_codes").
+		Select(columns(Session{}, "s", "session_")+", "+columns(Consent{}, "c", "consent_")+", "+signInOf("s.person_id")).
 		Joins("JOIN persons p ON p.id = s.person_id").
 		Joins("LEFT JOIN consents c ON c.person_id = s.person_id AND c.client_id = ?", client).
 		Joins("LEFT JOIN histories h ON h.person_id = s.person_id").

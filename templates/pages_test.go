@@ -63,10 +63,10 @@ func everyActivity() []ActivityLine {
 			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, When: at, ByPerson: words == "trusted"})
 		}
 	}
-	for _, words := range []string{"codes_made", "code_used", "password", "remembered", "forgotten", "asking", "session_ended", "signed_out", "disowned", "details", "created"} {
+	for _, words := range []string{"codes_made", "code_used", "recovery", "password", "remembered", "forgotten", "asking", "session_ended", "signed_out", "disowned", "details", "created"} {
 		lines = append(lines, ActivityLine{ID: words, Words: words, When: at, Device: firefox, ByPerson: true})
 	}
-	for _, words := range []string{"app_allowed", "app_removed"} {
+	for _, words := range []string{"app_allowed", "app_removed", "address_verified", "address_removed"} {
 		lines = append(lines, ActivityLine{ID: words, Words: words, Name: "Kerbside", When: at, ByPerson: true})
 	}
 	return lines
@@ -93,7 +93,7 @@ func everyPage(lang string) map[string]any {
 			Base: base, Form: form, ClientName: "Forecourt Motors", CancelAction: "/signin/cancel?i=1",
 			Demo: &DemoAccount{"ada@example.com", "correct horse battery"},
 		},
-		"signin-alone":          SignIn{Base: base, Form: form},
+		"signin-alone":          SignIn{Base: base, Form: form, ForgotHref: "/signin/forgot?i=1"},
 		"signin-wrong":          SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "wrong"},
 		"signin-empty":          SignIn{Base: base, Form: form, Problem: "empty"},
 		"signin-throttled":      SignIn{Base: base, Form: form, Identifier: "ada@example.com", Problem: "throttled", RetryAfter: 61},
@@ -119,7 +119,7 @@ func everyPage(lang string) map[string]any {
 		"offerpasskey-throttle": OfferPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Form: form, Who: ada, Problem: "throttled", RetryAfter: 90},
 		"addpasskey-throttled":  AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "throttled", RetryAfter: 90},
 		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
-		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", RecoveryLeft: 2, PasswordHref: "/account/security/password", PasswordSet: everyTOTP()[0].Added, Asking: "unusual", AskingHref: "/account/security/asking", Back: "/"},
+		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", AddressesHref: "/account/addresses", RecoveryLeft: 2, PasswordHref: "/account/security/password", PasswordSet: everyTOTP()[0].Added, Asking: "unusual", AskingHref: "/account/security/asking", Back: "/"},
 		"asking":                Asking{Base: base, Form: form, Who: ada, Choices: []string{"always", "unusual", "sensitive"}, Now: "unusual", Back: "/account/security"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", PasswordHref: "/account/security/password", Back: "/"},
 		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Devices: everyDevice(), Back: "/"},
@@ -131,8 +131,9 @@ func everyPage(lang string) map[string]any {
 		"notme-dead":            NotMe{Base: base, Problem: "dead", ActivityHref: "/account/activity"},
 		"notme-throttled":       NotMe{Base: base, Form: form, Key: "KEY", Problem: "throttled", RetryAfter: 90, ActivityHref: "/account/activity"},
 		"notme-refused":         NotMe{Base: base, Problem: "refused", ActivityHref: "/account/activity"},
-		"disown":                Disown{Base: base, Form: form, Who: ada, When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), Doubts: []string{"Authenticator app", "Blue key"}, CancelAction: "/signin/cancel?i=1"},
-		"disown-done":           Disown{Base: base, Who: ada, Done: "/account/security?done", PasswordHref: "/account/security/password"},
+		"notme-recovers":        NotMe{Base: base, Form: form, Key: "s3cret", Problem: "refused", Recovers: true, ActivityHref: "/account/activity"},
+		"disown":                Disown{Base: base, Form: form, Who: ada, When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), ByLink: true, Doubts: []string{"Authenticator app", "Blue key"}, CancelAction: "/signin/cancel?i=1"},
+		"disown-done":           Disown{Base: base, Who: ada, Done: "/account/security?done", PasswordHref: "/account/security/password", AddressesHref: "/account/addresses"},
 		"lost-passkey":          Lost{Base: base, Form: form, Who: ada, ClientName: "Kerbside", Passkey: true, Others: []OtherWay{{"recovery", "/signin/recovery?i=1"}}, SecurityHref: "/account/security", CancelAction: "/signin/cancel?i=1"},
 		"lost-none":             Lost{Base: base, Form: form, Who: ada, CancelAction: "/signin/cancel?i=1"},
 		"review":                Review{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Back: "/account/security/factor?id=t1"},
@@ -151,6 +152,23 @@ func everyPage(lang string) map[string]any {
 		"code-recovery":         Code{Base: base, Form: form, Kind: "recovery", Who: ada, Others: []OtherWay{{"totp", "/signin/totp?i=1"}, {"password", "/signin/password?i=1"}}},
 		"code-recovery-wrong":   Code{Base: base, Form: form, Kind: "recovery", Who: ada, Problem: "wrong"},
 		"code-recovery-empty":   Code{Base: base, Form: form, Kind: "recovery", Who: ada, Problem: "empty"},
+		"sentcode-verify":       SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", CancelAction: "/signin/cancel?i=1"},
+		"sentcode-verify-sent":  SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", Sent: true, CancelAction: "/signin/cancel?i=1"},
+		"sentcode-verify-taken": SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", Problem: "taken"},
+		"sentcode-recover":      SentCode{Base: base, Form: form, Kind: "recover", CancelAction: "/signin/cancel?i=1"},
+		"sentcode-email":        SentCode{Base: base, Form: form, Kind: "recover", Address: "ada", Problem: "email"},
+		"sentcode-throttled":    SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Problem: "throttled", RetryAfter: 61},
+		"sentcode-busy":         SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Sent: true, Problem: "busy"},
+		"sentcode-recover-sent": SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Sent: true, CancelAction: "/signin/cancel?i=1"},
+		"sentcode-wrong":        SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Sent: true, Problem: "wrong"},
+		"sentcode-empty":        SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Sent: true, Problem: "empty"},
+		"sentcode-over":         SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Sent: true, Problem: "over"},
+		"reset":                 Reset{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 15, Meter: "/signin/stolen"}, CancelAction: "/signin/cancel?i=1"},
+		"reset-disowns":         Reset{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 15, Meter: "/signin/stolen"}, Disowns: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), Doubts: []string{"Authenticator"}, CancelAction: "/signin/cancel?i=1"},
+		"reset-short":           Reset{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 8, Meter: "/signin/stolen", Problem: "password_short"}},
+		"addresses":             Addresses{Base: base, Form: form, Who: ada, Done: true, Mails: true, Addresses: []AddressLine{{"ada@example.com", true, true}, {strings.Repeat("ada.of.", 9) + "@work.example", false, false}}, Back: "/account/security"},
+		"addresses-last":        Addresses{Base: base, Form: form, Who: ada, Addresses: []AddressLine{{"ada@example.com", true, true}}, Problem: "last", Back: "/account/security"},
+		"addresses-email":       Addresses{Base: base, Form: form, Who: ada, Mails: true, Addresses: []AddressLine{{"ada@example.com", true, true}}, Problem: "email", Email: "ada"},
 		"addtotp":               AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", CancelAction: "/signin/cancel?i=1"},
 		"addtotp-wrong":         AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", Problem: "wrong"},
 		"addtotp-late":          AddTOTP{Base: base, Form: form, Who: ada, Secret: "JBSW Y3DP", URL: "otpauth://totp/x:ada?secret=JBSWY3DP", QRSize: 29, QRPath: "M4 4h7v1h-7z", Problem: "late"},
@@ -180,7 +198,7 @@ func everyPage(lang string) map[string]any {
 		"welcome":               Welcome{Base: base, SignInHref: "/signin"},
 		"apps":                  Apps{Base: base, Form: form, Who: ada, Removed: true, Apps: everyApp(), Open: []App{{"Forecourt Motors", "https://forecourt.example/login?iss=x"}}, Back: "/"},
 		"apps-empty":            Apps{Base: base, Form: form, Who: ada, Back: "/"},
-		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", SessionsHref: "/account/sessions", ActivityHref: "/account/activity", LanguageHref: "/account/language", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
+		"welcome-known":         Welcome{Base: base, Who: &ada, AppsHref: "/account/apps", SecurityHref: "/account/security", AddressesHref: "/account/addresses", SessionsHref: "/account/sessions", ActivityHref: "/account/activity", LanguageHref: "/account/language", SignOutHref: "/signout", Clients: []App{{"Kerbside", "https://kerbside.example/"}}},
 		"welcome-known-by-mail": Welcome{Base: base, Who: &Account{Identifier: "grace@example.com"}, SignOutHref: "/signout"},
 		"changepassword":        ChangePassword{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 8, Meter: "/signin/stolen"}, Elsewhere: true, CancelAction: "/signin/cancel?i=1"},
 		"changepassword-wrong":  ChangePassword{Base: base, Form: form, Who: ada, Password: NewPassword{Least: 15, Problem: "password_breached", Meter: "/signin/stolen"}, CancelAction: "/signin/cancel?i=1"},

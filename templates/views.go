@@ -41,6 +41,7 @@ type SignIn struct {
 	CancelAction string       // back to the app with access_denied; "" shows no button
 	Passkey      *PasskeyPrompt
 	Others       []OtherWay // with Reauth
+	ForgotHref   string     // for whoever forgot their password; "" where nobody could be written to
 }
 
 // PasskeyPrompt asks an authenticator, by script: its answer comes as the field "passkey". Options are JSON, as
@@ -111,6 +112,52 @@ type Code struct {
 	Remembering
 }
 
+// SentCode sends a code to an address, and asks for it. The field "do" is "send", with "identifier" where Kind is "recover", or
+// "code", with "code".
+type SentCode struct {
+	Base
+	Form         Form
+	Kind         string // "verify": an address of Who's; "recover": that of somebody who lost their password
+	Who          Account
+	Address      string // where to
+	Sent         bool   // one is on its way
+	Problem      string // "" | "email" | "taken" | "empty" | "wrong" | "over" | "throttled" | "busy"
+	RetryAfter   int    // as SignIn's
+	CancelAction string
+}
+
+// Reset asks whoever lost their password for another one: field "password".
+type Reset struct {
+	Base
+	Form         Form
+	Who          Account
+	Password     NewPassword
+	Disowns      time.Time // what happened then is disowned as well
+	Doubts       []string  // as Disown's
+	CancelAction string
+}
+
+// Addresses is the person's page of the addresses that they are found by: the field "do" is "verify", with "email", which may be
+// another one, or "remove", with "email"; "session" is Who.ID.
+type Addresses struct {
+	Base
+	Form      Form
+	Who       Account
+	Done      bool // something was just changed
+	Mails     bool // there are any: an address can be verified
+	Addresses []AddressLine
+	Problem   string // "" | "email" | "last"
+	Email     string // kept after the problem "email"
+	Back      string
+}
+
+// AddressLine is one of them.
+type AddressLine struct {
+	Email    string
+	Verified bool
+	Stays    bool // it is the last one, or the last one that was verified
+}
+
 // AddTOTP shows what an authenticator app has to know, and asks for its first code: fields "code" and "session", which is Who.ID.
 type AddTOTP struct {
 	Base
@@ -144,6 +191,7 @@ type Security struct {
 	Refused                   bool // it could not be
 	Doubted                   bool // one of them is
 	Passkeys, Authenticators  []FactorLine
+	AddressesHref             string
 	AddPasskeyHref            string // "" where there are no passkeys
 	AddTOTPHref, RecoveryHref string
 	PasswordHref              string
@@ -261,7 +309,7 @@ type Language struct {
 }
 
 // NotMe is where a notice's link leads: what it told of, a mail's name in Told, and a form with the field "key" that begins to
-// disown it. Without a Form it only says what is wrong.
+// disown it; or with "do", which is "recover", where that is all that is left. Without a Form it only says what is wrong.
 type NotMe struct {
 	Base
 	Form         Form
@@ -270,6 +318,7 @@ type NotMe struct {
 	When         time.Time
 	Problem      string // "" | "dead" | "refused" | "throttled", before anybody looked at Key
 	RetryAfter   int    // as SignIn's
+	Recovers     bool   // with "refused": an address would prove enough to begin with
 	ActivityHref string
 }
 
@@ -277,13 +326,14 @@ type NotMe struct {
 // that it happened.
 type Disown struct {
 	Base
-	Form         Form
-	Who          Account
-	When         time.Time
-	Doubts       []string // names of factors that are to be reviewed
-	Done         string
-	PasswordHref string // with Done: where to have another password
-	CancelAction string
+	Form                        Form
+	Who                         Account
+	When                        time.Time
+	ByLink                      bool     // of a mail, by which more is taken back
+	Doubts                      []string // names of factors that are to be reviewed
+	Done                        string
+	PasswordHref, AddressesHref string // with Done: what else to look after
+	CancelAction                string
 }
 
 // Lost says how to go on without a passkey or an authenticator: Others, and where it can be replaced.
@@ -396,9 +446,9 @@ type Welcome struct {
 	Base
 	Who                     *Account
 	SignInHref, SignOutHref string
-	// With Who: the pages of their apps, of their proofs, of where they are signed in, of what happened lately and of their language.
-	AppsHref, SecurityHref, SessionsHref, ActivityHref, LanguageHref string
-	Clients                                                          []App
+	// With Who: the pages of their apps, of their proofs, of their addresses, of where they are signed in, of what happened lately and of their language.
+	AppsHref, SecurityHref, AddressesHref, SessionsHref, ActivityHref, LanguageHref string
+	Clients                                                                         []App
 }
 
 // App is a client that a person may open.
@@ -517,3 +567,6 @@ func (Setup) file() string          { return "setup" }
 func (SetupClosed) file() string    { return "setupclosed" }
 func (SetupDone) file() string      { return "setupdone" }
 func (FormPost) file() string       { return "formpost" }
+func (SentCode) file() string       { return "sentcode" }
+func (Reset) file() string          { return "reset" }
+func (Addresses) file() string      { return "addresses" }

@@ -6,6 +6,7 @@
 //	notme.go      where a notice leads whoever did not do it
 //	security.go   how the person proves who they are
 //	asking.go     how often they are asked for a second factor
+//	addresses.go  by which addresses they are found
 //	sessions.go   where they are signed in, and with which browsers they were
 //
 // A page asks flow whether whoever is at the browser may see it. Who is not signed
@@ -47,6 +48,7 @@ type Deps struct {
 	Passkeys *proof.Passkey
 	TOTP     *proof.TOTP
 	Recovery *proof.Recovery
+	Sent     *proof.Sent
 	Notices  *proof.Notices
 
 	Directory *directory.Service

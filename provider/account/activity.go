@@ -41,6 +41,9 @@ var told = map[events.Kind]struct {
 	events.FactorTrusted:     {"trusted", true},
 	events.RecoveryGenerated: {"codes_made", true},
 	events.RecoveryUsed:      {"code_used", true},
+	events.RecoveryBegun:     {"recovery", true},
+	events.AddressVerified:   {"address_verified", true},
+	events.AddressRemoved:    {"address_removed", true},
 	events.PasswordSet:       {"password", true},
 	events.DeviceRemembered:  {"remembered", true},
 	events.DeviceForgotten:   {"forgotten", false},
@@ -91,6 +94,9 @@ func (h *Handler) activity(ctx context.Context, s *storage.SignIn, e *events.Rec
 		return templates.ActivityLine{}, err
 	}
 	name, _ := e.Personal["name"].(string)
+	if address, is := e.Personal["email"].(string); is && (e.Kind == events.AddressVerified || e.Kind == events.AddressRemoved) {
+		name = address
+	}
 	browser, _ := e.Personal[events.MemberBrowser].(string)
 	system, _ := e.Personal[events.MemberSystem].(string)
 	kind := told[e.Kind]

@@ -12,6 +12,9 @@ import (
 	"github.com/doorstep-id/doorstep/templates"
 )
 
+// doRecover is for who has nothing of it any more, but their mails.
+const doRecover = "recover"
+
 // showNotMe is where the link of a notice leads: what it told of, and what can be done
 // about it. Looking at it changes nothing, so that no preview of a link does.
 func (h *Handler) showNotMe(w http.ResponseWriter, r *http.Request) error {
@@ -28,7 +31,11 @@ func (h *Handler) takeNotMe(w http.ResponseWriter, r *http.Request) error {
 		if b.Secret == "" {
 			b.Secret = h.Web.Browser(w, r)
 		}
-		a, err := h.Flow.Begin(ctx, flow.Request{Page: flow.PageDisown, Person: link.PersonID, Before: link.Since.Time, Link: link.SecretHash}, b)
+		recovers, asks := r.PostForm.Get(fieldDo) == doRecover && h.Sent.Enabled(), flow.PageDisown
+		if recovers {
+			asks = flow.PageRecover
+		}
+		a, err := h.Flow.Begin(ctx, flow.Request{Page: asks, Person: link.PersonID, Before: link.Since.Time, Link: link.SecretHash}, b)
 		if err != nil {
 			return err
 		}
@@ -36,7 +43,7 @@ func (h *Handler) takeNotMe(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if a.Step == flow.StepRefuse {
-			page.Problem = "refused"
+			page.Problem, page.Recovers = "refused", h.Sent.Enabled() && !recovers
 			return h.Web.Page(w, r, http.StatusForbidden, page)
 		}
 		return web.SeeOther(w, a.Path)

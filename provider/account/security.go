@@ -31,7 +31,8 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 	}
 	page := templates.Security{
 		Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Back: h.Web.Path(web.PathHome), Done: r.URL.Query().Has(flow.ParamDone), Refused: r.URL.Query().Has(flow.ParamRefused),
-		AddTOTPHref: h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
+		AddressesHref: h.Web.Path(web.PathAddresses),
+		AddTOTPHref:   h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 		PasswordHref: h.Web.Path(web.PathSecurityPassword), PasswordSet: s.Password.Time,
 	}
 	if len(has) > 0 {

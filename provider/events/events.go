@@ -69,6 +69,9 @@ const (
 
 	// AccountDisowned: somebody said that something was not them, and all others lost the account.
 	AccountDisowned Kind = "account.disowned"
+	RecoveryBegun   Kind = "recovery.begun"   // who lost their password typed the code that was sent to them
+	AddressVerified Kind = "address.verified" // a code that was sent there was typed: added with it, or before
+	AddressRemoved  Kind = "address.removed"
 
 	DeviceRemembered Kind = "device.remembered" // a browser spares its person from a second factor from now on
 	DeviceForgotten  Kind = "device.forgotten"

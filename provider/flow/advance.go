@@ -22,6 +22,10 @@ import (
 // any more.
 func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, Changed, error) {
 	ev.Interaction = string(a.Interaction.ID)
+	if a.resets() {
+		next, err := s.provedMore(ctx, a, ev)
+		return next, Changed{}, err
+	}
 	c, err := s.signedIn(ctx, a, b, person, ev)
 	if errors.Is(err, storage.ErrStale) {
 		// Its session ended or was renewed while they typed, as by a second click.
@@ -138,6 +142,9 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 		}
 	}
 	p.others = slices.DeleteFunc(slices.Clone(all), func(one storage.SignIn) bool { return p.session != nil && one.Session.ID == p.session.ID })
+	if a.resets() {
+		p.standing.Evidence = counting(a.SignIn, a.Progress.Evidence)
+	}
 	known, err := s.store.LoadArrival(ctx, person.ID, b.Device, storage.At(s.now()))
 	if err != nil {
 		return p, fmt.Errorf("arrival: %w", err)
@@ -189,7 +196,9 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 	if err != nil {
 		return err
 	}
-	progress, err := a.chose(p.session.ID).document()
+	chosen := a.chose(p.session.ID)
+	chosen.Done = chosen.Done || a.resets()
+	progress, err := chosen.document()
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ const (
 	// StepBreached comes to.
 	StepNewPassword Step = "new-password"
 	StepBreached    Step = "breached"
+	StepVerify      Step = "verify"
+	StepRecover     Step = "recover" // what is sent to an address is read here
+	StepReset       Step = "reset"   // and another password chosen
 	// What is offered when all else is done.
 	StepOffer  Step = "offer-passkey"
 	StepDone   Step = "done"
@@ -89,6 +92,7 @@ type Input struct {
 	Offer       bool            // Person has no passkey, could have one, and was not asked for one lately
 	Asking      policy.Asking   // how often Person wants to be asked for a second factor
 	AsksSince   time.Time       // when they signed in with one factor and are to be asked for another; zero: they are not
+	Second      bool            // Person has a second factor, whether or not it can be used now
 }
 
 // row is one rule: when it holds, then is the answer. A request that is silent
@@ -108,6 +112,8 @@ var table = []row{
 	{"the person did not agree", "RFC 6749 section 4.1.2.1",
 		func(v *view) bool { return v.Progress.Consent == ConsentDeny }, refuse(AccessDenied), ""},
 
+	{"who lost their password proves an address first", "NIST SP 800-63B-4 section 4.2.2",
+		func(v *view) bool { return v.resets() && v.Person == "" }, show(StepRecover), LoginRequired},
 	{"nobody is signed in", "OIDC Core section 3.1.2.3",
 		func(v *view) bool { return v.Person == "" }, show(StepPassword), LoginRequired},
 	{"prompt=select_account", "OIDC Core section 3.1.2.1",
@@ -119,6 +125,13 @@ var table = []row{
 
 	{"the rules deny", "the set of rules, policy/rules",
 		func(v *view) bool { return v.Decision.Outcome != policy.Allow && v.Decision.Outcome != policy.Require }, refuse(AccessDenied), ""},
+
+	{"who lost their password has their second factor", "NIST SP 800-63B-4 section 4.2.2; OWASP ASVS 5.0 section 6.4.3",
+		(*view).lacksSecondToReset, prove, InteractionRequired},
+	{"the rules require what another password would not reach", "the set of rules, policy/rules",
+		func(v *view) bool { return v.resets() && v.with(byPassword).lacksDecision() }, refuse(UnmetRequirements), InteractionRequired},
+	{"who lost their password chooses another", "see pageRules",
+		(*view).resets, show(StepReset), InteractionRequired},
 
 	{"every proof has lapsed", "NIST SP 800-63B-4 section 2.1.3",
 		func(v *view) bool { return v.best.ACR == "" }, prove, LoginRequired},
@@ -363,6 +376,15 @@ func (v *view) recovers() bool {
 		slices.ContainsFunc(v.held, func(a policy.Assurance) bool {
 			return a.ACR == policy.AAL1 && v.isFresh(a, int64(freshProof/time.Second))
 		})
+}
+
+// resets: a password is being recovered, and there is no session yet.
+func (v *view) resets() bool { return v.page().resets && !v.Progress.Done }
+
+// lacksSecondToReset: whoever recovers a password has something else to prove who they are
+// by, and did not; a recovery code stands in for it.
+func (v *view) lacksSecondToReset() bool {
+	return v.resets() && v.Second && !slices.ContainsFunc(v.Evidence, answers)
 }
 
 // isHere reports whether a proof was given in this interaction, or since it began.

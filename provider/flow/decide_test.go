@@ -148,6 +148,7 @@ func calm(in *Input) { in.Evidence, in.Offer, in.Progress.Passkeys = here(), tru
 // TestNext is the table of what next: the answer to a request that may ask, and
 // to the same one with prompt=none.
 func TestNext(t *testing.T) {
+	mailed := []policy.Evidence{{Method: policy.Mail, At: noon}}
 	const (
 		password = "password"
 		again    = "password again"
@@ -292,6 +293,12 @@ func TestNext(t *testing.T) {
 		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
 		{"a page for one step, done, and there is a new way to prove", plain(page(PageAddPasskey), evidence(proven(time.Minute)), synced, progress(Progress{Done: true})), done, done},
 		{"a page for one step, given up", plain(page(PageAddPasskey), progress(Progress{Cancelled: true})), AccessDenied, AccessDenied},
+		{"a lost password, of nobody yet", plain(page(PageRecover), func(in *Input) { in.Person = "" }), "recover", LoginRequired},
+		{"a lost password, the address proven", plain(page(PageRecover), evidence(mailed)), "reset", InteractionRequired},
+		{"a lost password of somebody with an authenticator", plain(page(PageRecover), evidence(mailed), func(in *Input) { in.Second, in.Ways = true, []Way{byCode} }), "totp again", InteractionRequired},
+		{"a lost password, and a recovery code", plain(page(PageRecover), evidence(append(mailed, recovered(time.Minute))), func(in *Input) { in.Second, in.Ways = true, []Way{byCode} }), "reset", InteractionRequired},
+		{"a lost password of somebody whose factor cannot be used now", plain(page(PageRecover), evidence(mailed), func(in *Input) { in.Second, in.Ways = true, nil }), LoginRequired, InteractionRequired},
+		{"a lost password where the rules want more than another one", plain(page(PageRecover), evidence(mailed), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
 
 		{"a stolen password was given here", plain(stolen), "breached", done},
 		{"a stolen password was given elsewhere", plain(evidence(proven(time.Hour)), func(in *Input) { in.Evidence[0].Breached = true }), done, done},

@@ -16,7 +16,7 @@ import (
 // gives who is signed in.
 func (s *Service) asksSince(a Answer, p proof, known *storage.Arrival, ev policy.Evidence) time.Time {
 	switch {
-	case answers(ev):
+	case answers(ev), a.resets(): // who lost their password gave the other one first, if they have one
 		return time.Time{}
 	case !s.signsIn(a, p):
 		return p.standing.AsksSince

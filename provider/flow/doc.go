@@ -6,6 +6,7 @@
 //	flow.go      Begin and Resume: read, assess, decide
 //	advance.go   what a person does at a step: sign in, choose, consent, go back
 //	page.go      pages of our own, which ask like a client does
+//	recover.go   who lost their password
 //	signout.go   leaving
 //
 // Surfaces meet here: oidc begins and ends interactions, signin shows the steps

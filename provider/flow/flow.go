@@ -113,7 +113,12 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 // authenticators that the person has no more.
 func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 	st, err := session.Standing(&in.Session, s.now())
-	st.Evidence = slices.DeleteFunc(st.Evidence, func(e policy.Evidence) bool {
+	st.Evidence = counting(in, st.Evidence)
+	return st, err
+}
+
+func counting(in *storage.SignIn, evs []policy.Evidence) []policy.Evidence {
+	return slices.DeleteFunc(slices.Clone(evs), func(e policy.Evidence) bool {
 		switch {
 		case isPasskey(e):
 			return !slices.Contains(in.Passkeys, e.Credential)
@@ -122,13 +127,17 @@ func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 		}
 		return false
 	})
-	return st, err
 }
 
 // counts are the ways and the evidence that count for a request: all that there are, or
 // for one that is about a moment those that the person had before it. Recovery codes are not
-// among them: who has the others can have them anew.
+// among them: who has the others can have them anew. For whoever recovers a password all count,
+// whatever moment that is about: else a mail alone would do away with the second factor that
+// its reader lacks.
 func (s *Service) counts(ctx context.Context, a Answer, evidence []policy.Evidence) ([]Way, []policy.Evidence, error) {
+	if a.resets() {
+		return slices.DeleteFunc(s.waysOf(a.SignIn), func(w Way) bool { return w.Step == StepPassword }), evidence, nil
+	}
 	before := storage.At(a.Request.Before)
 	if before.IsZero() {
 		return s.waysOf(a.SignIn), evidence, nil
@@ -182,9 +191,11 @@ func (s *Service) Begin(ctx context.Context, r Request, b Browser) (Answer, erro
 	if err != nil {
 		return Answer{}, fmt.Errorf("flow: begin: %w", err)
 	}
-	signIn, err := s.fitting(ctx, b, r, client)
-	if err != nil {
-		return Answer{}, err
+	var signIn *storage.SignIn
+	if !pageRules[r.Page].resets {
+		if signIn, err = s.fitting(ctx, b, r, client); err != nil {
+			return Answer{}, err
+		}
 	}
 	a, fresh, err := s.answer(ctx, Answer{Request: r, Client: client, SignIn: signIn, browser: b})
 	if err != nil {
@@ -345,6 +356,9 @@ func (s *Service) interaction(ctx context.Context, id string, b Browser, kinds .
 // proved or chosen in it, if it lives, else the browser's current one. Another
 // tab may have made another one current meanwhile.
 func (s *Service) goesOnWith(ctx context.Context, a Answer) (*storage.SignIn, error) {
+	if a.resets() {
+		return s.recovering(ctx, a)
+	}
 	if a.Progress.Chosen && a.Progress.Session == "" {
 		return nil, nil //nolint:nilnil // somebody who is not signed in yet
 	}
@@ -376,7 +390,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 	}
 	var fresh *risk.Assessment
 	if a.SignIn != nil {
-		standing, err := s.standing(a.SignIn)
+		standing, err := s.standsOn(a)
 		if err != nil {
 			return Answer{}, nil, err
 		}
@@ -388,6 +402,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if in.Ways, in.Evidence, err = s.counts(ctx, a, standing.Evidence); err != nil {
 			return Answer{}, nil, err
 		}
+		in.Second = len(a.SignIn.Passkeys)+len(a.SignIn.TOTPs) > 0
 		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)
@@ -412,7 +427,14 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 	}
 	// The browser that the session was proven in is known by the session itself:
 	// no other read.
-	if a.browser.Device != "" && string(a.browser.Device) == st.Device {
+	switch {
+	case a.resets(): // there is no session
+		known, err := s.store.LoadArrival(ctx, a.SignIn.Person.ID, a.browser.Device, storage.At(s.now()))
+		if err != nil {
+			return policy.Decision{}, nil, fmt.Errorf("flow: arrival: %w", err)
+		}
+		attempt.DeviceTier = tierOf(&known.Device)
+	case a.browser.Device != "" && string(a.browser.Device) == st.Device:
 		attempt.DeviceTier = st.Tier
 	}
 	if s.risk.Circumstances(attempt) == st.Circumstances {
@@ -438,7 +460,7 @@ func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw) (ri
 
 // note stores a new decision and makes it the session's last one.
 func (s *Service) note(ctx context.Context, a Answer, fresh *risk.Assessment) error {
-	if fresh == nil {
+	if fresh == nil || a.resets() { // then it is the decision about the session that comes of it
 		return nil
 	}
 	if err := s.risk.Remember(ctx, fresh); err != nil {

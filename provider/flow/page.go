@@ -40,6 +40,16 @@ const (
 	PageReview     Page = "review" // whether a passkey or an authenticator that was disowned is theirs after all
 )
 
+// PageAddresses is that of the addresses that a person is found by; PageVerify leads to
+// the step that shows one to be theirs.
+const (
+	PageAddresses Page = "addresses"
+	PageVerify    Page = "verify"
+)
+
+// PageRecover is for whoever lost their password: see [Service.Lost].
+const PageRecover Page = "recover"
+
 // freshProof is how long ago who changes proofs may have proved who they are.
 const freshProof = 10 * time.Minute
 
@@ -51,6 +61,7 @@ type pageRule struct {
 	adds    bool // a factor is added there, or that is where people find out how
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
+	resets  bool // it is for whoever cannot sign in: Object is the interaction to go back to, "" for none
 }
 
 var pageRules = map[Page]pageRule{
@@ -60,6 +71,9 @@ var pageRules = map[Page]pageRule{
 	PageAsking:     {fresh: true, changes: true},
 	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
 	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
+	PageAddresses:  {fresh: true, changes: true},
+	PageVerify:     {fresh: true, changes: true, does: StepVerify, ends: PageAddresses},
+	PageRecover:    {resets: true},
 	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
 	PagePassword:   {fresh: true, changes: true, does: StepNewPassword, ends: PageSecurity},
 	PageDisown:     {fresh: true, changes: true, does: StepDisown, ends: PageSecurity},
@@ -90,6 +104,9 @@ func (s *Service) asks(ctx context.Context, r Request) (client *storage.Client, 
 // pagePath is where a request for a page of ours ends. One that was refused ends
 // there as well: the page asks again, and says so.
 func (s *Service) pagePath(a Answer) string {
+	if pageRules[a.Request.Page].resets {
+		return s.recoveredPath(a)
+	}
 	ends := pageRules[a.Request.Page].ends
 	if a.Progress.Cancelled && ends == "" {
 		return s.cfg.Paths.Home

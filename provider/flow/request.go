@@ -16,10 +16,11 @@ import (
 // Request is what is asked. It never changes. Its checks are oidc's: an unproven
 // redirect never comes as far as this.
 type Request struct {
-	Page         Page                `json:"page,omitempty"`   // one of our own pages; else a client asks, and all below is its
-	Object       storage.ID          `json:"object,omitempty"` // which one of its kind that page is about
-	Before       time.Time           `json:"before,omitzero"`  // of proofs only those count that the person had before
-	Link         []byte              `json:"link,omitempty"`   // by which it is asked, as its hash; see proof.Notices
+	Page         Page                `json:"page,omitempty"`    // one of our own pages; else a client asks, and all below is its
+	Object       storage.ID          `json:"object,omitempty"`  // which one of its kind that page is about
+	Address      string              `json:"address,omitempty"` // which address that page is about
+	Before       time.Time           `json:"before,omitzero"`   // of proofs only those count that the person had before
+	Link         []byte              `json:"link,omitempty"`    // by which it is asked, as its hash; see proof.Notices
 	ClientID     string              `json:"client_id,omitempty"`
 	RedirectURI  string              `json:"redirect_uri,omitempty"`  // registered; of a sign-out: where to go after it
 	RedirectSent bool                `json:"redirect_sent,omitempty"` // the client sent it itself
@@ -80,6 +81,10 @@ type Progress struct {
 	Passkeys    bool       `json:"passkeys,omitempty"`    // the browser can make passkeys
 	Offered     bool       `json:"offered,omitempty"`     // one was offered, and answered
 	Breached    string     `json:"breached,omitempty"`    // "", BreachedReplace or BreachedLater: what the person of Session does about their password
+	SentTo      string     `json:"sent_to,omitempty"`     // a code was sent to this address
+	// Whose password is recovered, and what they proved so far: the first is the code.
+	Recovers storage.ID        `json:"recovers,omitempty"`
+	Evidence []policy.Evidence `json:"evidence,omitempty"`
 }
 
 // What a person says to a client's wishes.

@@ -213,7 +213,7 @@ func (d *Deliverer) wanted(ctx context.Context, m *storage.Mail) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	wanted, err := d.mails.Wanted(ctx, Kind(m.Kind), m.Recipient, m.Attempts == 1)
+	wanted, err := d.mails.Wanted(ctx, m)
 	if err != nil || wanted {
 		return wanted, err
 	}

@@ -56,10 +56,9 @@ type Keys interface {
 
 // Service writes mails and looks after them. It is safe for concurrent use.
 type Service struct {
-	// Wanted, if set before the service is used, is asked before a mail is sent whether it
-	// is for anybody; first tells the first attempt. One that is not is deleted, and nobody
-	// is told.
-	Wanted func(ctx context.Context, kind Kind, address string, first bool) (bool, error)
+	// Wanted, if set before the service is used, is asked at each attempt to send a mail
+	// whether it is for anybody. One that is not is deleted, and nobody is told.
+	Wanted func(ctx context.Context, m *storage.Mail) (bool, error)
 
 	Deps
 	cfg     Config
@@ -98,6 +97,7 @@ type To struct {
 	Address string     // in any spelling
 	Person  storage.ID // whose it is; "" for nobody's yet
 	Lang    string     // as [templates.Base] has it
+	Browser storage.ID // that asks for it, where it is known to be Person's; "" for every other
 }
 
 // How long a row is kept after its end: of a mail that was sent, by which its
@@ -123,7 +123,8 @@ func (s *Service) Send(ctx context.Context, to To, m Message) error {
 	if err != nil {
 		return fault.Invalid("email", "must be an e-mail address")
 	}
-	if err := s.Throttle.Take(ctx, limitOf(m), address); err != nil {
+	limit, parts := limitOf(address, to, m)
+	if err := s.Throttle.Take(ctx, limit, parts...); err != nil {
 		return err
 	}
 	row, err := s.row(address, to, m)
@@ -137,11 +138,14 @@ func (s *Service) Send(ctx context.Context, to To, m Message) error {
 	return nil
 }
 
-func limitOf(m Message) throttle.Limit {
-	if m.asked() {
-		return throttle.MailAsked
+// limitOf returns the limit of a mail and the parts of its bucket. What strangers ask for
+// has one for each kind of mail, and each browser that is known to be the person's has its
+// own: nobody empties that for them.
+func limitOf(address string, to To, m Message) (throttle.Limit, []string) {
+	if !m.asked() {
+		return throttle.MailNotices, []string{address}
 	}
-	return throttle.MailNotices
+	return throttle.MailAsked, []string{address, string(m.Kind()), string(to.Browser)}
 }
 
 func (s *Service) row(address string, to To, m Message) (*storage.Mail, error) {

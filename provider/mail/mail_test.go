@@ -236,7 +236,8 @@ func TestNobodyInjectsHeaders(t *testing.T) {
 	}
 }
 
-// Whoever asks for mails to an address gets few; what tells of changes has a limit of its own.
+// Whoever asks for mails to an address gets few of a kind; another kind, a browser that is
+// known and what tells of changes have limits of their own.
 func TestMailsToOneAddressAreLimited(t *testing.T) {
 	h := newHouse(t, providertest.Database(t))
 	for range 10 {
@@ -244,9 +245,11 @@ func TestMailsToOneAddressAreLimited(t *testing.T) {
 	}
 	var f *fault.Error
 	spelled := mail.To{Address: "ADA@example.com"}
-	if err := h.Mail.Send(t.Context(), spelled, mail.Recover{Code: "481516", Valid: time.Hour}); !errors.As(err, &f) || f.Kind != fault.KindTooMany || f.RetryAfter <= 0 {
+	if err := h.Mail.Send(t.Context(), spelled, code); !errors.As(err, &f) || f.Kind != fault.KindTooMany || f.RetryAfter <= 0 {
 		t.Errorf("the eleventh: %v", err)
 	}
+	h.send(spelled, mail.Recover{Code: "481516", Valid: time.Hour})
+	h.send(mail.To{Address: ada.Address, Browser: storage.NewID()}, code)
 	h.send(mail.To{Address: "grace@example.com"}, code)
 	notice := mail.PasswordChanged{Notice: mail.Notice{When: h.Clock.Now(), NotMe: "/not-me"}}
 	for range 30 {

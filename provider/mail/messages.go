@@ -52,6 +52,7 @@ const (
 	FactorTOTP     Factor = "totp"
 	FactorRecovery Factor = "recovery"
 	FactorMailCode Factor = "mailcode"
+	FactorAddress  Factor = "address"
 )
 
 // Code has a code to sign in with.

@@ -66,12 +66,12 @@ type Factor struct {
 // Disowning is what somebody says was not them.
 type Disowning struct {
 	Person storage.ID
-	Keep   *storage.Session // in which they say so
-	Device storage.ID       // the browser in which they do; "" if it is not known
-	What   string           // the kind of the event, or of the mail that told of it
-	Since  time.Time        // when it was
-	Also   storage.ID       // the factor that it was about; "" for none
-	Link   []byte           // by which they say so, as its hash; nil for none
+	Keep   storage.ID // the session in which they say so; "" for none yet
+	Device storage.ID // the browser in which they do; "" if it is not known
+	What   string     // the kind of the event, or of the mail that told of it
+	Since  time.Time  // when it was
+	Also   storage.ID // the factor that it was about; "" for none
+	Link   []byte     // by which they say so, as its hash; nil for none
 }
 
 // Doubts returns which factors [Notices.Disown] would send to be reviewed.
@@ -105,7 +105,8 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 // Factors that were added since count for nothing, neither to prove with nor as what was
 // proven, until the person says which are theirs ([TOTP.Trust], [Passkey.Trust]). It returns
 // which sessions ended, whose clients are to be told. Whether the person may say so, flow
-// knows. storage.ErrSpent: the link was used.
+// knows. By a link addresses that were verified since are not any more: the link's own was before.
+// storage.ErrSpent: the link was used.
 func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, err error) {
 	now := storage.At(n.now())
 	others, err := n.store.SessionsOf(ctx, d.Person, now, storage.Page{Limit: 100}) // of more the clients hear a little later
@@ -116,13 +117,13 @@ func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, 
 	if err != nil {
 		return nil, err
 	}
-	said := disowned{What: d.What, Since: storage.At(d.Since).Time, Session: d.Keep.ID, ByLink: d.Link != nil, Doubted: []storage.ID{}}
+	said := disowned{What: d.What, Since: storage.At(d.Since).Time, Session: d.Keep, ByLink: d.Link != nil, Doubted: []storage.ID{}}
 	for _, f := range doubted {
 		said.Doubted = append(said.Doubted, f.ID)
 	}
 	err = n.store.Together(ctx, func(ctx context.Context) error {
 		err := n.store.Disown(ctx, storage.Disowning{
-			PersonID: d.Person, Keep: d.Keep.ID, Device: d.Device, Since: storage.At(d.Since), Also: d.Also, Link: d.Link, Why: disownedBy, Now: now,
+			PersonID: d.Person, Keep: d.Keep, Device: d.Device, Since: storage.At(d.Since), Also: d.Also, Link: d.Link, Why: disownedBy, Now: now,
 		})
 		if err != nil {
 			return err
@@ -136,7 +137,7 @@ func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, 
 		return nil, fmt.Errorf("proof: disown: %w", err)
 	}
 	for i := range others.Items {
-		if id := others.Items[i].ID; id != d.Keep.ID {
+		if id := others.Items[i].ID; id != d.Keep {
 			ended = append(ended, id)
 		}
 	}
@@ -146,7 +147,7 @@ func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, 
 type disowned struct {
 	What    string       `json:"what"`
 	Since   time.Time    `json:"since"`
-	Session storage.ID   `json:"session"` // in which it was said
+	Session storage.ID   `json:"session,omitempty"` // in which it was said
 	ByLink  bool         `json:"by_link"`
 	Doubted []storage.ID `json:"doubted"`
 }

@@ -54,6 +54,8 @@ type Sending struct {
 	Interaction storage.ID // in which it has to be typed
 	Address     string     // in any spelling
 	Person      storage.ID // who asks; "" while nobody says who they are
+	Owner       storage.ID // whose address it is, if Browser is known to be theirs; else ""
+	Browser     storage.ID // that asks, if the owner of the address signed in with it before; else ""
 	Lang        string     // of what is sent
 	Device      mail.Device
 	From        netip.Addr // of whoever asks
@@ -93,14 +95,19 @@ func byMail(m *mail.Service) func(context.Context, Sending, string) error {
 		default:
 			return fmt.Errorf("no mail is for the purpose %q", s.Purpose)
 		}
-		return m.Send(ctx, mail.To{Address: s.Address, Person: s.Person, Lang: s.Lang}, message)
+		to := mail.To{Address: s.Address, Person: s.Person, Lang: s.Lang, Browser: s.Browser}
+		if s.Browser != "" {
+			to.Person = s.Owner
+		}
+		return m.Send(ctx, to, message)
 	}
 }
 
 // Send sends a code, in the place of the one that the interaction had: in the unit of
 // ctx. It costs the same whoever has the address; see [Sent.Wanted]. It is a fault of
 // kind Invalid for what is no address, and one of kind TooMany where too many were asked
-// for: to this address, by this person, or from this block of addresses.
+// for: to this address, by this person, or from this block of addresses. One that is not
+// sent costs the person none, nor does the person's own limit cost anybody else.
 func (s *Sent) Send(ctx context.Context, in Sending) error {
 	canonical, err := s.channel.Canonical(in.Address)
 	if err != nil {
@@ -109,11 +116,36 @@ func (s *Sent) Send(ctx context.Context, in Sending) error {
 	if err := s.throttle.Take(ctx, throttle.SentBlock, throttle.Block(in.From)); err != nil {
 		return err
 	}
-	if in.Person != "" {
-		if err := s.throttle.Take(ctx, throttle.SentPerson, string(in.Person)); err != nil {
-			return err
-		}
+	bucket := in.bucket()
+	if bucket == nil {
+		return s.send(ctx, in, canonical)
 	}
+	if err := s.throttle.Take(ctx, throttle.SentPerson, bucket...); err != nil {
+		return err
+	}
+	if err := s.send(ctx, in, canonical); err != nil {
+		return errors.Join(err, s.throttle.Return(storage.WithoutUnit(ctx), throttle.SentPerson, bucket...))
+	}
+	return nil
+}
+
+// bucket is that of throttle.SentPerson that a code is taken from when it is asked for;
+// nil where that is done when it is delivered: see [Sent.Wanted].
+func (in Sending) bucket() []string {
+	switch {
+	case in.Person != "":
+		return sentBucket(in.Purpose, in.Person, "")
+	case in.Browser != "":
+		return sentBucket(in.Purpose, in.Owner, in.Browser)
+	}
+	return nil
+}
+
+func sentBucket(purpose Purpose, person, browser storage.ID) []string {
+	return []string{string(purpose), string(person), string(browser)}
+}
+
+func (s *Sent) send(ctx context.Context, in Sending, canonical string) error {
 	n, err := rand.Int(rand.Reader, sentCodes)
 	if err != nil {
 		return fmt.Errorf("proof: send code: %w", err)
@@ -171,34 +203,35 @@ func (s *Sent) Verify(ctx context.Context, interaction storage.ID, purpose Purpo
 	}, nil
 }
 
-// Owner returns whom an address belongs to that was verified, if their account is open;
-// else storage.ErrNotFound.
-func (s *Sent) Owner(ctx context.Context, kind, canonical string) (*storage.Person, error) {
+// Owner returns whom an address belongs to that was verified, and since when it is, if their
+// account is open; else storage.ErrNotFound.
+func (s *Sent) Owner(ctx context.Context, kind, canonical string) (*storage.Person, time.Time, error) {
 	person, address, err := s.store.PersonIdentified(ctx, kind, canonical)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("proof: owner of an address: %w", err)
+		return nil, time.Time{}, fmt.Errorf("proof: owner of an address: %w", err)
 	case address.VerifiedAt.IsZero() || !person.DisabledAt.IsZero():
-		return nil, storage.ErrNotFound
+		return nil, time.Time{}, storage.ErrNotFound
 	}
-	return person, nil
+	return person, address.VerifiedAt.Time, nil
 }
 
 // Wanted says whether a mail that strangers may ask for is for anybody. It is asked when
 // the mail is delivered: whoever asked for it cannot tell from our answer, or from how long
-// that took. Somebody gets so many such mails, however many addresses they have.
-func (s *Sent) Wanted(ctx context.Context, kind mail.Kind, address string, first bool) (bool, error) {
-	if kind != mail.KindRecover {
+// that took. Somebody gets so many such mails, however many addresses they have; those
+// that they asked for in a browser of theirs were counted then.
+func (s *Sent) Wanted(ctx context.Context, m *storage.Mail) (bool, error) {
+	if mail.Kind(m.Kind) != mail.KindRecover {
 		return true, nil
 	}
-	person, err := s.Owner(ctx, s.channel.Kind, address)
+	person, _, err := s.Owner(ctx, s.channel.Kind, m.Recipient)
 	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
 	}
-	if err != nil || !first {
+	if err != nil || m.Attempts > 1 || m.PersonID == person.ID {
 		return err == nil, err
 	}
-	err = s.throttle.Take(ctx, throttle.SentPerson, string(person.ID))
+	err = s.throttle.Take(ctx, throttle.SentPerson, sentBucket(ToRecover, person.ID, "")...)
 	var f *fault.Error
 	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
 		return false, nil

@@ -289,3 +289,60 @@ func TestAttack94NobodyIsFloodedWithCodes(t *testing.T) {
 	}
 	refused("the 41st from one block", ask(proof.ToRecover, "", "last@example.com", 200))
 }
+
+// TestStrangersUseUpNoCodesOfAnybodyElses: however many they ask for, the owner of the
+// address gets a code that verifies it, and one to recover by in a browser that is known to
+// be theirs. What is refused costs the person nothing.
+func TestStrangersUseUpNoCodesOfAnybodyElses(t *testing.T) {
+	now := func() time.Time { return noon }
+	p := newPost(t, newReplica(t, providertest.SQLite(t), now), now)
+	ada := p.person(t, "ada")
+	verified(t, p.replica, ada, "ada@example.com", noon)
+	stranger := proof.Sending{Purpose: proof.ToRecover, Address: "ada@example.com"}
+	send := func(in proof.Sending) error {
+		in.Interaction = storage.NewID()
+		return p.Send(t.Context(), in)
+	}
+	tooMany := func(what string, err error) {
+		t.Helper()
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.KindTooMany {
+			t.Errorf("%s: %v, want a fault of kind TooMany", what, err)
+		}
+	}
+	for i := range 10 {
+		stranger.From = netip.AddrFrom4([4]byte{203, byte(i), 113, 1})
+		if err := send(stranger); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.letters(t); len(got) != 10 {
+		t.Fatalf("%d letters, want 10", len(got))
+	}
+	tooMany("one more by strangers", send(stranger))
+	for what, in := range map[string]proof.Sending{
+		"verify":                   {Purpose: proof.ToVerify, Address: "ada@example.com", Person: ada.ID},
+		"recover in her browser":   {Purpose: proof.ToRecover, Address: "ada@example.com", Owner: ada.ID, Browser: storage.NewID()},
+		"recover in her other one": {Purpose: proof.ToRecover, Address: "ada@example.com", Owner: ada.ID, Browser: storage.NewID()},
+	} {
+		if err := send(in); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got := p.letters(t); len(got) != 1 {
+			t.Errorf("%s: %d letters, want one", what, len(got))
+		}
+	}
+	eve := p.person(t, "eve")
+	for i := range 10 { // with the one above, one too many for the address
+		if err := send(proof.Sending{Purpose: proof.ToVerify, Address: "ada@example.com", Person: eve.ID}); err != nil && i < 9 {
+			t.Fatal(err)
+		}
+	}
+	bob := p.person(t, "bob")
+	for range 20 {
+		tooMany("to an address that had its codes", send(proof.Sending{Purpose: proof.ToVerify, Address: "ada@example.com", Person: bob.ID}))
+	}
+	if err := send(proof.Sending{Purpose: proof.ToVerify, Address: "bob@example.com", Person: bob.ID}); err != nil {
+		t.Errorf("bob, whose codes were all refused: %v", err)
+	}
+}

@@ -18,7 +18,7 @@ import (
 // it, or the event that it names. storage.ErrNotFound: the link was used, or there is no such
 // event of this person.
 func (h *Handler) disowning(ctx context.Context, a flow.Answer) (proof.Disowning, error) {
-	d := proof.Disowning{Person: a.SignIn.Person.ID, Keep: &a.SignIn.Session}
+	d := proof.Disowning{Person: a.SignIn.Person.ID, Keep: a.SignIn.Session.ID}
 	if a.Request.Link != nil {
 		link, err := h.Notices.LinkOf(ctx, a.Request.Link)
 		if err != nil {
@@ -47,19 +47,24 @@ func (h *Handler) disowning(ctx context.Context, a flow.Answer) (proof.Disowning
 // showDisown says what will happen to whoever did what the person did not.
 func (h *Handler) showDisown(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	return h.disown(w, r, a, func(d proof.Disowning) error {
-		doubts, err := h.Notices.Doubts(r.Context(), d.Person, d.Since, d.Also)
+		doubts, err := h.doubts(r, d)
 		if err != nil {
 			return err
 		}
-		page := templates.Disown{
+		return h.Web.Page(w, r, http.StatusOK, templates.Disown{
 			Base: h.base(r, a), Form: h.form(w, r, web.PathDisown, a), Who: web.Account(a.SignIn), When: d.Since,
-			CancelAction: h.stepPath(pathCancel, a),
-		}
-		for _, f := range doubts {
-			page.Doubts = append(page.Doubts, f.Name)
-		}
-		return h.Web.Page(w, r, http.StatusOK, page)
+			ByLink: d.Link != nil, Doubts: doubts, CancelAction: h.stepPath(pathCancel, a),
+		})
 	})
+}
+
+// doubts are the names of the factors that will have to be reviewed.
+func (h *Handler) doubts(r *http.Request, d proof.Disowning) (names []string, err error) {
+	factors, err := h.Notices.Doubts(r.Context(), d.Person, d.Since, d.Also)
+	for _, f := range factors {
+		names = append(names, f.Name)
+	}
+	return names, err
 }
 
 // takeDisown makes it so. It is shown this once, so there is no page to come back to.
@@ -77,18 +82,25 @@ func (h *Handler) takeDisown(w http.ResponseWriter, r *http.Request, a flow.Answ
 		if err != nil {
 			return err
 		}
-		var told sync.WaitGroup
-		for _, id := range ended {
-			told.Go(func() { h.Tell(ctx, id) })
-		}
-		told.Wait()
+		h.tell(ctx, ended)
 		next, err := h.Flow.Did(ctx, a, a.SignIn.Session.ID, nil)
 		if err != nil {
 			return err
 		}
-		page := templates.Disown{Base: h.base(r, a), Who: web.Account(a.SignIn), Done: next.Path, PasswordHref: h.Web.Path(web.PathSecurityPassword)}
-		return h.Web.Page(w, r, http.StatusOK, page)
+		return h.Web.Page(w, r, http.StatusOK, templates.Disown{
+			Base: h.base(r, a), Who: web.Account(a.SignIn), Done: next.Path,
+			PasswordHref: h.Web.Path(web.PathSecurityPassword), AddressesHref: h.Web.Path(web.PathAddresses),
+		})
 	})
+}
+
+// tell has the clients of sessions told that ended.
+func (h *Handler) tell(ctx context.Context, ended []storage.ID) {
+	var told sync.WaitGroup
+	for _, id := range ended {
+		told.Go(func() { h.Tell(ctx, id) })
+	}
+	told.Wait()
 }
 
 func (h *Handler) disown(w http.ResponseWriter, r *http.Request, a flow.Answer, run func(proof.Disowning) error) error {

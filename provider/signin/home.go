@@ -21,7 +21,7 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	who := web.Account(current)
 	return h.Web.Page(w, r, http.StatusOK, templates.Welcome{
-		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SecurityHref: h.Web.Path(web.PathSecurity),
+		Base: h.Web.Base(r, "", current.Person.Locale), Who: &who, AppsHref: h.Web.Path(web.PathApps), SecurityHref: h.Web.Path(web.PathSecurity), AddressesHref: h.Web.Path(web.PathAddresses),
 		SessionsHref: h.Web.Path(web.PathSessions), ActivityHref: h.Web.Path(web.PathActivity), LanguageHref: h.Web.Path(web.PathLanguage), SignOutHref: h.Web.Path(web.PathSignOut),
 	})
 }

@@ -104,7 +104,7 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 
 // guess has a proof looked at that could be guessed, under the throttles that all such
 // proofs of one account share: those of nobody's as well. code is whose code it is, ""
-// for a password.
+// for a password and for one that was sent, which has few tries of its own.
 func (h *Handler) guess(r *http.Request, person *storage.Person, identifier string, code storage.ID, look func(context.Context) error) error {
 	ctx := r.Context()
 	device, err := h.knownDevice(r, person)
@@ -180,6 +180,9 @@ func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, a flow.An
 		page.Identifier = ""
 	}
 	page.Others = h.others(a, flow.StepPassword)
+	if h.Sent.Enabled() {
+		page.ForgotHref = h.stepPath(web.PathForgot, a)
+	}
 	if !a.Reauth && h.Passkeys.Enabled() {
 		prompt, err := h.passkeyPrompt(w, r, a)
 		if err != nil {

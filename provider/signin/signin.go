@@ -11,6 +11,8 @@
 //	newpassword.go a new password, and what every page for one has
 //	disown.go     this wasn't me
 //	lost.go       how to go on without what was lost
+//	sent.go       a code that is sent to an address: whose that is, or whose password is lost
+//	reset.go      another password in the place of a lost one
 //	account.go    which of the accounts that are signed in here
 //	consent.go    may this client have that
 //	signout.go    really sign out?
@@ -67,6 +69,7 @@ type Deps struct {
 	Passkeys  *proof.Passkey
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
+	Sent      *proof.Sent
 	Notices   *proof.Notices
 	Events    *events.Service
 	Throttle  *throttle.Service

@@ -27,6 +27,10 @@ const (
 
 	PathTOTP          = "/signin/totp"
 	PathRecovery      = "/signin/recovery"
+	PathVerify        = "/signin/verify"
+	PathForgot        = "/signin/forgot"
+	PathRecover       = "/signin/recover"
+	PathReset         = "/signin/reset"
 	PathAddPasskey    = "/signin/add-passkey"
 	PathOfferPasskey  = "/signin/offer-passkey" //nolint:gosec // a path, no credential
 	PathAddTOTP       = "/signin/add-totp"
@@ -45,6 +49,7 @@ const (
 	PathNotMe              = "/account/not-me"    // where notices lead
 	PathNotMeEvent         = "/account/not-me/of" // what the page of what happened lately lists
 	PathSecurityReview     = "/account/security/review"
+	PathAddresses          = "/account/addresses"
 	PathSecurityFactor     = "/account/security/factor"
 	PathSecurityAsking     = "/account/security/asking"
 	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential

@@ -1,0 +1,133 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// Lost begins the interaction of somebody who cannot give the password that a asks for.
+// They prove an address, then their second factor if they have one, and choose another
+// password, by which they are signed in; then they come back to a. Until then there is no
+// session: what they proved is the interaction's.
+func (s *Service) Lost(ctx context.Context, a Answer, b Browser) (Answer, error) {
+	hint := a.Request.LoginHint
+	if a.Reauth && a.SignIn != nil {
+		hint = a.SignIn.Identifier
+	}
+	return s.Begin(ctx, Request{
+		Page: PageRecover, Object: a.Interaction.ID, UILocales: a.Request.UILocales, LoginHint: hint,
+		Person: a.Request.Person, Before: a.Request.Before, Link: a.Request.Link,
+	}, b)
+}
+
+// recoveredPath is where a recovery ends. What it came from by a link is done by it as well.
+func (s *Service) recoveredPath(a Answer) string {
+	switch {
+	case a.Progress.Done && a.Request.Link != nil:
+		return s.cfg.Paths.Pages[PageSecurity] + "?" + ParamDone
+	case a.Request.Object == "":
+		return s.cfg.Paths.Home
+	}
+	return s.cfg.Paths.Password + "?i=" + string(a.Request.Object)
+}
+
+// resets reports whether a is about somebody who has no session yet.
+func (a *Answer) resets() bool { return pageRules[a.Request.Page].resets && !a.Progress.Done }
+
+// recovering returns whose password is recovered, nil while nobody's is: also when it was
+// changed since they proved their address, or the address is not believed any more.
+func (s *Service) recovering(ctx context.Context, a Answer) (*storage.SignIn, error) {
+	if a.Progress.Recovers == "" || len(a.Progress.Evidence) == 0 {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	signIn, err := s.store.LoadRecovering(ctx, a.Progress.Recovers, a.Progress.SentTo, storage.At(a.Progress.Evidence[0].At))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("flow: who recovers: %w", err)
+	}
+	return signIn, nil
+}
+
+// standsOn is what a's person stands on: their session, or what they proved so far.
+func (s *Service) standsOn(a Answer) (policy.Standing, error) {
+	if a.resets() {
+		return policy.Standing{Evidence: counting(a.SignIn, a.Progress.Evidence)}, nil
+	}
+	return s.standing(a.SignIn)
+}
+
+// Sent notes that a code was sent to an address, in one unit with what also does.
+func (s *Service) Sent(ctx context.Context, a Answer, address string, also func(context.Context) error) (Answer, error) {
+	progress := a.Progress
+	progress.SentTo = address
+	return s.advance(ctx, a, progress, also)
+}
+
+// Recovers reports whether a is about the password of somebody whose address is known to be
+// theirs since then: one that is about a moment is about one person, who had it before that.
+func (a *Answer) Recovers(person storage.ID, since time.Time) bool {
+	return a.Request.Before.IsZero() || person == a.Request.Person && since.Before(a.Request.Before)
+}
+
+// Recover goes on with the person whose address, in its canonical form, was just proved, with
+// the event.
+func (s *Service) Recover(ctx context.Context, a Answer, person storage.ID, address string, ev policy.Evidence) (Answer, error) {
+	if a.Step != StepRecover {
+		return a, nil
+	}
+	ev.Interaction = string(a.Interaction.ID)
+	return s.advance(ctx, a, Progress{SentTo: address, Recovers: person, Evidence: []policy.Evidence{ev}}, func(ctx context.Context) error {
+		return s.events.Record(ctx, events.Event{Kind: events.RecoveryBegun, Actor: events.ActorPerson, Person: person, Data: map[string]string{"method": ev.Method}})
+	})
+}
+
+// provedMore notes what else the person proved whose password is recovered.
+func (s *Service) provedMore(ctx context.Context, a Answer, ev policy.Evidence) (Answer, error) {
+	progress := a.Progress
+	progress.Evidence = policy.AddEvidence(progress.Evidence, ev)
+	return s.advance(ctx, a, progress, nil)
+}
+
+// Reset signs the person in who chooses another password, as [Service.SignedIn] does, after
+// set, which sets it and ends all that was begun with the one before. Nothing is done where
+// another step is due by now.
+func (s *Service) Reset(ctx context.Context, a Answer, b Browser, set func(context.Context) error) (Answer, Changed, error) {
+	if a.Step != StepReset {
+		return a, Changed{}, nil
+	}
+	if err := s.store.Together(ctx, set); err != nil {
+		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
+	}
+	ev := policy.Evidence{Method: policy.Password, At: s.now(), Interaction: string(a.Interaction.ID)}
+	c, err := s.signedIn(ctx, a, b, &a.SignIn.Person, ev)
+	if err != nil {
+		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
+	}
+	b.Sessions, b.Device = c.Sessions, c.Device
+	next, err := s.settle(ctx, a, b, func(now Answer) (Progress, bool) {
+		progress := now.chose(c.session)
+		progress.Done = true
+		return progress, now.Progress.Session != c.session
+	})
+	if err != nil {
+		return Answer{}, c, err
+	}
+	if a.Request.Link != nil || a.Request.Object == "" {
+		return next, c, nil
+	}
+	switch _, err := s.interaction(ctx, string(a.Request.Object), b, kindAuthorize, kindPage); {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrSpent): // what they came from did not wait so long
+		next.Path = s.cfg.Paths.Home
+	case err != nil:
+		return Answer{}, c, err
+	}
+	return next, c, nil
+}

@@ -1,0 +1,206 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/ident"
+	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+	"github.com/doorstep-id/doorstep/templates"
+)
+
+// fieldDo is what to do about a code: send one, or take it.
+const (
+	fieldDo = "do"
+	doSend  = "send"
+	doCode  = "code"
+)
+
+// A sentStep sends a code to an address, and asks for it.
+type sentStep struct {
+	step    flow.Step
+	path    string
+	purpose proof.Purpose
+	// address is where to, as the request says; person is who asks, nil while nobody says.
+	address func(*http.Request, flow.Answer) string
+	person  func(flow.Answer) *storage.Person
+	// right goes on from a right code: proof.ErrWrong where it proved nothing that counts.
+	right func(http.ResponseWriter, *http.Request, flow.Answer, *proof.Proven) (flow.Answer, error)
+}
+
+func (h *Handler) showSent(s sentStep) web.HandlerFunc {
+	return h.at(func(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+		return h.sentPage(w, r, a, s, http.StatusOK, templates.SentCode{})
+	}, s.step)
+}
+
+func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
+	return h.at(func(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+		var err error
+		switch r.PostForm.Get(fieldDo) {
+		case doSend:
+			a, err = h.sendCode(r, a, s)
+		case doCode:
+			if strings.TrimSpace(r.PostForm.Get(fieldCode)) == "" {
+				return h.sentPage(w, r, a, s, http.StatusUnprocessableEntity, templates.SentCode{Problem: "empty"})
+			}
+			a, err = h.takeSentCode(w, r, a, s)
+		default:
+			return fault.Invalid(fieldDo, "must be send or code")
+		}
+		if err == nil {
+			return web.SeeOther(w, a.Path)
+		}
+		page, status := templates.SentCode{}, http.StatusUnprocessableEntity
+		var f *fault.Error
+		switch page.Problem, page.RetryAfter = problem(w, err); {
+		case errors.Is(err, proof.ErrOver):
+			page.Problem = "over"
+		case errors.As(err, &f) && f.Field == fieldEmail && f.Kind == fault.KindConflict:
+			page.Problem, status = "taken", http.StatusConflict
+		case errors.As(err, &f) && f.Field == fieldEmail:
+			page.Problem = "email"
+		case page.Problem == "":
+			return err
+		case page.Problem != triedWrong:
+			status, _ = web.Status(err)
+		}
+		web.Log(r.Context()).Set("code", page.Problem)
+		return h.sentPage(w, r, a, s, status, page)
+	}, s.step)
+}
+
+// sendCode has a code sent. Its answer and its work are the same whoever has the address.
+func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Answer, error) {
+	in := proof.Sending{
+		Purpose: s.purpose, Interaction: a.Interaction.ID, Address: s.address(r, a), Lang: h.base(r, a).Lang, Device: h.with(r), From: web.Address(r.Context()),
+	}
+	if person := s.person(a); person != nil {
+		in.Person = person.ID
+	}
+	owner, err := h.owner(r, in.Address)
+	if err != nil {
+		return a, err
+	}
+	if in.Browser, err = h.knownDevice(r, owner); err != nil {
+		return a, err
+	}
+	if in.Browser != "" {
+		in.Owner = owner.ID
+	}
+	address := strings.TrimSpace(in.Address)
+	next, err := h.Flow.Sent(r.Context(), a, address, func(ctx context.Context) error { return h.Sent.Send(ctx, in) })
+	if err != nil {
+		return a, err
+	}
+	return next, nil
+}
+
+func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.Answer, s sentStep) (flow.Answer, error) {
+	address := accountKey(a.Progress.SentTo)
+	code := r.PostForm.Get(fieldCode)
+	owner, err := h.owner(r, address)
+	if err != nil {
+		return a, err
+	}
+	next := a
+	err = h.guess(r, owner, address, "", func(ctx context.Context) error {
+		proven, err := h.Sent.Verify(ctx, a.Interaction.ID, s.purpose, code[:min(len(code), maxCode)])
+		if err != nil {
+			return err
+		}
+		next, err = s.right(w, r, a, proven)
+		return err
+	})
+	if err != nil {
+		return a, err
+	}
+	return next, nil
+}
+
+// owner is whom an address belongs to, nil for nobody. What is asked of them next is asked
+// of nobody as well.
+func (h *Handler) owner(r *http.Request, address string) (*storage.Person, error) {
+	person, err := h.Directory.ByEmail(r.Context(), accountKey(address))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	return person, err
+}
+
+func (h *Handler) sentPage(w http.ResponseWriter, r *http.Request, a flow.Answer, s sentStep, status int, page templates.SentCode) error {
+	page.Base, page.Form, page.Kind = h.base(r, a), h.form(w, r, s.path, a), string(s.step)
+	page.Address, page.Sent, page.CancelAction = a.Progress.SentTo, a.Progress.SentTo != "", h.stepPath(pathCancel, a)
+	if a.SignIn != nil {
+		page.Who = web.Account(a.SignIn)
+	}
+	if !page.Sent {
+		page.Address = s.address(r, a)
+	}
+	if len(page.Address) > maxIdentifier {
+		page.Address = ""
+	}
+	if page.Problem == "email" || page.Problem == "taken" {
+		page.Sent = false
+	}
+	return h.Web.Page(w, r, status, page)
+}
+
+// verifyStep shows an address to be the person's, who is signed in.
+func (h *Handler) verifyStep() sentStep {
+	return sentStep{
+		step: flow.StepVerify, path: web.PathVerify, purpose: proof.ToVerify,
+		address: func(_ *http.Request, a flow.Answer) string { return a.Request.Address },
+		person:  func(a flow.Answer) *storage.Person { return &a.SignIn.Person },
+		right: func(_ http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
+			if p.Person != a.SignIn.Person.ID {
+				return a, proof.ErrWrong
+			}
+			next, err := h.Flow.DidGuarded(r.Context(), a, a.SignIn.Session.ID, func(ctx context.Context) error {
+				began := h.Now()
+				// At those that were verified before.
+				if err := h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), began, mail.FactorAddress, p.Display); err != nil {
+					return err
+				}
+				return h.Directory.VerifyAddress(ctx, p.Person, p.Address, p.Display)
+			})
+			if errors.Is(err, storage.ErrConflict) {
+				err = fault.Conflict(fieldEmail, "is the address of somebody who has an account already")
+			}
+			return next, err
+		},
+	}
+}
+
+// recoverStep is for whoever lost their password: they read what is sent to an address
+// of theirs.
+func (h *Handler) recoverStep() sentStep {
+	return sentStep{
+		step: flow.StepRecover, path: web.PathRecover, purpose: proof.ToRecover,
+		address: func(r *http.Request, a flow.Answer) string {
+			if r.PostForm.Has(fieldIdentifier) {
+				return r.PostForm.Get(fieldIdentifier)
+			}
+			return a.Request.LoginHint
+		},
+		person: func(flow.Answer) *storage.Person { return nil },
+		right: func(_ http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
+			person, since, err := h.Sent.Owner(r.Context(), ident.KindEmail, p.Address)
+			switch {
+			case errors.Is(err, storage.ErrNotFound), err == nil && !a.Recovers(person.ID, since):
+				return a, proof.ErrWrong
+			case err != nil:
+				return a, err
+			}
+			web.Log(r.Context()).Set("person", string(person.ID))
+			return h.Flow.Recover(r.Context(), a, person.ID, p.Address, p.Evidence)
+		},
+	}
+}
