@@ -11,8 +11,10 @@ import (
 // version is one more case in decode, never an edit of an old one.
 const (
 	standingVersion = 1
-	decisionVersion = 2 // 1 knew of a browser whether it was one of the person's, and no more
-	historyVersion  = 1
+	// Of a browser 1 knew whether it was one of the person's, and no more; 2 knew three
+	// values, by names.
+	decisionVersion = 3
+	historyVersion  = 2 // 1 had no values
 )
 
 // ErrVersion says that a document was written by a newer program than this one.
@@ -55,33 +57,65 @@ func EncodeDecision(r Record) (json.RawMessage, error) { return encode(decisionV
 // DecodeDecision reads a decision with its facts.
 func DecodeDecision(doc json.RawMessage) (Record, error) {
 	r, err := decode[Record](decisionVersion, doc)
-	if err != nil || versionOf(doc) > 1 {
+	version := versionOf(doc)
+	if err != nil || version > 2 {
 		return r, err
 	}
-	old, err := decode[recordV1](decisionVersion, doc)
-	r.Facts.DeviceTier = TierNone
-	if old.Facts.DeviceKnown {
-		r.Facts.DeviceTier = TierCookie
+	old, err := decode[recordV2](decisionVersion, doc)
+	r.Facts.Values[Device].Value = old.Facts.Device
+	r.Facts.Values[Block].Value = old.Facts.Network
+	r.Facts.Values[Agent].Value = old.Facts.Agent
+	if version == 1 {
+		r.Facts.DeviceTier = TierNone
+		if old.Facts.DeviceKnown {
+			r.Facts.DeviceTier = TierCookie
+		}
 	}
 	return r, err
 }
 
-// recordV1 is what the first version of [Record] had in another form.
-type recordV1 struct {
+// recordV2 is what the first two versions of [Record] had in another form.
+type recordV2 struct {
 	Facts struct {
-		DeviceKnown bool `json:"device_known"`
+		DeviceKnown bool `json:"device_known"` // in the first
+		Device      Hash `json:"device"`
+		Network     Hash `json:"network"`
+		Agent       Hash `json:"agent"`
 	} `json:"facts"`
 }
 
 // EncodeHistory writes a person's history.
-func EncodeHistory(h History) (json.RawMessage, error) { return encode(historyVersion, h) }
+func EncodeHistory(h History) (json.RawMessage, error) {
+	body, err := h.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	return encode(historyVersion, body)
+}
 
 // DecodeHistory reads a person's history; no document is the empty history.
 func DecodeHistory(doc json.RawMessage) (History, error) {
 	if len(doc) == 0 {
 		return History{}, nil
 	}
-	return decode[History](historyVersion, doc)
+	if versionOf(doc) == 1 {
+		old, err := decode[historyV1](historyVersion, doc)
+		return History{SignIns: old.SignIns, FirstAt: old.FirstAt, LastAt: old.LastAt, weight: float64(old.SignIns)}, err
+	}
+	body, err := decode[[]byte](historyVersion, doc)
+	if err != nil {
+		return History{}, err
+	}
+	var h History
+	err = h.UnmarshalBinary(body)
+	return h, err
+}
+
+// historyV1 is the first version of [History].
+type historyV1 struct {
+	SignIns int64     `json:"sign_ins"`
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
 }
 
 // versioned is the envelope; its body stays raw until the version is known.

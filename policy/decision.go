@@ -8,43 +8,31 @@ import (
 )
 
 // Facts are what is seen of an attempt, and what is remembered that it depends
-// on. They are stored with the decision. Places and programs are keyed hashes,
-// "" while unknown.
+// on. They are stored with the decision. Places and programs are keyed hashes.
 type Facts struct {
-	Client     string   `json:"client"`
-	Scopes     []string `json:"scopes,omitempty"`
-	Resources  []string `json:"resources,omitempty"`
-	ACRAsked   []string `json:"acr_asked,omitempty"`
-	Device     string   `json:"device,omitempty"`  // this browser
-	Network    string   `json:"network,omitempty"` // the address block, /24 or /48
-	Agent      string   `json:"agent,omitempty"`   // the user agent without its version numbers
-	DeviceTier Tier     `json:"device_tier"`       // how well this browser is known to be the person's
-	FirstTime  bool     `json:"first_time"`        // nothing is remembered of this person
+	Client     string         `json:"client"`
+	Scopes     []string       `json:"scopes,omitempty"`
+	Resources  []string       `json:"resources,omitempty"`
+	ACRAsked   []string       `json:"acr_asked,omitempty"`
+	DeviceTier Tier           `json:"device_tier"` // how well this browser is known to be the person's
+	FirstTime  bool           `json:"first_time"`  // nothing is remembered of this person
+	Values     [Features]Seen `json:"values"`
+	Crowd      Crowd          `json:"crowd,omitzero"`
+	Release    int            `json:"release,omitempty"`   // the major version of the browser
+	Hosting    bool           `json:"hosting,omitempty"`   // the network is one of machines, not of people
+	Anonymous  bool           `json:"anonymous,omitempty"` // it hides who uses it
+	// Failures are the wrong proofs for this account since its last sign-in that did not
+	// come from a browser that the person is known by.
+	Failures int `json:"failures,omitempty"`
+	// Burst is for how many accounts more than usual wrong passwords came from around here.
+	Burst    int  `json:"burst,omitempty"`
+	Breached bool `json:"breached,omitempty"` // the password is in lists of stolen ones
 }
 
 // Attempt is one sign-in or silent return, as a scorer sees it.
 type Attempt struct {
 	At time.Time
 	Facts
-}
-
-// History is what is remembered of a person's sign-ins.
-type History struct {
-	SignIns int64     `json:"sign_ins"` // those that reached the demanded assurance
-	FirstAt time.Time `json:"first_at"`
-	LastAt  time.Time `json:"last_at"`
-}
-
-// Learn returns the history with one more sign-in. Only one that reached the
-// demanded assurance may be learned: else whoever is turned away often enough
-// becomes a habit.
-func (h History) Learn(a Attempt) History {
-	if h.SignIns == 0 {
-		h.FirstAt = a.At
-	}
-	h.SignIns++
-	h.LastAt = a.At
-	return h
 }
 
 // Signal is one observation that argues for (negative) or against (positive)

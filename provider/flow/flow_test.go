@@ -221,7 +221,7 @@ func TestFirstSignIn(t *testing.T) {
 	h.must(err)
 	record, err := policy.DecodeDecision(row.Document.V)
 	h.must(err)
-	if f := record.Facts; row.Outcome != "allow" || !f.FirstTime || f.DeviceTier != policy.TierNone || f.Network == "" || f.Client != "web" {
+	if f := record.Facts; row.Outcome != "allow" || !f.FirstTime || f.DeviceTier != policy.TierNone || f.Values[policy.Block].Value == 0 || f.Client != "web" {
 		t.Errorf("decision %s on %+v", row.Outcome, f)
 	}
 	a, err = h.Consent(t.Context(), a, a.SignIn.Session.ID, true)

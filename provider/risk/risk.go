@@ -13,6 +13,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -74,7 +75,10 @@ type Assessment struct {
 // last decision stands.
 func (s *Service) Circumstances(a Attempt) string {
 	f := s.facts(a)
-	f.DeviceTier, f.FirstTime = "", false
+	f.DeviceTier, f.FirstTime, f.Crowd = "", false, policy.Crowd{}
+	for i := range f.Values {
+		f.Values[i] = policy.Seen{Value: f.Values[i].Value}
+	}
 	doc, err := json.Marshal(struct {
 		Facts   policy.Facts
 		Rules   string
@@ -91,15 +95,16 @@ func (s *Service) facts(a Attempt) policy.Facts {
 		Client: a.Client, Scopes: a.Scopes, Resources: a.Resources, ACRAsked: a.ACRAsked,
 		DeviceTier: cmp.Or(a.DeviceTier, policy.TierNone), FirstTime: a.History.SignIns == 0,
 	}
-	if a.Device != "" {
-		f.Device = s.hash("device", string(a.Device))
+	set := func(feature policy.Feature, what, value string) {
+		if value != "" {
+			f.Values[feature].Value = policy.Hash(binary.BigEndian.Uint64(s.mac(what, value)))
+		}
 	}
+	set(policy.Device, "device", string(a.Device))
 	if a.Address.IsValid() {
-		f.Network = s.hash("network", throttle.Block(a.Address))
+		set(policy.Block, "network", throttle.Block(a.Address))
 	}
-	if agent := strings.TrimSpace(withoutVersions(a.UserAgent)); agent != "" {
-		f.Agent = s.hash("agent", agent)
-	}
+	set(policy.Agent, "agent", strings.TrimSpace(withoutVersions(a.UserAgent)))
 	return f
 }
 
@@ -117,9 +122,13 @@ func withoutVersions(agent string) string {
 // hash is 64 bits under the key: enough to tell a person's few values apart,
 // too few to find out whose they are without the key.
 func (s *Service) hash(what, value string) string {
+	return base64.RawURLEncoding.EncodeToString(s.mac(what, value))
+}
+
+func (s *Service) mac(what, value string) []byte {
 	mac := hmac.New(sha256.New, s.cfg.Key[:])
 	mac.Write([]byte(what + "\x00" + value))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:8])
+	return mac.Sum(nil)[:8]
 }
 
 // ruleScorersFailed names the decision when no configured scorer could look.

@@ -112,14 +112,14 @@ func TestFactsNameNoPlaceAndNoProgram(t *testing.T) {
 		}
 	}
 	f := as.attempt.Facts
-	if f.Device == "" || f.Network == "" || f.Agent == "" || !f.FirstTime || f.DeviceTier != policy.TierNone {
+	if f.Values[policy.Device].Value == 0 || f.Values[policy.Block].Value == 0 || f.Values[policy.Agent].Value == 0 || !f.FirstTime || f.DeviceTier != policy.TierNone {
 		t.Errorf("facts %+v", f)
 	}
 	other, _ := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{2}})
-	if g := other.facts(attempt()); g.Network == f.Network || g.Device == f.Device || g.Agent == f.Agent {
+	if g := other.facts(attempt()); g.Values[policy.Block] == f.Values[policy.Block] || g.Values[policy.Device] == f.Values[policy.Device] || g.Values[policy.Agent] == f.Values[policy.Agent] {
 		t.Error("the key changes nothing")
 	}
-	if g := s.facts(Attempt{}); g.Device != "" || g.Network != "" || g.Agent != "" {
+	if g := s.facts(Attempt{}); g.Values != [policy.Features]policy.Seen{} {
 		t.Errorf("hashes of nothing: %+v", g)
 	}
 }
