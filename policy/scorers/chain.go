@@ -45,7 +45,7 @@ type DeviceParams struct {
 func DefaultChain() ChainParams {
 	return ChainParams{
 		Network:   LevelParams{Back: [4]float64{0.5, 0.5, 0.5, 0.7}, Global: 0.5, Copies: [4]float64{0.28, 0.18, 0.03, 0.01}},
-		Agent:     LevelParams{Back: [4]float64{0.3, 0.5, 0.7, 0.7}, Global: 0.4, Copies: [4]float64{0.2, 0.15, 0.15, 0.1}},
+		Agent:     LevelParams{Back: [4]float64{0.3, 0.5, 0.7, 0.7}, Global: 0.4, Copies: [4]float64{0.2, 0.2, 0.1, 0.1}},
 		Device:    DeviceParams{Lost: 0.1, LostDays: 700, Thief: 0.002, ThiefSecond: 0.001, ThiefBound: 0.0002},
 		Upgrade:   0.35,
 		Downgrade: 0.02,
