@@ -71,9 +71,19 @@ var faded = func() (table [stayFor + 1]float64) {
 	return table
 }()
 
+// away is what the days since the last sign-in are divided by: a person's habits grow
+// old by what they do, and slowly while they do nothing.
+const away = 4
+
+// old is how many days old something is at a moment that was seen last on a day.
+func (h *History) old(day int, at time.Time) int {
+	last := dayOf(h.LastAt)
+	return last - day + max(0, dayOf(at)-last)/away
+}
+
 // Weight is how many sign-ins are remembered at a moment: old ones weigh less.
 func (h *History) Weight(at time.Time) float64 {
-	return float64(h.weight * fade(dayOf(at)-dayOf(h.LastAt)))
+	return float64(h.weight * fade(h.old(dayOf(h.LastAt), at)))
 }
 
 // Seen is how many of the sign-ins that are remembered at a moment had that value.
@@ -82,7 +92,7 @@ func (h *History) Seen(f Feature, v Hash, at time.Time) float64 {
 	if c == nil {
 		return 0
 	}
-	return float64(c.Weight * fade(dayOf(at)-c.Day))
+	return float64(c.Weight * fade(h.old(c.Day, at)))
 }
 
 // SeenIn reports whether one of the last n sign-ins had that value; as far back as is
@@ -162,10 +172,10 @@ func (h History) Learn(a Attempt) History {
 		at = h.LastAt
 	}
 	day := dayOf(at)
-	h.weight = h.Weight(at) + 1
 	if h.SignIns == 0 {
-		h.FirstAt = at
+		h.FirstAt, h.LastAt = at, at
 	}
+	h.weight = float64(h.weight*fade(day-dayOf(h.LastAt))) + 1
 	h.SignIns++
 	h.LastAt = at
 	for f := range h.counters {

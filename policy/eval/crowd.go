@@ -29,8 +29,8 @@ func newCrowd() *crowd {
 func heavier(at time.Time) float64 { return math.Exp2(float64(at.Sub(Epoch)) / float64(halfLife)) }
 
 // learn adds a sign-in.
-func (c *crowd) learn(v *Visit) {
-	w := heavier(v.At)
+func (c *crowd) learn(v *Visit, at time.Time) {
+	w := heavier(at)
 	for f, value := range v.Values {
 		if value != 0 {
 			c.counts[f][value] += w
@@ -40,10 +40,10 @@ func (c *crowd) learn(v *Visit) {
 	c.people[v.Person] = true
 }
 
-// attempt is a visit as a scorer sees it now.
-func (c *crowd) attempt(v *Visit, h *policy.History) policy.Attempt {
-	a := policy.Attempt{At: v.At, Facts: policy.Facts{Release: v.Release, DeviceTier: v.Tier, Hosting: v.Hosting, FirstTime: h.SignIns == 0}}
-	w := heavier(v.At)
+// attempt is a visit as a scorer sees it at that moment.
+func (c *crowd) attempt(v *Visit, at time.Time, h *policy.History) policy.Attempt {
+	a := policy.Attempt{At: at, Facts: policy.Facts{Release: v.Release, DeviceTier: v.Tier, Hosting: v.Hosting, FirstTime: h.SignIns == 0}}
+	w := heavier(at)
 	for f, value := range v.Values {
 		a.Values[f] = policy.Seen{Value: value, Count: c.counts[f][value] / w}
 		a.Crowd.Distinct[f] = float64(len(c.counts[f]))

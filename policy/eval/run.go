@@ -12,6 +12,9 @@ import (
 type Contender struct {
 	Name   string
 	Scorer policy.Scorer
+	// Timeless is for one whose formula knows no decay: to it, all that happened before is
+	// as if it were of the same day.
+	Timeless bool
 }
 
 // Protocol says how a world is gone through.
@@ -55,76 +58,129 @@ type Run struct {
 	Attacks   []Score
 }
 
+// past is what is known when an attempt is made: of everybody, and of each person.
+type past struct {
+	crowd    *crowd
+	people   []policy.History
+	timeless bool
+}
+
+func newPast(people int, timeless bool) *past {
+	return &past{crowd: newCrowd(), people: make([]policy.History, people), timeless: timeless}
+}
+
+// at is the moment as this past counts it.
+func (p *past) at(v *Visit) time.Time {
+	if p.timeless {
+		return Epoch
+	}
+	return v.At
+}
+
+// learned is a history with one more visit.
+func (p *past) learned(h policy.History, v *Visit) policy.History {
+	a := policy.Attempt{At: p.at(v), Facts: policy.Facts{Release: v.Release}}
+	for f, value := range v.Values {
+		a.Values[f].Value = value
+	}
+	return h.Learn(a)
+}
+
+// pasts are that with and that without time, for the two kinds of contenders.
+type pasts [2]*past
+
+// of is what is remembered of a person.
+func (p pasts) of(person int) (hs [2]policy.History) {
+	for i := range p {
+		hs[i] = p[i].people[person]
+	}
+	return hs
+}
+
+func (p pasts) learned(hs [2]policy.History, v *Visit) [2]policy.History {
+	for i := range p {
+		hs[i] = p[i].learned(hs[i], v)
+	}
+	return hs
+}
+
+// learn adds a visit of the person themselves.
+func (p pasts) learn(v *Visit) {
+	hs := p.learned(p.of(v.Person), v)
+	for i := range p {
+		p[i].people[v.Person] = hs[i]
+		p[i].crowd.learn(v, p[i].at(v))
+	}
+}
+
 // Go goes through a world.
 func Go(w *World, p Protocol) (*Run, error) {
 	r := &Run{World: w, Protocol: p, Attackers: Attackers()}
 	x := &attack{d: newDraws(p.Seed, "attackers of "+w.Name), net: w.net}
-	all, histories, last := newCrowd(), make([]policy.History, w.People), make([]*Visit, w.People)
-	signals := make([]policy.Signal, 0, 32)
-	score := func(v *Visit, h *policy.History, attacker int) (Score, error) {
-		a := all.attempt(v, h)
-		s := Score{Person: v.Person, At: v.At, Earlier: h.SignIns, Away: v.At.Sub(h.LastAt), Tier: v.Tier, Attacker: attacker, Bits: make([]float64, len(p.Contenders))}
-		if h.SignIns > 1 {
-			s.Gap = h.LastAt.Sub(h.FirstAt) / time.Duration(h.SignIns-1)
-		}
-		for i, c := range p.Contenders {
-			var err error
-			if signals, err = c.Scorer.Score(context.Background(), signals[:0], &a, h); err != nil {
-				return Score{}, fmt.Errorf("eval: %s: %w", c.Name, err)
-			}
-			s.Bits[i] = policy.Sum(signals)
-		}
-		return s, nil
-	}
+	known := pasts{newPast(w.People, false), newPast(w.People, true)}
+	last := make([]*Visit, w.People)
 	for i := range w.Visits {
 		v := &w.Visits[i]
-		h := &histories[v.Person]
-		if h.SignIns > 0 {
-			s, err := score(v, h, -1)
+		if hs := known.of(v.Person); hs[0].SignIns > 0 {
+			s, err := r.score(known, hs, v, -1)
 			if err != nil {
 				return nil, err
 			}
 			r.People = append(r.People, s)
 			if (p.Validate.has(v.At) || p.Test.has(v.At)) && x.d.chance(p.Attacked) {
 				x.last, x.at, x.fashion = last[v.Person], v.At, &w.Visits[max(0, i-1-x.d.IntN(min(i, 2000)+1))]
-				if r.Attacks, err = r.attacks(r.Attacks, x, h, score); err != nil {
+				if err := r.attack(known, hs, x); err != nil {
 					return nil, err
 				}
 			}
 		}
-		a := all.attempt(v, h)
-		*h = h.Learn(a)
-		all.learn(v)
+		known.learn(v)
 		last[v.Person] = v
 	}
 	return r, nil
 }
 
-// attacks appends what each attacker comes to.
-func (r *Run) attacks(dst []Score, x *attack, h *policy.History, score func(*Visit, *policy.History, int) (Score, error)) ([]Score, error) {
+// attack has each attacker try.
+func (r *Run) attack(known pasts, hs [2]policy.History, x *attack) error {
 	for i, attacker := range r.Attackers {
-		was := *h
+		then := hs
 		if attacker.before != nil {
 			for _, v := range attacker.before(x) {
-				was = was.Learn(policy.Attempt{At: v.At, Facts: factsOf(&v)})
+				then = known.learned(then, &v)
 			}
 		}
 		v := attacker.attempt(x)
-		s, err := score(&v, &was, i)
+		s, err := r.score(known, then, &v, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.Earlier = h.SignIns
-		dst = append(dst, s)
+		s.Earlier = hs[0].SignIns
+		r.Attacks = append(r.Attacks, s)
 	}
-	return dst, nil
+	return nil
 }
 
-// factsOf is what a history learns of a visit.
-func factsOf(v *Visit) (f policy.Facts) {
-	for i, value := range v.Values {
-		f.Values[i].Value = value
+// score is an attempt with what every contender says of it.
+func (r *Run) score(known pasts, hs [2]policy.History, v *Visit, attacker int) (Score, error) {
+	h := &hs[0]
+	s := Score{Person: v.Person, At: v.At, Earlier: h.SignIns, Away: v.At.Sub(h.LastAt), Tier: v.Tier, Attacker: attacker, Bits: make([]float64, len(r.Protocol.Contenders))}
+	if h.SignIns > 1 {
+		s.Gap = h.LastAt.Sub(h.FirstAt) / time.Duration(h.SignIns-1)
 	}
-	f.Release = v.Release
-	return f
+	var attempts [2]policy.Attempt
+	for i := range known {
+		attempts[i] = known[i].crowd.attempt(v, known[i].at(v), &hs[i])
+	}
+	for i, c := range r.Protocol.Contenders {
+		past := 0
+		if c.Timeless {
+			past = 1
+		}
+		signals, err := c.Scorer.Score(context.Background(), nil, &attempts[past], &hs[past])
+		if err != nil {
+			return Score{}, fmt.Errorf("eval: %s: %w", c.Name, err)
+		}
+		s.Bits[i] = policy.Sum(signals)
+	}
+	return s, nil
 }

@@ -16,7 +16,7 @@ type ChainParams struct {
 	// that they used before; Downgrade how often an older one that they never used.
 	Upgrade, Downgrade float64
 	// Bits of what stands alone, or the most of what grows.
-	Travel, Hosting, Anonymous, Breached, Burst, Failures float64
+	Travel, Hosting, Anonymous, Breached, Burst, Failures, Activity float64
 }
 
 // LevelParams are the numbers of one chain, coarse to fine.
@@ -27,6 +27,9 @@ type LevelParams struct {
 	// who are like the person down to that level, and like anybody below it. They sum to 1.
 	Global float64
 	Copies [4]float64
+	// Spread is the share of attackers who take any of the coarsest values there are, be it
+	// common or not; the others are spread as everybody is.
+	Spread float64
 }
 
 // DeviceParams say how often the tiers are seen: in people who come back after a short
@@ -44,12 +47,12 @@ type DeviceParams struct {
 // how they were chosen.
 func DefaultChain() ChainParams {
 	return ChainParams{
-		Network:   LevelParams{Back: [4]float64{0.5, 0.5, 0.5, 0.7}, Global: 0.5, Copies: [4]float64{0.28, 0.18, 0.03, 0.01}},
+		Network:   LevelParams{Back: [4]float64{0.5, 0.5, 0.5, 0.7}, Global: 0.5, Copies: [4]float64{0.28, 0.18, 0.03, 0.01}, Spread: 0.3},
 		Agent:     LevelParams{Back: [4]float64{0.3, 0.5, 0.7, 0.7}, Global: 0.4, Copies: [4]float64{0.2, 0.2, 0.1, 0.1}},
 		Device:    DeviceParams{Lost: 0.1, LostDays: 700, Thief: 0.002, ThiefSecond: 0.001, ThiefBound: 0.0002},
 		Upgrade:   0.35,
 		Downgrade: 0.02,
-		Travel:    2, Hosting: 1, Anonymous: 3, Breached: 1.5, Burst: 4, Failures: 3,
+		Travel:    2, Hosting: 1, Anonymous: 3, Breached: 1.5, Burst: 4, Failures: 3, Activity: 2,
 	}
 }
 
@@ -74,7 +77,7 @@ func (c *Chain) Score(_ context.Context, dst []policy.Signal, a *policy.Attempt,
 	if h.SignIns == 0 {
 		dst = append(dst, policy.Signal{Code: FirstLogin})
 	} else {
-		dst = append(dst, c.network(a, h), c.agent(a, h), c.device(a, h))
+		dst = append(dst, c.network(a, h), c.agent(a, h), c.device(a, h), c.activity(a, h))
 		dst = c.travel(dst, a, h)
 	}
 	return c.alone(dst, a, h), nil
@@ -112,11 +115,17 @@ func walk(chain [4]policy.Feature, p *LevelParams, a *policy.Attempt, h *policy.
 			guess = own(l, user, cond, guess)
 		}
 		pu = float64(pu * guess)
-		global = float64(global * cond)
-		for finer := range l {
-			below[finer] = float64(below[finer] * cond)
+		theirs := cond
+		if all := a.Crowd.Distinct[f]; l == 0 && all > 0 {
+			theirs = float64((1-p.Spread)*cond) + p.Spread/all
 		}
-		copied[l] = (user + 0.05) / (weight + 0.1)
+		global = float64(global * theirs)
+		for finer := range l {
+			below[finer] = float64(below[finer] * theirs)
+		}
+		if user > 0 {
+			copied[l] = user / weight
+		}
 		userBefore, crowdBefore = user, seen.Count
 	}
 	if s.finest < 0 {
@@ -208,6 +217,17 @@ func (c *Chain) device(a *policy.Attempt, h *policy.History) policy.Signal {
 		out.Code, person, thief = DeviceUnknown, lost, 1-p.Thief
 	}
 	out.Bits = policy.Bits(math.Log2(thief / person))
+	return out
+}
+
+// activity is for how many sign-ins are remembered of the person, where everybody else has
+// so many: an attacker takes any account, while sign-ins are mostly of those who come often.
+func (c *Chain) activity(a *policy.Attempt, h *policy.History) policy.Signal {
+	out := policy.Signal{Code: Activity, N: h.SignIns}
+	if a.Crowd.People > 0 && a.Crowd.SignIns > 0 {
+		bits := math.Log2(a.Crowd.SignIns / a.Crowd.People / max(h.Weight(a.At), 1.0/16))
+		out.Bits = policy.Bits(min(max(bits, -c.p.Activity), c.p.Activity))
+	}
 	return out
 }
 

@@ -25,6 +25,9 @@ func home() policy.Attempt {
 		a.Values[f] = v
 	}
 	a.Crowd.SignIns, a.Crowd.People = 100_000, 30_000
+	for f, n := range []float64{policy.Country: 90, policy.ASN: 1500, policy.Block: 12_000, policy.Address: 40_000, policy.DeviceType: 3, policy.System: 40, policy.Browser: 200, policy.Version: 1200} {
+		a.Crowd.Distinct[f] = n
+	}
 	return a
 }
 
@@ -38,7 +41,7 @@ func with(change func(a *policy.Attempt)) policy.Attempt {
 // elsewhere changes a chain from one feature down.
 func elsewhere(a *policy.Attempt, from policy.Feature, chain [4]policy.Feature) {
 	for i, f := range chain[slices.Index(chain[:], from):] {
-		a.Values[f] = policy.Seen{Value: policy.Hash(9000 + 10*int(f) + i), Count: a.Values[f].Count}
+		a.Values[f] = policy.Seen{Value: policy.Hash(9000 + 10*int(f) + i), Count: a.Values[f].Count / 50}
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	DeviceKnown      = "DEVICE_KNOWN"
 	DeviceSecond     = "DEVICE_SECOND_FACTOR"
 	DeviceBound      = "DEVICE_BOUND"
+	Activity         = "ACTIVITY"
 	ImpossibleTravel = "IMPOSSIBLE_TRAVEL"
 	HostingASN       = "HOSTING_ASN"
 	AnonymousNetwork = "ANONYMOUS_NETWORK"

@@ -18,8 +18,8 @@ func main() {
 	for _, name := range names {
 		began := time.Now()
 		w := eval.Generators()[name](eval.Size{People: 20000, Days: 540, Seed: 1})
-		r, err := eval.Go(w, eval.Protocol{Contenders: []eval.Contender{{"chain", scorers.NewChain(scorers.DefaultChain())}, {"baseline", scorers.Baseline{}}, {"behaviour", scorers.Behaviour{}}},
-			Validate: eval.Month{480, 510}, Test: eval.Month{510, 540}, Attacked: 0.3, Seed: 1})
+		r, err := eval.Go(w, eval.Protocol{Contenders: []eval.Contender{{Name: "chain", Scorer: scorers.NewChain(scorers.DefaultChain())}, {Name: "baseline", Scorer: scorers.Baseline{}, Timeless: true}, {Name: "behaviour", Scorer: scorers.Behaviour{}}},
+			Validate: eval.Month{From: 480, Till: 510}, Test: eval.Month{From: 510, Till: 540}, Attacked: 0.3, Seed: 1})
 		if err != nil {
 			panic(err)
 		}
