@@ -3,7 +3,8 @@ package eval
 import (
 	"math"
 	"slices"
-	"time"
+
+	"github.com/doorstep-id/doorstep/policy"
 )
 
 // Threshold is the score from which a contender asks for more, so that it catches at least
@@ -19,7 +20,7 @@ func (r *Run) Threshold(contender, attacker int, share float64) float64 {
 		return math.Inf(1)
 	}
 	slices.Sort(bits)
-	return bits[int(float64(len(bits))*(1-share))]
+	return bits[min(int(float64(len(bits))*(1-share)), len(bits)-1)]
 }
 
 // Caught is the share of an attacker's attempts in the month of the test.
@@ -30,6 +31,24 @@ func (r *Run) Caught(contender, attacker int, threshold float64) Rate {
 // Asked is the share of those people's sign-ins in the month of the test.
 func (r *Run) Asked(contender int, threshold float64, who func(*Score) bool) Rate {
 	return rate(r.People, func(s *Score) bool { return r.Protocol.Test.has(s.At) && who(s) }, contender, threshold)
+}
+
+// AskedBetween is how sure that share is.
+func (r *Run) AskedBetween(contender int, threshold float64, who func(*Score) bool) Interval {
+	by := map[int]Rate{}
+	for i := range r.People {
+		s := &r.People[i]
+		if !r.Protocol.Test.has(s.At) || !who(s) {
+			continue
+		}
+		one := by[s.Person]
+		one.All++
+		if s.Bits[contender] >= threshold {
+			one.Of++
+		}
+		by[s.Person] = one
+	}
+	return bootstrap(r.Protocol.Seed, by)
 }
 
 // Rate is so many of all.
@@ -140,14 +159,26 @@ func (r *Run) AUC(contender, attacker int) float64 {
 
 // Those that tables are about.
 
+// Anybody is everybody who was here before.
+func Anybody(*Score) bool { return true }
+
 // Established is whoever signed in four times before.
 func Established(s *Score) bool { return s.Earlier >= 4 }
 
+// EstablishedDevice is such a one, with the cookie.
+func EstablishedDevice(s *Score) bool { return Established(s) && withCookie(s) }
+
 // Seldom is whoever comes less than weekly.
-func Seldom(s *Score) bool { return s.Gap > 7*24*time.Hour }
+func Seldom(s *Score) bool { return s.Gap > 7*day }
 
 // Second is the second or third sign-in, with the cookie of the first.
-func Second(s *Score) bool { return s.Earlier <= 2 && s.Tier.AtLeast("cookie") }
+func Second(s *Score) bool { return s.Earlier <= 2 && withCookie(s) }
 
-// Returning is whoever was away for half a year to 400 days.
-func Returning(s *Score) bool { return s.Away > 180*day && s.Away <= 400*day }
+// Returning is whoever was away for half a year to 400 days, and has the cookie.
+func Returning(s *Score) bool { return returning(s) && withCookie(s) }
+
+// ReturningBare is such a one who lost it.
+func ReturningBare(s *Score) bool { return returning(s) && !withCookie(s) }
+
+func returning(s *Score) bool  { return s.Away > 180*day && s.Away <= 400*day }
+func withCookie(s *Score) bool { return s.Tier.AtLeast(policy.TierCookie) }
