@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // Feature is one thing that is seen of an attempt and compared with what is
@@ -102,9 +103,11 @@ type Point struct {
 }
 
 // Hash packs the point into a value of the feature Place.
-func (p Point) Hash() Hash { return Hash(1)<<32 | Hash(uint16(p.Lat))<<16 | Hash(uint16(p.Lon)) }
+func (p Point) Hash() Hash {
+	return Hash(1)<<32 | Hash(uint16(p.Lat))<<16 | Hash(uint16(p.Lon)) //nolint:gosec // there and back
+}
 
 // PointOf is what [Point.Hash] packed; false if it did not.
 func PointOf(h Hash) (Point, bool) {
-	return Point{Lat: int16(uint16(h >> 16)), Lon: int16(uint16(h))}, h>>32 == 1
+	return Point{Lat: int16(h >> 16 & math.MaxUint16), Lon: int16(h & math.MaxUint16)}, h>>32 == 1 //nolint:gosec // there and back
 }

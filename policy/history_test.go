@@ -36,20 +36,21 @@ func stored(t testing.TB, h policy.History) policy.History {
 
 func near(a, b float64) bool { return math.Abs(a-b) < 0.01 }
 
-// TestOldSignInsWeighLess: half after ninety days.
+// TestOldSignInsWeighLess: half after ninety days in which the person came, or after four
+// times as many in which they did not.
 func TestOldSignInsWeighLess(t *testing.T) {
 	home := map[policy.Feature]policy.Hash{policy.Country: 1, policy.Address: 7}
 	var h policy.History
 	for range 4 {
 		h = h.Learn(seen(noon, home))
 	}
-	for days, want := range map[int]float64{0: 4, 90: 2, 180: 1} {
+	for days, want := range map[int]float64{0: 4, 90: 3.37, 360: 2} {
 		at := noon.Add(time.Duration(days) * day)
 		if got := h.Weight(at); !near(got, want) {
 			t.Errorf("after %d days all weigh %v, want %v", days, got, want)
 		}
-		if got := h.Seen(policy.Address, 7, at); !near(got, want) {
-			t.Errorf("after %d days an address weighs %v, want %v", days, got, want)
+		if got := h.Seen(policy.Country, 1, at); !near(got, want) {
+			t.Errorf("after %d days the country weighs %v, want %v", days, got, want)
 		}
 	}
 	h = h.Learn(seen(noon.Add(90*day), map[policy.Feature]policy.Hash{policy.Country: 1, policy.Address: 8}))

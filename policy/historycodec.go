@@ -24,7 +24,7 @@ var errHistory = errors.New("policy: malformed history")
 
 // kept is a weight as it is kept.
 func kept(w float64) uint16 {
-	return uint16(min(math.Round(float64(w*perWeight)), math.MaxUint16)) //nolint:gosec // it is not negative
+	return uint16(min(math.Round(float64(w*perWeight)), math.MaxUint16))
 }
 
 // MarshalBinary writes a history.
@@ -37,18 +37,18 @@ func (h *History) MarshalBinary() ([]byte, error) {
 		return out, nil
 	}
 	out = binary.AppendVarint(out, h.FirstAt.Unix())
-	out = binary.AppendUvarint(out, uint64(max(0, h.LastAt.Unix()-h.FirstAt.Unix()))) //nolint:gosec // it is not negative
+	out = binary.AppendUvarint(out, uint64(max(0, h.LastAt.Unix()-h.FirstAt.Unix())))
 	out = binary.BigEndian.AppendUint16(out, kept(h.weight))
 	last := dayOf(h.LastAt)
 	for f, counters := range h.counters {
-		out = append(out, byte(len(counters)))
+		out = append(out, byte(len(counters))) //nolint:gosec // see mostOf
 		for _, c := range counters {
 			out = binary.BigEndian.AppendUint64(out, uint64(c.Value))
 			out = binary.BigEndian.AppendUint16(out, kept(c.Weight))
-			out = binary.BigEndian.AppendUint16(out, uint16(min(max(last-c.Day, 0), math.MaxUint16))) //nolint:gosec // bounded
-			out = binary.AppendUvarint(out, uint64(min(max(h.SignIns-c.SignIn, 0), longAgo)))         //nolint:gosec // bounded
+			out = binary.BigEndian.AppendUint16(out, uint16(min(max(last-c.Day, 0), math.MaxUint16)))
+			out = binary.AppendUvarint(out, uint64(min(max(h.SignIns-c.SignIn, 0), longAgo)))
 			if Feature(f) == Browser {
-				out = binary.BigEndian.AppendUint16(out, uint16(min(max(c.Release, 0), math.MaxUint16))) //nolint:gosec // bounded
+				out = binary.BigEndian.AppendUint16(out, uint16(min(max(c.Release, 0), math.MaxUint16)))
 			}
 		}
 	}

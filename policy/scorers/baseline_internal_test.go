@@ -82,7 +82,7 @@ func (log slow) score(x signIn) float64 {
 		func(s signIn) uint64 { return s.agent }, func(s signIn) uint64 { return s.version },
 		func(s signIn) uint64 { return s.system }, func(s signIn) uint64 { return s.deviceOf },
 	}, []float64{0.5386653840551359, 0.2680451498625666, 0.18818295100109536, 0.0051065150812021525})
-	people := log.distinct(func(s signIn) uint64 { return uint64(s.person) }) //nolint:gosec // small
+	people := log.distinct(func(s signIn) uint64 { return uint64(s.person) })
 	mine := log.count(func(s signIn) bool { return s.person == x.person })
 	return network * agent * (1 / people) / (mine / float64(len(log)))
 }

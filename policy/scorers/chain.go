@@ -99,7 +99,8 @@ func walk(chain [4]policy.Feature, p *LevelParams, a *policy.Attempt, h *policy.
 	pu, below := 1.0, [4]float64{1, 1, 1, 1} // how likely everything finer is, for anybody
 	copied, global := [4]float64{}, 1.0
 	userBefore, crowdBefore := weight, crowd
-	for l, f := range chain {
+	for l := range 4 {
+		f := chain[l]
 		seen := &a.Values[f]
 		if seen.Value == 0 {
 			copied[l] = -1

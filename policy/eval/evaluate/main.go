@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"log"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,7 +21,8 @@ func main() {
 	to := flag.String("to", "docs", "the directory for risk-evaluation.md and its plots")
 	flag.Parse()
 	if err := evaluate(*people, *seed, *to); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "evaluate:", err)
+		os.Exit(1)
 	}
 }
 
