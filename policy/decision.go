@@ -46,6 +46,10 @@ type Signal struct {
 	N        int64   `json:"n,omitempty"` // how many sign-ins the baseline rests on
 }
 
+// FirstLogin is the code of every scorer for a person without a history, of no bits:
+// nothing is known for or against them.
+const FirstLogin = "FIRST_LOGIN"
+
 // Bits rounds a log2 likelihood ratio to 2^-20 bit. Sums of such values are
 // exact, so that a score is the sum of its signals in any order, on any machine.
 func Bits(x float64) float64 { return math.Round(math.Ldexp(x, 20)) / (1 << 20) }

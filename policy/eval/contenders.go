@@ -5,15 +5,17 @@ import (
 	"slices"
 
 	"github.com/doorstep-id/doorstep/policy"
-	"github.com/doorstep-id/doorstep/policy/scorers"
+	"github.com/doorstep-id/doorstep/policy/baseline"
+	"github.com/doorstep-id/doorstep/policy/behaviour"
+	"github.com/doorstep-id/doorstep/policy/chain"
 )
 
 // Contenders are what tables compare; the first is Doorstep's.
 func Contenders() []Contender {
 	return []Contender{
-		{Name: "chain", Scorer: scorers.NewChain(scorers.DefaultChain())},
-		{Name: "baseline", Scorer: scorers.Baseline{}, Timeless: true},
-		{Name: "behaviour", Scorer: scorers.Behaviour{}},
+		{Name: "chain", Scorer: chain.New(chain.Defaults())},
+		{Name: "baseline", Scorer: baseline.Scorer{}, Timeless: true},
+		{Name: "behaviour", Scorer: behaviour.Scorer{}},
 		{Name: "new ASN or country", Scorer: newPlace{}},
 		{Name: "always", Scorer: always{}},
 	}
@@ -51,20 +53,20 @@ func (w without) Score(ctx context.Context, dst []policy.Signal, a *policy.Attem
 
 // Ablations are chain as it is, and without each of its signals.
 func Ablations() []Contender {
-	chain := scorers.NewChain(scorers.DefaultChain())
-	out := []Contender{{Name: "all", Scorer: chain}}
+	whole := chain.New(chain.Defaults())
+	out := []Contender{{Name: "all", Scorer: whole}}
 	for _, less := range []struct {
 		name  string
 		codes []string
 	}{
-		{"network", []string{scorers.KnownNetwork, scorers.NewCountry, scorers.NewASN, scorers.NewBlock, scorers.NewAddress}},
-		{"browser", []string{scorers.KnownAgent, scorers.NewDeviceType, scorers.NewSystem, scorers.NewBrowser, scorers.NewVersion, scorers.Upgraded, scorers.Downgraded}},
-		{"cookie", []string{scorers.DeviceUnknown, scorers.DeviceKnown, scorers.DeviceSecond, scorers.DeviceBound}},
-		{"activity", []string{scorers.Activity}},
-		{"travel", []string{scorers.ImpossibleTravel}},
-		{"hosting", []string{scorers.HostingASN}},
+		{"network", []string{chain.KnownNetwork, chain.NewCountry, chain.NewASN, chain.NewBlock, chain.NewAddress}},
+		{"browser", []string{chain.KnownAgent, chain.NewDeviceType, chain.NewSystem, chain.NewBrowser, chain.NewVersion, chain.Upgraded, chain.Downgraded}},
+		{"cookie", []string{chain.DeviceUnknown, chain.DeviceKnown, chain.DeviceSecond, chain.DeviceBound}},
+		{"activity", []string{chain.Activity}},
+		{"travel", []string{chain.ImpossibleTravel}},
+		{"hosting", []string{chain.HostingASN}},
 	} {
-		out = append(out, Contender{Name: "without " + less.name, Scorer: without{chain, less.codes}})
+		out = append(out, Contender{Name: "without " + less.name, Scorer: without{whole, less.codes}})
 	}
 	return out
 }

@@ -159,8 +159,8 @@ func TestMeasures(t *testing.T) {
 func TestThresholdsHoldInTheNextMonth(t *testing.T) {
 	r := gone(t, small(t, "commuters", 1500), months)
 	for a, attacker := range r.Attackers {
-		th := r.Threshold(chain, a, 0.9)
-		if got := r.Caught(chain, a, th).Share(); math.Abs(got-0.9) > 0.05 {
+		th := r.Threshold(ours, a, 0.9)
+		if got := r.Caught(ours, a, th).Share(); math.Abs(got-0.9) > 0.05 {
 			t.Errorf("%s: %v are caught, 0.9 were chosen", attacker.Name, got)
 		}
 	}
@@ -219,7 +219,7 @@ func TestSumOfBitsIsTheScore(t *testing.T) {
 		t.Fatalf("only %d sign-ins", len(w.Visits))
 	}
 	known := pasts{newPast(w.People, false), newPast(w.People, true)}
-	scorer := Contenders()[chain].Scorer
+	scorer := Contenders()[ours].Scorer
 	var signals []policy.Signal
 	for i := range w.Visits[:100_000] {
 		v := &w.Visits[i]

@@ -27,23 +27,23 @@ type Bar struct {
 	measure func(r *Run) (got string, met bool)
 }
 
-const chain, baseline = 0, 1 // of Contenders
+const ours, theReference = 0, 1 // of Contenders
 
 // Bars are the goals for chain.
 func Bars() []Bar {
 	repeats := func(attacker string, share float64, most12, most39 int) func(*Run) (string, bool) {
 		return func(r *Run) (string, bool) {
-			th := r.Threshold(chain, r.attacker(attacker), share)
-			at12, _ := r.Repeats(chain, th, 12)
-			at39, people := r.Repeats(chain, th, 39)
+			th := r.Threshold(ours, r.attacker(attacker), share)
+			at12, _ := r.Repeats(ours, th, 12)
+			at39, people := r.Repeats(ours, th, 39)
 			return fmt.Sprintf("%d/%d (%d people)", at12, at39, people), at12 <= most12 && at39 <= most39
 		}
 	}
 	asked := func(who func(*Score) bool, bar float64) func(*Run) (string, bool) {
 		return func(r *Run) (string, bool) {
-			th := r.Threshold(chain, r.attacker("vpn"), most)
-			share := r.Asked(chain, th, who).Share()
-			return percent(share) + between(r.AskedBetween(chain, th, who)), share <= bar
+			th := r.Threshold(ours, r.attacker("vpn"), most)
+			share := r.Asked(ours, th, who).Share()
+			return percent(share) + between(r.AskedBetween(ours, th, who)), share <= bar
 		}
 	}
 	return []Bar{
@@ -53,13 +53,13 @@ func Bars() []Bar {
 		{"the same, same browser caught .83", "<= 3/2", repeats("same browser", sameTPR, 3, 2)},
 		{"less than weekly, of baseline's rate at vpn .99", "<= 0.5", func(r *Run) (string, bool) {
 			vpn := r.attacker("vpn")
-			ours := r.Asked(chain, r.Threshold(chain, vpn, most), Seldom).Share()
-			theirs := r.Asked(baseline, r.Threshold(baseline, vpn, most), Seldom).Share()
-			return fmt.Sprintf("%.2f (%s of %s)", ours/theirs, percent(ours), percent(theirs)), ours <= theirs/2
+			asked := r.Asked(ours, r.Threshold(ours, vpn, most), Seldom).Share()
+			theirs := r.Asked(theReference, r.Threshold(theReference, vpn, most), Seldom).Share()
+			return fmt.Sprintf("%.2f (%s of %s)", asked/theirs, percent(asked), percent(theirs)), asked <= theirs/2
 		}},
 		{"established devices at vpn .99", "<= 2 %", asked(EstablishedDevice, 0.02)},
 		{"of established people, the 95th of 100, in 90 days", "<= 10 %", func(r *Run) (string, bool) {
-			share := r.Unlucky(chain, r.Threshold(chain, r.attacker("vpn"), most), 0.95, 1, EstablishedDevice)
+			share := r.Unlucky(ours, r.Threshold(ours, r.attacker("vpn"), most), 0.95, 1, EstablishedDevice)
 			return percent(share), share <= 0.1
 		}},
 		{"sign-ins 2 and 3 with the cookie at vpn .99", "<= 5 %", asked(Second, 0.05)},
@@ -112,7 +112,7 @@ func Report(w io.Writer, runs []*Run) error {
 		out.line("### Are bits what they say?")
 		out.line("Odds of attackers (one of each kind alike) against people, as the bits promise and as they are:")
 		out.table([]string{"bits", "people", "attempts", "log2 of the odds"}, func(row func(...string)) {
-			for _, b := range r.Calibration(chain) {
+			for _, b := range r.Calibration(ours) {
 				row(fmt.Sprintf("%g to %g", b.From, b.Till), fmt.Sprint(b.People), fmt.Sprint(b.Attacks), fmt.Sprintf("%.1f", b.Odds))
 			}
 		})

@@ -1,8 +1,7 @@
-package scorers
+package chain
 
-// The codes of signals.
+// The codes of its signals.
 const (
-	FirstLogin       = "FIRST_LOGIN"
 	KnownNetwork     = "KNOWN_NETWORK"
 	NewCountry       = "NEW_COUNTRY"
 	NewASN           = "NEW_ASN"
@@ -27,12 +26,4 @@ const (
 	AccountFailures  = "ACCOUNT_FAILURES"
 	PasswordBreached = "PASSWORD_BREACHED"
 	Dormant          = "DORMANT"
-	NetworkScore     = "BASELINE_NETWORK"
-	AgentScore       = "BASELINE_BROWSER"
-	ActivityScore    = "BASELINE_ACTIVITY"
-	NewCity          = "NEW_CITY"
-	NewRegion        = "NEW_REGION"
-	NewPlace         = "NEW_PLACE"
-	NewDevice        = "NEW_DEVICE"
-	Velocity         = "VELOCITY"
 )

@@ -1,4 +1,5 @@
-package scorers
+// Package baseline is the scorer of the literature that others are measured against.
+package baseline
 
 import (
 	"context"
@@ -7,7 +8,7 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 )
 
-// Baseline is the score of Freeman, Jain, Dürmuth, Biggio, Giacinto: "Who Are You? A
+// Scorer is the score of Freeman, Jain, Dürmuth, Biggio, Giacinto: "Who Are You? A
 // Statistical Approach to Measuring User Authenticity" (NDSS 2016), equation 7, with the
 // features, weights and smoothing of Wiefling et al., "Pump Up Password Security!" (ACM
 // TOPS 2022), as log2 and in three signals: network, browser, and how active the person
@@ -16,9 +17,16 @@ import (
 //
 // It counts whole sign-ins, so it wants facts and histories whose counts do not fade;
 // with those that do it is the same formula on the faded counts.
-type Baseline struct{}
+type Scorer struct{}
 
-var _ policy.Scorer = Baseline{}
+var _ policy.Scorer = Scorer{}
+
+// The codes of its signals.
+const (
+	NetworkScore  = "BASELINE_NETWORK"
+	AgentScore    = "BASELINE_BROWSER"
+	ActivityScore = "BASELINE_ACTIVITY"
+)
 
 // A weighted feature; the finest is first.
 type weighted struct {
@@ -27,8 +35,8 @@ type weighted struct {
 }
 
 var (
-	baselineNetwork = []weighted{{policy.Address, 0.6}, {policy.ASN, 0.3}, {policy.Country, 0.1}}
-	baselineAgent   = []weighted{
+	network = []weighted{{policy.Address, 0.6}, {policy.ASN, 0.3}, {policy.Country, 0.1}}
+	agent   = []weighted{
 		{policy.Agent, 0.5386653840551359}, {policy.Version, 0.2680451498625666},
 		{policy.System, 0.18818295100109536}, {policy.DeviceType, 0.0051065150812021525},
 	}
@@ -38,14 +46,14 @@ var (
 const neverSeen = 4
 
 // Score implements [policy.Scorer].
-func (Baseline) Score(_ context.Context, dst []policy.Signal, a *policy.Attempt, h *policy.History) ([]policy.Signal, error) {
+func (Scorer) Score(_ context.Context, dst []policy.Signal, a *policy.Attempt, h *policy.History) ([]policy.Signal, error) {
 	if h.SignIns == 0 {
-		return append(dst, policy.Signal{Code: FirstLogin}), nil
+		return append(dst, policy.Signal{Code: policy.FirstLogin}), nil
 	}
 	n := h.Weight(a.At)
 	return append(dst,
-		policy.Signal{Code: NetworkScore, Bits: policy.Bits(math.Log2(ratio(baselineNetwork, a, h, n))), N: h.SignIns},
-		policy.Signal{Code: AgentScore, Bits: policy.Bits(math.Log2(ratio(baselineAgent, a, h, n))), N: h.SignIns},
+		policy.Signal{Code: NetworkScore, Bits: policy.Bits(math.Log2(ratio(network, a, h, n))), N: h.SignIns},
+		policy.Signal{Code: AgentScore, Bits: policy.Bits(math.Log2(ratio(agent, a, h, n))), N: h.SignIns},
 		policy.Signal{Code: ActivityScore, Bits: policy.Bits(math.Log2(1 / a.Crowd.People / (n / a.Crowd.SignIns))), N: h.SignIns},
 	), nil
 }

@@ -1,4 +1,4 @@
-package scorers
+package baseline
 
 import (
 	"math"
@@ -75,16 +75,16 @@ func (log slow) feature(x signIn, columns []func(signIn) uint64, weights []float
 }
 
 func (log slow) score(x signIn) float64 {
-	network := log.feature(x, []func(signIn) uint64{
+	places := log.feature(x, []func(signIn) uint64{
 		func(s signIn) uint64 { return s.address }, func(s signIn) uint64 { return s.asn }, func(s signIn) uint64 { return s.country },
 	}, []float64{0.6, 0.3, 0.1})
-	agent := log.feature(x, []func(signIn) uint64{
+	programs := log.feature(x, []func(signIn) uint64{
 		func(s signIn) uint64 { return s.agent }, func(s signIn) uint64 { return s.version },
 		func(s signIn) uint64 { return s.system }, func(s signIn) uint64 { return s.deviceOf },
 	}, []float64{0.5386653840551359, 0.2680451498625666, 0.18818295100109536, 0.0051065150812021525})
 	people := log.distinct(func(s signIn) uint64 { return uint64(s.person) })
 	mine := log.count(func(s signIn) bool { return s.person == x.person })
-	return network * agent * (1 / people) / (mine / float64(len(log)))
+	return places * programs * (1 / people) / (mine / float64(len(log)))
 }
 
 // TestBaselineIsTheReference: to 1e-12 of an implementation that shares nothing with it
@@ -125,11 +125,11 @@ func TestBaselineIsTheReference(t *testing.T) {
 		if h.SignIns > 0 && h.SignIns <= 5 { // as long as the person's memory holds every value
 			want := log.score(x)
 			n := h.Weight(at)
-			got := ratio(baselineNetwork, &a, &h, n) * ratio(baselineAgent, &a, &h, n) / a.Crowd.People / (n / a.Crowd.SignIns)
+			got := ratio(network, &a, &h, n) * ratio(agent, &a, &h, n) / a.Crowd.People / (n / a.Crowd.SignIns)
 			if math.Abs(got-want) > 1e-12*want {
 				t.Fatalf("sign-in %d: %v, want %v", len(log), got, want)
 			}
-			signals, err := Baseline{}.Score(t.Context(), nil, &a, &h)
+			signals, err := Scorer{}.Score(t.Context(), nil, &a, &h)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,6 @@
-package scorers
+// Package chain is the scorer that Doorstep uses: it goes down two chains, of where an
+// attempt comes from and of what it is made with, from coarse to fine.
+package chain
 
 import (
 	"context"
@@ -8,8 +10,8 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 )
 
-// ChainParams are the numbers of [Chain]; [DefaultChain] has those that were chosen.
-type ChainParams struct {
+// Params are the numbers of [Scorer]; [Defaults] has those that were chosen.
+type Params struct {
 	Network, Agent LevelParams
 	Device         DeviceParams
 	// Upgrade is how often somebody's known browser has a version that is newer than any
@@ -43,10 +45,10 @@ type DeviceParams struct {
 	Thief, ThiefSecond, ThiefBound float64
 }
 
-// DefaultChain returns the numbers that Doorstep uses: docs/risk-evaluation.md tells
+// Defaults returns the numbers that Doorstep uses: docs/risk-evaluation.md tells
 // how they were chosen.
-func DefaultChain() ChainParams {
-	return ChainParams{
+func Defaults() Params {
+	return Params{
 		Network:   LevelParams{Back: [4]float64{0.5, 0.5, 0.5, 0.7}, Global: 0.5, Copies: [4]float64{0.28, 0.18, 0.03, 0.01}, Spread: 0.3},
 		Agent:     LevelParams{Back: [4]float64{0.3, 0.5, 0.7, 0.7}, Global: 0.4, Copies: [4]float64{0.2, 0.2, 0.1, 0.1}},
 		Device:    DeviceParams{Lost: 0.1, LostDays: 700, Thief: 0.002, ThiefSecond: 0.001, ThiefBound: 0.0002},
@@ -56,7 +58,7 @@ func DefaultChain() ChainParams {
 	}
 }
 
-// Chain compares an attempt with what is remembered of its person, from coarse to fine:
+// Scorer compares an attempt with what is remembered of its person, from coarse to fine:
 // country, network, block, address; kind of device, system, browser, version. How likely
 // a value is for the person is counted, and where little was counted it is guessed from
 // the coarser level and from everybody's sign-ins; how likely it is for somebody else is
@@ -65,17 +67,17 @@ func DefaultChain() ChainParams {
 // cookie proves, and what is odd by itself.
 //
 // Values that are not known say nothing. It allocates nothing where dst has room.
-type Chain struct{ p ChainParams }
+type Scorer struct{ p Params }
 
-var _ policy.Scorer = (*Chain)(nil)
+var _ policy.Scorer = (*Scorer)(nil)
 
-// NewChain returns the scorer with these numbers.
-func NewChain(p ChainParams) *Chain { return &Chain{p} }
+// New returns the scorer with these numbers.
+func New(p Params) *Scorer { return &Scorer{p} }
 
 // Score implements [policy.Scorer].
-func (c *Chain) Score(_ context.Context, dst []policy.Signal, a *policy.Attempt, h *policy.History) ([]policy.Signal, error) {
+func (c *Scorer) Score(_ context.Context, dst []policy.Signal, a *policy.Attempt, h *policy.History) ([]policy.Signal, error) {
 	if h.SignIns == 0 {
-		dst = append(dst, policy.Signal{Code: FirstLogin})
+		dst = append(dst, policy.Signal{Code: policy.FirstLogin})
 	} else {
 		dst = append(dst, c.network(a, h), c.agent(a, h), c.device(a, h), c.activity(a, h))
 		dst = c.travel(dst, a, h)
@@ -154,7 +156,7 @@ var (
 	newAgent   = [4]string{NewDeviceType, NewSystem, NewBrowser, NewVersion}
 )
 
-func (c *Chain) network(a *policy.Attempt, h *policy.History) policy.Signal {
+func (c *Scorer) network(a *policy.Attempt, h *policy.History) policy.Signal {
 	return signal(walk(policy.NetworkChain(), &c.p.Network, a, h, nil), policy.NetworkChain(), KnownNetwork, &newNetwork, h)
 }
 
@@ -162,7 +164,7 @@ func (c *Chain) network(a *policy.Attempt, h *policy.History) policy.Signal {
 // anybody's last one are among: most browsers renew themselves.
 const newer = 0.7
 
-func (c *Chain) agent(a *policy.Attempt, h *policy.History) policy.Signal {
+func (c *Scorer) agent(a *policy.Attempt, h *policy.History) policy.Signal {
 	const version = 3
 	moved := ""
 	s := walk(policy.AgentChain(), &c.p.Agent, a, h, func(level int, seen, cond, guess float64) float64 {
@@ -201,7 +203,7 @@ func signal(s step, chain [4]policy.Feature, known string, novel *[4]string, h *
 }
 
 // device weighs what the browser's cookie proves. Who was away for long may have lost it.
-func (c *Chain) device(a *policy.Attempt, h *policy.History) policy.Signal {
+func (c *Scorer) device(a *policy.Attempt, h *policy.History) policy.Signal {
 	p := &c.p.Device
 	away := max(0, a.At.Sub(h.LastAt).Hours()/24)
 	lost := 1 - float64((1-p.Lost)*math.Exp(-away/p.LostDays))
@@ -223,7 +225,7 @@ func (c *Chain) device(a *policy.Attempt, h *policy.History) policy.Signal {
 
 // activity is for how many sign-ins are remembered of the person, where everybody else has
 // so many: an attacker takes any account, while sign-ins are mostly of those who come often.
-func (c *Chain) activity(a *policy.Attempt, h *policy.History) policy.Signal {
+func (c *Scorer) activity(a *policy.Attempt, h *policy.History) policy.Signal {
 	out := policy.Signal{Code: Activity, N: h.SignIns}
 	if a.Crowd.People > 0 && a.Crowd.SignIns > 0 {
 		bits := math.Log2(a.Crowd.SignIns / a.Crowd.People / max(h.Weight(a.At), 1.0/16))
@@ -240,7 +242,7 @@ const (
 
 // travel is for a journey that nobody makes, between places that are not both the
 // person's, unless it is a machine's network: those are anywhere.
-func (c *Chain) travel(dst []policy.Signal, a *policy.Attempt, h *policy.History) []policy.Signal {
+func (c *Scorer) travel(dst []policy.Signal, a *policy.Attempt, h *policy.History) []policy.Signal {
 	here, ok := policy.PointOf(a.Values[policy.Place].Value)
 	there, known := h.LastPoint(a.At)
 	if !ok || !known || a.Hosting || a.Anonymous || h.Seen(policy.Place, a.Values[policy.Place].Value, a.At) > 0 {
@@ -257,7 +259,7 @@ func (c *Chain) travel(dst []policy.Signal, a *policy.Attempt, h *policy.History
 const dormantAfter = 180 * 24 * time.Hour
 
 // alone is what is odd whoever the person is.
-func (c *Chain) alone(dst []policy.Signal, a *policy.Attempt, h *policy.History) []policy.Signal {
+func (c *Scorer) alone(dst []policy.Signal, a *policy.Attempt, h *policy.History) []policy.Signal {
 	known := h.SignIns > 0 && h.Seen(policy.ASN, a.Values[policy.ASN].Value, a.At) > 0
 	if a.Anonymous && !known {
 		dst = append(dst, policy.Signal{Code: AnonymousNetwork, Bits: policy.Bits(c.p.Anonymous)})
