@@ -107,9 +107,6 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Grants = grants.New(store, s.Events, k.Derive("refresh-token"), now)
 	s.Sessions = session.New(cfg.Session, store, s.Events, now)
 	s.Directory = directory.New(store, s.Events, now)
-	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
-		return nil, fmt.Errorf("password hashing: %w", err)
-	}
 	if s.TOTP, err = proof.NewTOTP(cfg.Web.Name, store, k, s.Events, now); err != nil {
 		return nil, err
 	}
@@ -123,6 +120,10 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	cfg.Passkey.IsApp = s.Clients.IsAppOrigin
 	if s.Passkeys, err = proof.NewPasskey(cfg.Passkey, store, s.Events, k.Derive("webauthn challenge"), now); err != nil {
 		return nil, err
+	}
+	cfg.Password.Passkeys = s.Passkeys.Enabled()
+	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
+		return nil, fmt.Errorf("password hashing: %w", err)
 	}
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
 	prefix := cfg.Issuer.EscapedPath()

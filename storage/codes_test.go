@@ -103,7 +103,7 @@ func testTOTPOwner(_ *testing.T, f fixture) {
 func testSecondFactor(t *testing.T, f fixture) {
 	want := func(p *storage.Person, want bool) {
 		t.Helper()
-		has, err := f.HasSecondFactor(f.ctx, p.ID)
+		has, err := f.HasSecondFactor(f.ctx, p.ID, true)
 		f.must(err)
 		if has != want {
 			t.Errorf("%s has one: %v", p.Sub, has)
@@ -117,6 +117,9 @@ func testSecondFactor(t *testing.T, f fixture) {
 	want(bob, false)
 	f.must(f.CreatePasskey(f.ctx, &storage.Passkey{ID: storage.NewID(), PersonID: bob.ID, CredentialID: []byte{1}, PublicKey: []byte{1}, RPID: "login.example", CreatedAt: now}, 1))
 	want(bob, true)
+	if has, err := f.HasSecondFactor(f.ctx, bob.ID, false); err != nil || has {
+		t.Errorf("a passkey is one where there are none: %v", err)
+	}
 
 	// And the session's person is read with those that count.
 	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))

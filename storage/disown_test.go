@@ -157,7 +157,7 @@ func testDisown(t *testing.T, f fixture) {
 	for _, k := range []*storage.Passkey{oldKey} {
 		f.must(f.DeletePasskey(f.ctx, ada.ID, k.ID))
 	}
-	if has, err := f.HasSecondFactor(f.ctx, ada.ID); err != nil || has {
+	if has, err := f.HasSecondFactor(f.ctx, ada.ID, true); err != nil || has {
 		t.Errorf("what is doubted is a second factor: %v, %v", has, err)
 	}
 	f.want(storage.ErrNotFound, f.TrustTOTP(f.ctx, bob.ID, young.ID))

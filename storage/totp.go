@@ -44,10 +44,10 @@ func totpsOf(person string) string {
 }
 
 // HasSecondFactor reports whether a person has a factor that a password can stand
-// beside: an authenticator or a passkey that counts.
-func (s *Store) HasSecondFactor(ctx context.Context, person ID) (has bool, err error) {
+// beside: an authenticator that counts, or where passkeys are used one of those.
+func (s *Store) HasSecondFactor(ctx context.Context, person ID, passkeys bool) (has bool, err error) {
 	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM totps WHERE person_id = ? AND confirmed_at IS NOT NULL AND doubted_at IS NULL)"+
-		" OR EXISTS (SELECT 1 FROM passkeys WHERE person_id = ? AND doubted_at IS NULL)", person, person).Row().Scan(&has)
+		" OR ? AND EXISTS (SELECT 1 FROM passkeys WHERE person_id = ? AND doubted_at IS NULL)", person, passkeys, person).Row().Scan(&has)
 	return has, translate(err)
 }
 

@@ -87,6 +87,7 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 		"scope":   scopeWords,
 		"kind":    errorKind,
 		"cancel":  newCancelForm,
+		"later":   newLaterForm,
 	}).ParseFS(files, "pages/layout.html")
 	if err != nil {
 		return nil, err
@@ -210,11 +211,17 @@ func scopeWords(s ScopeLine) scopeLine {
 type cancelForm struct {
 	Form
 	ClientName string
+	Later      bool // it is put off, no more
 }
 
 // newCancelForm sends the token of the page's form to action; "" shows no button.
 func newCancelForm(action string, of Form, client string) cancelForm {
-	return cancelForm{Form{action, of.Token}, client}
+	return cancelForm{Form: Form{action, of.Token}, ClientName: client}
+}
+
+// newLaterForm is newCancelForm for what is put off.
+func newLaterForm(action string, of Form) cancelForm {
+	return cancelForm{Form: Form{action, of.Token}, Later: true}
 }
 
 var errorKinds = []string{

@@ -294,10 +294,12 @@ func (v *view) lacksDecision() bool {
 	return !v.Decision.MetBy(v.Evidence, v.Now) && !v.begins()
 }
 
-// begins: the page adds the first factor of somebody who has none, and nothing says that
-// it is somebody else: else whoever the rules want a second factor of could never have one.
+// begins: the request is for a page that adds a factor, nothing says that it is somebody
+// else, and what the rules require can be reached with none that the person has: else they
+// could never have one that does. The page itself asks for the best of what they have.
 func (v *view) begins() bool {
-	return v.page().adds && !v.Decision.Risky() && !slices.ContainsFunc(v.Ways, func(w Way) bool { return w.Step == StepPasskey || w.Step == StepTOTP })
+	unmet := func(w *view) bool { return !w.Decision.MetBy(w.Evidence, w.Now) }
+	return pageRules[v.Request.Page].adds && !v.Decision.Risky() && len(v.ways(unmet)) == 0
 }
 
 // lacksSecond: the person signed in with one factor, has another, and did not give it

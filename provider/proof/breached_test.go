@@ -17,6 +17,7 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 func listOf(t testing.TB, text string, hashes bool) (*breachedList, []byte, int) {
@@ -241,6 +242,9 @@ func TestPasswordMayBeShorterBesideASecondFactor(t *testing.T) {
 	if _, err := d.Confirm(t.Context(), person, e.ID, d.code(t, e.Secret, 0), events.ActorPerson); err != nil {
 		t.Fatal(err)
 	}
+	person.Asking = string(policy.AskSensitive) // a sign-in asks for nothing else
+	short()
+	person.Asking = string(policy.AskAlways)
 	set(t, p, person, "åzhk7qx!")
 	if f := wantFault(t, p.Set(t.Context(), person, "åzhk7qx", events.ActorPerson), fault.KindInvalid); f.Code != "password_short" || !strings.Contains(f.Message, "at least 8 characters, this has 7") {
 		t.Errorf("%s", f.Shown())
@@ -252,6 +256,14 @@ func TestPasswordMayBeShorterBesideASecondFactor(t *testing.T) {
 	if _, err := p.Verify(t.Context(), person, "åzhk7qx!"); err != nil {
 		t.Errorf("the one that there is stays: %v", err)
 	}
+	key := &storage.Passkey{ID: storage.NewID(), PersonID: person.ID, CredentialID: []byte{1}, PublicKey: []byte{1}, RPID: "login.example", CreatedAt: storage.At(noon)}
+	if err := d.store.CreatePasskey(t.Context(), key, 1); err != nil {
+		t.Fatal(err)
+	}
+	short() // an operator has switched passkeys off
+	on := cheap
+	on.Passkeys = true
+	set(t, newPassword(t, d.store, on), person, "åzhk7qx!")
 }
 
 // TestBreachedPasswordSignsInAndSaysSo: a signal and a prompt, never a lockout, and no

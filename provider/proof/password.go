@@ -44,6 +44,8 @@ type PasswordConfig struct {
 	// Breached is the path of a list of breached passwords, as WriteBreached makes them,
 	// beside the common ones that are always looked for; "" for none.
 	Breached string
+	// Passkeys says that there are any: one is a second factor then.
+	Passkeys bool
 }
 
 func (cfg PasswordConfig) withDefaults() PasswordConfig {
@@ -73,6 +75,7 @@ type Password struct {
 	cost     cost
 	words    []string
 	breached []*breachedList
+	passkeys bool
 	pool     *pool
 	nobody   storage.ID // has no row, and is asked for like everybody
 	hashes   atomic.Uint64
@@ -102,6 +105,7 @@ func NewPassword(cfg PasswordConfig, store *storage.Store, ev *events.Service, n
 		store: store, events: ev, now: now, cost: c,
 		words:    append([]string{"doorstep"}, cfg.Words...),
 		breached: breached,
+		passkeys: cfg.Passkeys,
 		pool:     newPool(cfg.Workers, cfg.Queue),
 		nobody:   storage.NewID(),
 	}, nil
@@ -298,10 +302,14 @@ func (p *Password) signOut(ctx context.Context, person, here storage.ID, by even
 	return nil
 }
 
-// Least is the length of the shortest new password of a person, in code points: who has
-// a second factor may have a shorter one beside it.
+// Least is the length of the shortest new password of a person, in code points: whose
+// sign-ins ask for a second factor may have a shorter one beside it. They have one, and
+// want to be asked for it wherever a browser does not remember it.
 func (p *Password) Least(ctx context.Context, person *storage.Person) (int, error) {
-	beside, err := p.store.HasSecondFactor(ctx, person.ID)
+	if !policy.Asking(person.Asking).Asks(false) {
+		return MinPassword, nil
+	}
+	beside, err := p.store.HasSecondFactor(ctx, person.ID, p.passkeys)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("proof: password: %w", err)
