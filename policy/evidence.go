@@ -16,6 +16,9 @@ type Evidence struct {
 	DeviceBound       bool      `json:"device_bound,omitempty"`
 	Platform          bool      `json:"platform,omitempty"` // by a part of the machine that the browser runs on, as that says
 	Breached          bool      `json:"breached,omitempty"` // a password that is in lists of stolen ones: to be changed
+	// Since is of a password when it had been set, as it was found right. It is for whoever
+	// notes the proof, and not kept.
+	Since time.Time `json:"-"`
 	// Idle is the longest that the session went unused since: [Age] notes it, a proof has none.
 	Idle time.Duration `json:"idle,omitempty"`
 }

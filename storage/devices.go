@@ -75,5 +75,5 @@ func (s *Store) UnrememberDevices(ctx context.Context, person ID) error {
 }
 
 func unrememberAll(person ID) write {
-	return write{text: "UPDATE devices SET remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND remembered_until IS NOT NULL", args: []any{person}}
+	return write{text: "UPDATE devices SET remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND remembered_until IS NOT NULL", args: []any{person}, locks: []waitFor{personAlone(person)}}
 }

@@ -43,30 +43,48 @@ type Disowning struct {
 	Device   ID     // the browser that says so; "" if it is not known
 	Since    Time   // proofs that were added then or later are doubted
 	Also     ID     // a proof that is doubted whenever it was added; "" for none
-	Link     []byte // by which it is said, as its hash; nil for none
+	Link     []byte // by which it is said, as its hash; nil for none; see [LinkOf]
 	Why      string // for the audit
-	Now      Time
+	// Asking is what takes the place of Lowered, if that is how often the person is asked
+	// for a second factor.
+	Asking, Lowered string
+	Now             Time
 }
 
 // Disown ends every session of a person but one, notes which clients have to be told,
-// revokes every grant, forgets every other browser, and of this one what was proven in it,
+// revokes every grant, and what apps were allowed without being asked again, forgets every other browser, and of this one what was proven in it,
 // doubts the proofs that were added since, and takes recovery codes away that were made since. A link is spent by it, with all
 // links about what happened since, and no address counts as verified that was since; without one they live, and the addresses
-// stay as they are, for who says so may not be who reads their mails. ErrSpent: the link was.
+// stay as they are, for who says so may not be who reads their mails. ErrSpent: the link was,
+// where no session says so; that of one which does relies on it: see [LinkOf].
 func (s *Store) Disown(ctx context.Context, d Disowning) error {
-	keep, device := cmp.Or(d.Keep, NewID()), cmp.Or(d.Device, NewID()) // compared with nothing, none would be another one
-	writes := s.endSessions(d.Now, nil, "person_id = ? AND id <> ?", d.PersonID, keep)
+	device := cmp.Or(d.Device, NewID()) // compared with nothing, none would be another one
+	writes := s.endSessionsOf(d.Now, d.PersonID, d.Keep)
 	if d.Link != nil {
+		var guard error
+		if d.Keep == "" {
+			guard = ErrSpent
+		}
 		writes = append(writes, write{
-			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: ErrSpent,
+			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: guard,
 		}, write{
 			text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, d.Link},
 		}, write{
 			text: "UPDATE identifiers SET verified_at = NULL WHERE person_id = ? AND verified_at >= ?", args: []any{d.PersonID, d.Since},
-		}, touchPerson(d.PersonID, d.Now))
+		})
 	}
 	return s.doAll(ctx, append(writes,
 		write{text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{d.Now, d.Why, d.PersonID}},
+		write{ // whenever it was given: sessions of whoever it was may be older than what was seen of them
+			text: "UPDATE consents SET scopes = ?, resources = ?, claims = ?, withdrawals = withdrawals + 1, withdrawn_at = ?, updated_at = ?" +
+				" WHERE person_id = ? AND withdrawn_at IS NULL",
+			args: []any{Strings{}, Strings{}, Strings{}, d.Now, d.Now, d.PersonID},
+		},
+		write{ // as touchPerson does: one row is written once
+			text: "UPDATE persons SET asking = CASE WHEN asking = ? THEN ? ELSE asking END," +
+				" updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ?",
+			args: []any{d.Lowered, d.Asking, d.Now, d.Now, d.PersonID},
+		},
 		write{text: "DELETE FROM devices WHERE person_id = ? AND id <> ?", args: []any{d.PersonID, device}},
 		write{text: "UPDATE devices SET proven_at = NULL, bound_at = NULL, remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND id = ?", args: []any{d.PersonID, device}},
 		write{
@@ -80,6 +98,11 @@ func (s *Store) Disown(ctx context.Context, d Disowning) error {
 		},
 		write{text: "DELETE FROM recovery_codes WHERE person_id = ? AND created_at >= ?", args: []any{d.PersonID, d.Since}},
 	)...)
+}
+
+// LinkOf is that a link of a person's was not used.
+func LinkOf(person ID, secretHash []byte) Provided {
+	return Provided{"EXISTS (SELECT 1 FROM disown_links WHERE person_id = ? AND secret_hash = ?)", []any{person, secretHash}}
 }
 
 // ProofsSince are the ids of the passkeys and authenticators that a person added at a

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -92,7 +93,27 @@ func testDisown(t *testing.T, f fixture) {
 	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, []storage.RecoveryCode{{Hash: hash("young"), PersonID: ada.ID, CreatedAt: moment}}))
 	f.must(f.ReplaceRecoveryCodes(f.ctx, bob.ID, []storage.RecoveryCode{{Hash: hash("bob"), PersonID: bob.ID, CreatedAt: moment}}))
 
-	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Keep: kept.ID, Device: here, Since: moment, Also: also.ID, Why: "disowned", Now: after(time.Hour)}))
+	for _, p := range []*storage.Person{ada, bob} {
+		f.must(f.SetAsking(f.ctx, p.ID, "less"))
+		f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", Scopes: storage.Strings{"openid"}, CreatedAt: now, UpdatedAt: now}))
+	}
+
+	d := storage.Disowning{PersonID: ada.ID, Keep: kept.ID, Device: here, Since: moment, Also: also.ID, Why: "disowned", Now: after(time.Hour), Asking: "more", Lowered: "less"}
+	f.must(f.Disown(f.ctx, d))
+	for p, asking := range map[*storage.Person]string{ada: "more", bob: "less"} {
+		c, err := f.ConsentOf(f.ctx, p.ID, "web")
+		f.must(err)
+		left, err := f.Person(f.ctx, p.ID)
+		f.must(err)
+		if c.Stands() != (p == bob) || c.Scopes.Has("openid") != (p == bob) || left.Asking != asking {
+			t.Errorf("%s: a consent to %v stands: %v; asked %q", p.Sub, c.Scopes, c.Stands(), left.Asking)
+		}
+	}
+	in, err := f.LoadSignIn(f.ctx, kept.SecretHash, "web", now)
+	f.must(err)
+	if in.Consent.Withdrawals != 1 {
+		t.Errorf("%d withdrawals", in.Consent.Withdrawals)
+	}
 
 	ended := func(se *storage.Session) bool {
 		got, err := f.Session(f.ctx, se.ID)
@@ -146,7 +167,7 @@ func testDisown(t *testing.T, f fixture) {
 	f.wantCodes(bob, 1)
 
 	// What is doubted counts for nothing until its person says whose it is.
-	in, err := f.LoadSignIn(f.ctx, kept.SecretHash, "", now)
+	in, err = f.LoadSignIn(f.ctx, kept.SecretHash, "", now)
 	f.must(err)
 	if !slices.Equal(in.TOTPs, []string{string(old.ID)}) || !slices.Equal(in.Passkeys, []string{string(oldKey.ID)}) || !slices.Equal(in.BoundPasskeys, []string{string(oldKey.ID)}) {
 		t.Errorf("what counts: %v, %v, %v", in.TOTPs, in.Passkeys, in.BoundPasskeys)
@@ -186,13 +207,24 @@ func testDisownSpends(t *testing.T, f fixture) {
 	f.disownLink(ada, "ada@example.com", "twin", after(2*time.Minute))
 	bobs := f.disownLink(bob, "bob@example.com", "bob's", after(2*time.Minute))
 	d := storage.Disowning{PersonID: ada.ID, Keep: kept.ID, Since: link.Since, Link: bobs.SecretHash, Why: "disowned", Now: after(time.Hour)}
-	f.want(storage.ErrSpent, f.Disown(f.ctx, d)) // another person's
+	// As whoever disowns does: in one unit with the session in which they do.
+	disown := func() error {
+		before := kept.SecretHash
+		kept.SecretHash = hash(string(storage.NewID()))
+		ctx := storage.WithUnit(f.ctx)
+		err := errors.Join(f.RenewSession(ctx, kept, before, storage.LinkOf(ada.ID, d.Link)), f.Disown(ctx, d), f.Flush(ctx))
+		if err != nil {
+			kept.SecretHash = before
+		}
+		return err
+	}
+	f.want(storage.ErrStale, disown()) // another person's
 	if got, err := f.Session(f.ctx, other.ID); err != nil || !got.EndedAt.IsZero() {
 		t.Errorf("a link that opens nothing ended a session: %v, %v", got, err)
 	}
 	d.Link = link.SecretHash
-	f.must(f.Disown(f.ctx, d))
-	f.want(storage.ErrSpent, f.Disown(f.ctx, d))
+	f.must(disown())
+	f.want(storage.ErrStale, disown())
 	for secret, lives := range map[string]bool{"earlier": true, "link": false, "twin": false, "bob's": true} {
 		if _, err := f.DisownLink(f.ctx, hash(secret), now); (err == nil) != lives {
 			t.Errorf("%s: %v, want it to live: %v", secret, err, lives)

@@ -228,7 +228,7 @@ func isLastArgs(person ID) []any { return []any{Operators, person, Operators, pe
 // go, nobody else is; whether they are in it stays so meanwhile.
 func unlessLast(w write, person ID) write {
 	w.locks = []waitFor{
-		{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{person}}, // see personStays
+		personAlone(person), // see personStays
 		{"SELECT 1 FROM groups WHERE name = ? AND EXISTS (SELECT 1 FROM members WHERE group_name = ? AND person_id = ?) FOR UPDATE", []any{Operators, Operators, person}},
 	}
 	return w.onlyIf("NOT ("+isLast+")", isLastArgs(person)...)

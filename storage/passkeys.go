@@ -24,7 +24,7 @@ type Passkey struct {
 // where its person has most of them.
 func (s *Store) CreatePasskey(ctx context.Context, p *Passkey, most int) error {
 	w := s.insert(ctx, p, "").onlyIf("(SELECT count(*) FROM passkeys o WHERE o.person_id = ?) < ?", p.PersonID, most)
-	w.guard, w.locks = ErrStale, []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{p.PersonID}}}
+	w.guard, w.locks = ErrStale, []waitFor{personAlone(p.PersonID)}
 	return s.do(ctx, w)
 }
 
@@ -75,7 +75,9 @@ func (s *Store) RenamePasskey(ctx context.Context, person, id ID, name string) e
 // DeletePasskey takes a passkey from its person, and no browser is remembered by it any
 // more; ErrNotFound if they have none such.
 func (s *Store) DeletePasskey(ctx context.Context, person, id ID) error {
-	return s.doAll(ctx, write{text: "DELETE FROM passkeys WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound}, unremember(person, id))
+	return s.doAll(ctx, write{
+		text: "DELETE FROM passkeys WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound, locks: []waitFor{personAlone(person)},
+	}, unremember(person, id))
 }
 
 // TrustPasskey has a passkey count again; ErrNotFound: the person has none of this id that

@@ -151,6 +151,12 @@ func joinFirstEmail(person string) string {
 		"(SELECT value FROM identifiers WHERE person_id = " + person + " AND kind = 'email' ORDER BY created_at, value LIMIT 1)"
 }
 
+// personAlone is the lock of who changes much of one person's at once, or relies on what
+// stands there: one after the other. Rows that name the person are written beside it.
+func personAlone(id ID) waitFor {
+	return waitFor{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{id}}
+}
+
 // CreatePerson adds a person.
 func (s *Store) CreatePerson(ctx context.Context, p *Person) error {
 	return s.do(ctx, s.insert(ctx, p, ""))
@@ -210,14 +216,14 @@ func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Ti
 
 // SignOutElsewhere is SignOutEverywhere but for one session and its grants.
 func (s *Store) SignOutElsewhere(ctx context.Context, id, here ID, why string, now Time) error {
-	return s.doAll(ctx, append(s.endSessions(now, nil, "person_id = ? AND id <> ?", id, here), write{
+	return s.doAll(ctx, append(s.endSessionsOf(now, id, here), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL",
 		args: []any{now, why, id, here},
 	}, unrememberAll(id))...)
 }
 
 func (s *Store) everywhere(person ID, why string, now Time) []write {
-	return append(s.endSessions(now, nil, "person_id = ?", person), write{
+	return append(s.endSessionsOf(now, person, ""), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND revoked_at IS NULL", args: []any{now, why, person},
 	}, unrememberAll(person))
 }
@@ -252,9 +258,18 @@ func (s *Store) CreatePassword(ctx context.Context, p *Password) error {
 	return s.do(ctx, s.insert(ctx, p, ""))
 }
 
-// SetPassword replaces a person's password hash.
+// SetPassword replaces a person's password hash, later than the one before by the clock
+// of any replica: see [PasswordOf].
 func (s *Store) SetPassword(ctx context.Context, p *Password) error {
-	return s.do(ctx, s.insert(ctx, p, "ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at"))
+	w := s.insert(ctx, p, "ON CONFLICT (person_id) DO UPDATE SET hash = excluded.hash, changed_at ="+
+		" CASE WHEN passwords.changed_at >= excluded.changed_at THEN passwords.changed_at + 1 ELSE excluded.changed_at END")
+	w.locks = []waitFor{personAlone(p.PersonID)}
+	return s.do(ctx, w)
+}
+
+// PasswordOf is that a person's password is the one that was set then.
+func PasswordOf(person ID, at Time) Provided {
+	return Provided{"EXISTS (SELECT 1 FROM passwords WHERE person_id = ? AND changed_at = ?)", []any{person, at}}
 }
 
 // RehashPassword replaces a hash by another of the same password; ErrStale: it

@@ -16,6 +16,8 @@ var raceTests = map[string]func(*testing.T, fixture){
 	"one of 50 spends an interaction":        testRaceInteraction,
 	"one of 50 rotates a refresh token":      testRaceRefresh,
 	"one of 50 renews a session":             testRaceSession,
+	"twenty end what a person has":           testRaceEnds,
+	"a session relies on a password":         testRelies,
 	"one of 50 uses a passkey's count":       testRacePasskey,
 	"one of 50 is the last passkey":          testRacePasskeys,
 	"one of 50 updates a client":             testRaceClient,
@@ -329,5 +331,103 @@ func testWriters(t *testing.T, f fixture) {
 	}
 	if kinds := f.eventKinds(); len(kinds) != writers*each {
 		t.Errorf("%d events, want %d", len(kinds), writers*each)
+	}
+}
+
+// Whoever changes much of one person's at once waits for others who do, and none for each
+// other: passwords set, factors disowned, signed out everywhere or from one browser, codes
+// made anew, browsers seen and an account closed.
+func testRaceEnds(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	f.must(f.CreatePassword(f.ctx, &storage.Password{PersonID: ada.ID, Hash: "h", ChangedAt: now}))
+	f.backchannel("web", "https://web.example/bye")
+	for round := range 6 {
+		var sessions [20]*storage.Session
+		var devices [20]storage.ID
+		f.passkey(ada, fmt.Sprint(round), now)
+		for i := range sessions {
+			name := fmt.Sprint(round, ".", i)
+			sessions[i], devices[i] = f.session(ada, name), storage.NewID()
+			f.used(sessions[i], "web")
+			f.grant(ada, name)
+			f.must(f.SeeDevice(f.ctx, &storage.Device{ID: devices[i], PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(time.Hour), RememberedUntil: after(time.Hour)}))
+		}
+		for i, err := range race(len(sessions), func(i int) error {
+			ctx, mine := storage.WithUnit(f.ctx), *sessions[i]
+			mine.SecretHash = hash(fmt.Sprint("fresh", round, i))
+			var err error
+			what := round // half of them the same
+			if i%2 == 0 {
+				what = i / 2 % 6
+			}
+			switch what {
+			case 0:
+				err = errors.Join(f.SetPassword(ctx, &storage.Password{PersonID: ada.ID, Hash: fmt.Sprint(i), ChangedAt: now}), f.SignOutEverywhere(ctx, ada.ID, "password set", now))
+			case 1:
+				err = errors.Join(f.RenewSession(ctx, &mine, sessions[i].SecretHash), f.Disown(ctx, storage.Disowning{PersonID: ada.ID, Keep: mine.ID, Device: devices[i], Since: now, Why: "disowned", Now: now}))
+			case 2:
+				err = errors.Join(
+					f.RenewSession(ctx, &mine, sessions[i].SecretHash),
+					f.SetPassword(ctx, &storage.Password{PersonID: ada.ID, Hash: fmt.Sprint(i), ChangedAt: now}),
+					f.SignOutElsewhere(ctx, ada.ID, mine.ID, "password set", now),
+				)
+			case 3:
+				err = f.EndSessionsOf(ctx, ada.ID, now)
+			case 4:
+				err = errors.Join(f.SeeDevice(ctx, &storage.Device{ID: devices[i], PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(time.Hour)}), f.RenewSession(ctx, &mine, sessions[i].SecretHash))
+			default:
+				err = errors.Join(f.EndSession(ctx, mine.ID, now), f.UnrememberDevices(ctx, ada.ID))
+			}
+			return errors.Join(err, f.Flush(ctx))
+		}) {
+			if err != nil && !errors.Is(err, storage.ErrStale) {
+				t.Errorf("%d of round %d: %v", i, round, err)
+			}
+		}
+	}
+}
+
+// A session that begins, or goes on, by a password is none where another one was set since
+// that was read, also at the same moment; and whoever sets one ends all that began before.
+func testRelies(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	first := &storage.Password{PersonID: ada.ID, Hash: "first", ChangedAt: now}
+	f.must(f.CreatePassword(f.ctx, first))
+	begin := func(name string, by storage.Time) (*storage.Session, error) {
+		se := &storage.Session{ID: storage.NewID(), SecretHash: hash(name), PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(time.Hour)}
+		return se, f.CreateSession(f.ctx, se, storage.PasswordOf(ada.ID, by))
+	}
+	se, err := begin("one", now)
+	f.must(err)
+	f.must(f.RehashPassword(f.ctx, ada.ID, "first", "dearer")) // it is the same one
+	se.SecretHash = hash("two")
+	f.must(f.RenewSession(f.ctx, se, hash("one"), storage.PasswordOf(ada.ID, now)))
+	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: ada.ID, Hash: "second", ChangedAt: now}))
+	_, err = begin("late", now)
+	f.want(storage.ErrStale, err)
+	se.SecretHash = hash("three")
+	f.want(storage.ErrStale, f.RenewSession(f.ctx, se, hash("two"), storage.PasswordOf(ada.ID, now)))
+
+	set := func(i int) error {
+		ctx := storage.WithUnit(f.ctx)
+		return errors.Join(f.SetPassword(ctx, &storage.Password{PersonID: ada.ID, Hash: fmt.Sprint(i), ChangedAt: now}), f.SignOutEverywhere(ctx, ada.ID, "set", now), f.Flush(ctx))
+	}
+	for round := range 10 {
+		was, err := f.PasswordOf(f.ctx, ada.ID)
+		f.must(err)
+		for i, err := range race(10, func(i int) error {
+			if i == 5 {
+				return set(i)
+			}
+			_, err := begin(fmt.Sprint(round, i), was.ChangedAt)
+			return err
+		}) {
+			if err != nil && !errors.Is(err, storage.ErrStale) {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		if left, err := f.NewestSessionsOf(f.ctx, ada.ID, now, 10); err != nil || len(left) != 0 {
+			t.Fatalf("round %d: %d sessions began by the password before, %v", round, len(left), err)
+		}
 	}
 }

@@ -14,7 +14,7 @@ type RecoveryCode struct {
 func (s *Store) ReplaceRecoveryCodes(ctx context.Context, person ID, codes []RecoveryCode) error {
 	writes := []write{{
 		text: "DELETE FROM recovery_codes WHERE person_id = ?", args: []any{person},
-		locks: []waitFor{{"SELECT 1 FROM persons WHERE id = ? FOR NO KEY UPDATE", []any{person}}},
+		locks: []waitFor{personAlone(person)},
 	}}
 	for i := range codes {
 		writes = append(writes, s.insert(ctx, &codes[i], ""))

@@ -96,14 +96,16 @@ type Arrival struct {
 	Device   Device `gorm:"embedded;embeddedPrefix:device_"` // zero: they did not sign in with it before, or it lapsed
 	Passkeys Words
 	TOTPs    Words `gorm:"column:totps"`
+	Password Time  // when it was set; zero: they have none
 }
 
 // LoadArrival returns the person's arrival with this device, "" for none; or ErrNotFound.
 func (s *Store) LoadArrival(ctx context.Context, person, device ID, now Time) (*Arrival, error) {
 	var rows []Arrival
 	err := s.db(ctx).Table("persons p").
-		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps").
+		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps, w.changed_at AS password").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
+		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins("LEFT JOIN devices d ON d.person_id = p.id AND d.id = ? AND d.expires_at > ?", device, now).
 		Where("p.id = ?", person).Find(&rows).Error
 	if err != nil {

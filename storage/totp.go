@@ -97,6 +97,7 @@ func (s *Store) RenameTOTP(ctx context.Context, person, id ID, name string) erro
 func (s *Store) RemoveTOTP(ctx context.Context, person, id ID) error {
 	return s.doAll(ctx, write{
 		text: "DELETE FROM totps WHERE id = ? AND person_id = ? AND confirmed_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
+		locks: []waitFor{personAlone(person)},
 	}, unremember(person, id))
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -95,6 +96,21 @@ type waitFor struct {
 	args []any
 }
 
+// Provided is what was read before a unit, and must still be so when that is carried out.
+type Provided struct {
+	condition string
+	args      []any
+}
+
+// provided is w for whoever relies on all of that: its guard says that something is not so
+// any more.
+func (w write) provided(all []Provided) write {
+	for _, one := range all {
+		w = w.onlyIf(one.condition, one.args...)
+	}
+	return w
+}
+
 // onlyIf is w with another condition, without which it does nothing, and its values.
 func (w write) onlyIf(condition string, args ...any) write {
 	switch {
@@ -135,7 +151,11 @@ func (s *Store) doAll(ctx context.Context, writes ...write) error {
 func (s *Store) locked(ctx context.Context, writes []write, fn func(db *gorm.DB) error) error {
 	var locks []waitFor
 	for _, w := range writes {
-		locks = append(locks, w.locks...)
+		for _, l := range w.locks {
+			if !slices.ContainsFunc(locks, func(had waitFor) bool { return had.text == l.text && slices.Equal(had.args, l.args) }) {
+				locks = append(locks, l)
+			}
+		}
 	}
 	if s.dialect != onPostgres || len(locks) == 0 {
 		return fn(s.db(ctx))

@@ -19,7 +19,7 @@ import (
 // was reached; the event and the interaction's progress: all in one unit, which
 // is flushed here. What it changed in the browser it returns also beside an error
 // when the unit was written and only the answer failed: the old values open nothing
-// any more.
+// any more. ErrChanged: another password was set since that one was looked at.
 func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, Changed, error) {
 	ev.Interaction = string(a.Interaction.ID)
 	if a.resets() {
@@ -40,6 +40,9 @@ func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *sto
 	})
 	return next, c, err
 }
+
+// ErrChanged says that a password was right when it was looked at, and is another one now.
+var ErrChanged = errors.New("flow: the password was changed meanwhile")
 
 // settle answers anew, once there is nothing to note any more: another tab may have noted
 // something since a was read, so that what was done stands nowhere yet.
@@ -77,9 +80,10 @@ type proof struct {
 	others   []storage.SignIn // who else is signed in here, in the cookie's order
 	standing policy.Standing
 	assessed *risk.Assessment
-	signedIn bool           // all was given that the rules and the person want of a sign-in
-	device   storage.Device // this browser, as it is from now on
-	was      storage.ID     // its id before, if that changed: see remember
+	relies   []storage.Provided // what has to be so still when it is written
+	signedIn bool               // all was given that the rules and the person want of a sign-in
+	device   storage.Device     // this browser, as it is from now on
+	was      storage.ID         // its id before, if that changed: see remember
 }
 
 func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
@@ -87,15 +91,20 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	if err != nil {
 		return Changed{}, err
 	}
+	for i := range p.others {
+		if i >= session.MaxPerBrowser-1 {
+			p.relies = append(p.relies, storage.Living(p.others[i].Session.ID))
+		}
+	}
 	ctx = storage.WithUnit(ctx)
 	var secret string
 	switch {
 	case p.session == nil && !opens(ev): // it ended while they looked for their code
 		return Changed{}, storage.ErrNotFound
 	case p.session == nil:
-		p.session, secret, err = s.sessions.Start(ctx, person.ID, session.AgentOf(b.UserAgent), p.standing)
+		p.session, secret, err = s.sessions.Start(ctx, person.ID, session.AgentOf(b.UserAgent), p.standing, p.relies...)
 	default:
-		secret, err = s.sessions.Renew(ctx, p.session, p.standing)
+		secret, err = s.sessions.Renew(ctx, p.session, p.standing, p.relies...)
 	}
 	if err != nil {
 		return Changed{}, err
@@ -108,7 +117,7 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 			continue
 		}
 		// Nobody could reach it any more, and yet it would live on.
-		if err := s.sessions.End(ctx, other, "too many accounts in one browser", events.ActorPerson); err != nil {
+		if err := s.sessions.EndBeside(ctx, other, "too many accounts in one browser", events.ActorPerson); err != nil {
 			return Changed{}, err
 		}
 		c.Ended = append(c.Ended, other.ID)
@@ -148,6 +157,12 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	known, err := s.store.LoadArrival(ctx, person.ID, b.Device, storage.At(s.now()))
 	if err != nil {
 		return p, fmt.Errorf("arrival: %w", err)
+	}
+	if ev.Method == policy.Password {
+		if !known.Password.Equal(ev.Since) {
+			return p, ErrChanged
+		}
+		p.relies = append(p.relies, storage.PasswordOf(person.ID, known.Password))
 	}
 	p.standing.AsksSince = s.asksSince(a, p, known, ev)
 	p.standing.Evidence = policy.AddEvidence(p.standing.Evidence, ev)
@@ -372,77 +387,6 @@ func (s *Service) write(ctx context.Context, a Answer, p Progress) error {
 		return fmt.Errorf("flow: note: %w", err)
 	}
 	return nil
-}
-
-// Breached notes whether the person replaces a password that is in lists of stolen ones
-// now, or later. shown is as [Service.Consent]'s.
-func (s *Service) Breached(ctx context.Context, a Answer, shown storage.ID, replace bool) (Answer, error) {
-	if a.Step != StepBreached || a.SignIn.Session.ID != shown {
-		return a, nil
-	}
-	progress := a.Progress
-	progress.Session, progress.Breached = a.SignIn.Session.ID, BreachedLater
-	if replace && a.CanReplace() {
-		progress.Breached = BreachedReplace
-	}
-	return s.advance(ctx, a, progress, nil)
-}
-
-// CanReplace reports whether a password can be replaced in the midst of this request.
-func (a *Answer) CanReplace() bool { return !a.Decision.Risky() }
-
-// NewPassword sets a new password of the person by set, gives their session, which no
-// list of stolen ones is held against any more, a new secret, and goes on: all in one
-// unit. It returns the cookie's new values; none where nothing was set, as in
-// [Service.Did], or when the session was renewed or ended meanwhile.
-func (s *Service) NewPassword(ctx context.Context, a Answer, shown storage.ID, set func(context.Context) error) (Answer, []string, error) {
-	if a.Step != StepNewPassword || a.SignIn.Session.ID != shown {
-		return a, nil, nil
-	}
-	st, err := s.standing(a.SignIn)
-	if err != nil {
-		return Answer{}, nil, err
-	}
-	for i := range st.Evidence {
-		st.Evidence[i].Breached = false
-	}
-	progress, err := a.replaced().document()
-	if err != nil {
-		return Answer{}, nil, err
-	}
-	at, se := place(hashes(a.browser), &a.SignIn.Session), a.SignIn.Session
-	unit := storage.WithUnit(ctx)
-	secret, err := s.sessions.Renew(unit, &se, st)
-	if err != nil {
-		return Answer{}, nil, err
-	}
-	for _, write := range []func() error{
-		func() error { return s.store.NoteProgress(unit, a.Interaction, progress) },
-		func() error { return set(unit) },
-		func() error { return s.store.Flush(unit) },
-	} {
-		err := write()
-		if errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrConflict) { // by another tab of theirs
-			next, err := s.Resume(ctx, string(a.Interaction.ID), a.browser)
-			return next, nil, err
-		}
-		if err != nil {
-			return Answer{}, nil, fmt.Errorf("flow: new password: %w", err)
-		}
-	}
-	a.browser.Sessions = slices.Clone(session.Secrets(a.browser.Sessions))
-	a.browser.Sessions[at] = secret
-	next, err := s.settle(ctx, a, a.browser, func(now Answer) (Progress, bool) {
-		return now.replaced(), now.Step == StepNewPassword && now.SignIn.Session.ID == shown
-	})
-	return next, a.browser.Sessions, err
-}
-
-// replaced is the progress of a request in which a password was set.
-func (a *Answer) replaced() Progress {
-	progress := a.Progress
-	progress.Breached, progress.Done = BreachedLater, progress.Done || a.Request.Page == PagePassword
-	return progress
 }
 
 // Cancel ends the request with a no: "back to the app". Who only thought better of

@@ -106,10 +106,18 @@ func (h *house) resume(a flow.Answer, b flow.Browser) flow.Answer {
 	return next
 }
 
+// password is the evidence of a person's.
+func (h *house) password(person *storage.Person) policy.Evidence {
+	h.t.Helper()
+	row, err := h.store.PasswordOf(h.t.Context(), person.ID)
+	h.must(err)
+	return policy.Evidence{Method: policy.Password, At: h.at, Since: row.ChangedAt.Time}
+}
+
 // signIn gives a password at the step and puts the answer into the cookies.
 func (h *house) signIn(a flow.Answer, b *flow.Browser, person *storage.Person) flow.Answer {
 	h.t.Helper()
-	next, changed, err := h.SignedIn(h.t.Context(), a, *b, person, policy.Evidence{Method: policy.Password, At: h.at})
+	next, changed, err := h.SignedIn(h.t.Context(), a, *b, person, h.password(person))
 	h.must(err)
 	b.Sessions, b.Device = changed.Sessions, changed.Device
 	return next

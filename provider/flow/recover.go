@@ -106,7 +106,11 @@ func (s *Service) Reset(ctx context.Context, a Answer, b Browser, set func(conte
 	if err := s.store.Together(ctx, set); err != nil {
 		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
 	}
-	ev := policy.Evidence{Method: policy.Password, At: s.now(), Interaction: string(a.Interaction.ID)}
+	row, err := s.store.PasswordOf(ctx, a.SignIn.Person.ID)
+	if err != nil {
+		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
+	}
+	ev := policy.Evidence{Method: policy.Password, At: s.now(), Interaction: string(a.Interaction.ID), Since: row.ChangedAt.Time}
 	c, err := s.signedIn(ctx, a, b, &a.SignIn.Person, ev)
 	if err != nil {
 		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)

@@ -71,6 +71,7 @@ func TestASixthAccountEndsTheOldest(t *testing.T) {
 		t.Helper()
 		person, err := people.Create(t.Context(), directory.NewPerson{Email: name + "@people.example", Verified: true}, events.ActorOperator)
 		h.must(err)
+		h.must(h.store.CreatePassword(t.Context(), &storage.Password{PersonID: person.ID, Hash: "of no matter", ChangedAt: storage.At(h.at)}))
 		a := h.begin(request("select_account"), b)
 		if a.Step == flow.StepAccount {
 			a, _, err = h.Choose(t.Context(), a, b, "")

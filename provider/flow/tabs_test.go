@@ -5,7 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/storage"
@@ -73,7 +72,7 @@ func TestStepIsDoneBesideAnotherTab(t *testing.T) {
 		t.Errorf("the other tab's is gone: %+v", next.Progress)
 	}
 	// Nor does a proof that was given on an older page undo it.
-	next, _, err = h.SignedIn(t.Context(), a, b, h.ada, policy.Evidence{Method: policy.Password, At: h.at})
+	next, _, err = h.SignedIn(t.Context(), a, b, h.ada, h.password(h.ada))
 	h.must(err)
 	h.want(next, flow.StepDone, "/account/security?done")
 }

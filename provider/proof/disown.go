@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
@@ -101,12 +101,13 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 
 // Disown takes all from whoever did what a person says was not them, in one unit with
 // the event: every other session and every grant ends, also those with offline_access,
-// every other browser is forgotten, and recovery codes that were made since are gone.
+// and every app has to ask again, every other browser is forgotten, and recovery codes that were made since are gone.
 // Factors that were added since count for nothing, neither to prove with nor as what was
 // proven, until the person says which are theirs ([TOTP.Trust], [Passkey.Trust]). It returns
-// which sessions ended, whose clients are to be told. Whether the person may say so, flow
-// knows. By a link addresses that were verified since are not any more: the link's own was before.
-// storage.ErrSpent: the link was used.
+// which sessions ended, whose clients are to be told once the unit was carried out. Whether
+// the person may say so, and whether the session in which they do still lives and the link of
+// it, flow knows. By a link addresses that were verified since are not any more: the link's own was
+// before. storage.ErrSpent: the link was used, by whoever says so in no session.
 func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, err error) {
 	now := storage.At(n.now())
 	others, err := n.store.SessionsOf(ctx, d.Person, now, storage.Page{Limit: 100}) // of more the clients hear a little later
@@ -124,15 +125,13 @@ func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, 
 	err = n.store.Together(ctx, func(ctx context.Context) error {
 		err := n.store.Disown(ctx, storage.Disowning{
 			PersonID: d.Person, Keep: d.Keep, Device: d.Device, Since: storage.At(d.Since), Also: d.Also, Link: d.Link, Why: disownedBy, Now: now,
+			Asking: string(policy.AskUnusual), Lowered: string(policy.AskSensitive),
 		})
 		if err != nil {
 			return err
 		}
 		return n.events.Record(ctx, events.Event{Kind: events.AccountDisowned, Actor: events.ActorPerson, Person: d.Person, Data: said})
 	})
-	if errors.Is(err, storage.ErrSpent) {
-		return nil, storage.ErrSpent
-	}
 	if err != nil {
 		return nil, fmt.Errorf("proof: disown: %w", err)
 	}

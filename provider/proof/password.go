@@ -136,12 +136,13 @@ func (p *Password) Room() error { return p.pool.room() }
 // nil person stands for an unknown one: an unknown, a disabled and a
 // passwordless person cost one read and one hash, like everybody. Too long a
 // password is fault.TooLarge before any work, a full queue fault.Unavailable. A right
-// one that is breached signs in like any other: its evidence says so.
+// one that is breached signs in like any other: its evidence says so, and since when it is
+// theirs: another one may be set by the time that the evidence is noted.
 func (p *Password) Verify(ctx context.Context, person *storage.Person, password string) (policy.Evidence, error) {
 	if err := tooLong(password); err != nil {
 		return policy.Evidence{}, err
 	}
-	stored, err := p.stored(ctx, person)
+	stored, since, err := p.stored(ctx, person)
 	if err != nil {
 		return policy.Evidence{}, err
 	}
@@ -169,11 +170,11 @@ func (p *Password) Verify(ctx context.Context, person *storage.Person, password 
 	}
 	// A list that cannot be read keeps nobody out.
 	breached, _ := p.isBreached(password)
-	return policy.Evidence{Method: policy.Password, At: p.now(), Breached: breached}, nil
+	return policy.Evidence{Method: policy.Password, At: p.now(), Breached: breached, Since: since.Time}, nil
 }
 
-// stored returns the person's hash, or one that nothing matches.
-func (p *Password) stored(ctx context.Context, person *storage.Person) (phc, error) {
+// stored returns the person's hash and when it was set, or one that nothing matches.
+func (p *Password) stored(ctx context.Context, person *storage.Person) (hash phc, since storage.Time, err error) {
 	id := p.nobody
 	if person != nil {
 		id = person.ID
@@ -181,13 +182,14 @@ func (p *Password) stored(ctx context.Context, person *storage.Person) (phc, err
 	row, err := p.store.PasswordOf(ctx, id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return p.cost.unmatched(), nil
+		return p.cost.unmatched(), since, nil
 	case err != nil:
-		return phc{}, fmt.Errorf("proof: password: %w", err)
+		return phc{}, since, fmt.Errorf("proof: password: %w", err)
 	case !person.DisabledAt.IsZero():
-		return p.cost.unmatched(), nil
+		return p.cost.unmatched(), since, nil
 	}
-	return parsePHC(row.Hash)
+	hash, err = parsePHC(row.Hash)
+	return hash, row.ChangedAt, err
 }
 
 // rehash keeps the same password at today's cost. It is nobody's change, so it

@@ -85,15 +85,16 @@ func First(secret string, values []string) []string {
 }
 
 // Start adds a session for a person who just gave the evidence in st, in the
-// unit of ctx, and returns it with its secret.
-func (s *Service) Start(ctx context.Context, person storage.ID, with Agent, st policy.Standing) (*storage.Session, string, error) {
+// unit of ctx, and returns it with its secret. storage.ErrStale, from here or from the
+// flush: what it relies on is not so any more.
+func (s *Service) Start(ctx context.Context, person storage.ID, with Agent, st policy.Standing, relies ...storage.Provided) (*storage.Session, string, error) {
 	secret := newSecret()
 	now := storage.At(s.now())
 	se := &storage.Session{ID: storage.NewID(), SecretHash: Hash(secret), PersonID: person, Browser: with.Browser, System: with.System, CreatedAt: now, SeenAt: now}
 	if err := s.stand(se, st); err != nil {
 		return nil, "", err
 	}
-	if err := s.store.CreateSession(ctx, se); err != nil {
+	if err := s.store.CreateSession(ctx, se, relies...); err != nil {
 		return nil, "", fmt.Errorf("session: start: %w", err)
 	}
 	return se, secret, nil
@@ -101,14 +102,14 @@ func (s *Service) Start(ctx context.Context, person storage.ID, with Agent, st p
 
 // Renew gives a living session what a new proof changed, in the unit of ctx,
 // and always a new secret, which it returns. storage.ErrStale, from here or from
-// the flush: it ended or was renewed meanwhile.
-func (s *Service) Renew(ctx context.Context, se *storage.Session, st policy.Standing) (string, error) {
+// the flush: it ended or was renewed meanwhile, or what it relies on is not so any more.
+func (s *Service) Renew(ctx context.Context, se *storage.Session, st policy.Standing, relies ...storage.Provided) (string, error) {
 	secret, old := newSecret(), se.SecretHash
 	se.SecretHash, se.SeenAt = Hash(secret), storage.At(s.now())
 	if err := s.stand(se, st); err != nil {
 		return "", err
 	}
-	if err := s.store.RenewSession(ctx, se, old); err != nil {
+	if err := s.store.RenewSession(ctx, se, old, relies...); err != nil {
 		return "", fmt.Errorf("session: renew: %w", err)
 	}
 	return secret, nil
@@ -180,8 +181,18 @@ func (s *Service) expiry(se *storage.Session, st policy.Standing) storage.Time {
 // End ends a session and the grants that live by it, with the event, in one
 // unit; why is for the record. storage.ErrStale: it ended before.
 func (s *Service) End(ctx context.Context, se *storage.Session, why string, by events.Actor) error {
+	return s.end(ctx, se, why, by, s.store.EndSession)
+}
+
+// EndBeside is End in the unit of another person in the same browser, which relies on
+// [storage.Living].
+func (s *Service) EndBeside(ctx context.Context, se *storage.Session, why string, by events.Actor) error {
+	return s.end(ctx, se, why, by, s.store.EndSessionBeside)
+}
+
+func (s *Service) end(ctx context.Context, se *storage.Session, why string, by events.Actor, end func(context.Context, storage.ID, storage.Time) error) error {
 	err := s.store.Together(ctx, func(ctx context.Context) error {
-		if err := s.store.EndSession(ctx, se.ID, storage.At(s.now())); err != nil {
+		if err := end(ctx, se.ID, storage.At(s.now())); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, events.Event{

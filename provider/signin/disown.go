@@ -69,21 +69,22 @@ func (h *Handler) doubts(r *http.Request, d proof.Disowning) (names []string, er
 
 // takeDisown makes it so. It is shown this once, so there is no page to come back to.
 func (h *Handler) takeDisown(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
-	if shown(r) != a.SignIn.Session.ID {
-		return web.SeeOther(w, a.Path) // their own page
-	}
 	ctx := r.Context()
 	return h.disown(w, r, a, func(d proof.Disowning) error {
 		d.Device = h.Web.Device(r)
-		ended, err := h.Notices.Disown(ctx, d)
-		if errors.Is(err, storage.ErrSpent) {
-			return h.deadLink(w, r, a)
-		}
-		if err != nil {
+		var ended []storage.ID
+		next, secrets, err := h.Flow.Disowned(ctx, a, shown(r), func(ctx context.Context) (err error) {
+			ended, err = h.Notices.Disown(ctx, d)
 			return err
+		})
+		if len(secrets) == 0 { // nothing was done: another tab, or another link, was quicker
+			if err != nil {
+				return err
+			}
+			return web.SeeOther(w, next.Path)
 		}
+		h.Web.SetSessions(w, secrets) // also when what comes after it failed
 		h.tell(ctx, ended)
-		next, err := h.Flow.Did(ctx, a, a.SignIn.Session.ID, nil)
 		if err != nil {
 			return err
 		}

@@ -41,29 +41,33 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 		return h.passwordPage(w, r, a, http.StatusUnprocessableEntity, page)
 	}
 	person, evidence, err := h.prove(r, identifier, password)
-	if err != nil {
-		status := http.StatusUnprocessableEntity
-		page.Problem, page.RetryAfter = problem(w, err)
-		h.tried.WithLabelValues(cmp.Or(page.Problem, triedFailed)).Inc()
-		if page.Problem == "" {
+	if err == nil {
+		a.Progress.Passkeys = r.PostForm.Get(fieldPasskeys) != ""
+		if err = h.goOn(w, r, a, person, evidence); !errors.Is(err, flow.ErrChanged) {
 			return err
 		}
-		if page.Problem != triedWrong {
-			status, _ = web.Status(err)
-		}
-		web.Log(r.Context()).Set("signin", page.Problem)
-		return h.passwordPage(w, r, a, status, page)
+		err = proof.ErrWrong
 	}
-	a.Progress.Passkeys = r.PostForm.Get(fieldPasskeys) != ""
-	return h.goOn(w, r, a, person, evidence)
+	status := http.StatusUnprocessableEntity
+	page.Problem, page.RetryAfter = problem(w, err)
+	h.tried.WithLabelValues(cmp.Or(page.Problem, triedFailed)).Inc()
+	if page.Problem == "" {
+		return err
+	}
+	if page.Problem != triedWrong {
+		status, _ = web.Status(err)
+	}
+	web.Log(r.Context()).Set("signin", page.Problem)
+	return h.passwordPage(w, r, a, status, page)
 }
 
 // goOn signs the person in who gave a right proof, and sends them where flow points.
 func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, a flow.Answer, person *storage.Person, evidence policy.Evidence) error {
 	next, changed, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
-	if err == nil {
+	switch {
+	case err == nil:
 		h.tried.WithLabelValues(triedSuccess).Inc()
-	} else {
+	case !errors.Is(err, flow.ErrChanged): // that is a wrong one
 		h.tried.WithLabelValues(triedFailed).Inc()
 	}
 	if len(changed.Sessions) > 0 { // also when what comes after it failed
