@@ -120,3 +120,32 @@ func TestAttack50AForgedDeviceIsNone(t *testing.T) {
 		}
 	})
 }
+
+// Attack case 50: whoever copied a browser's cookie, or planted it there, has nothing of what its
+// owner proves in it afterwards, remembered or not.
+func TestAttack50NoTierIsEarnedOnACopy(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		ada := p.Person("ada")
+		home := p.Browser().SignIn("ada")
+		home.Authorize(rp, "openid")
+		copied := home.Cookie(deviceCookie)
+		seed := addTOTP(t, p, ada.Person)
+		at := second(p, rp, home)
+		home.Send(home.Filled(at, providertest.With("code", code(t, seed, p.Clock.Now())))).WantStatus(http.StatusSeeOther)
+		if home.Cookie(deviceCookie) == copied {
+			t.Error("the cookie is the same after a second factor")
+		}
+		p.Clock.Advance(time.Minute)
+		thief := p.Browser().SignIn("ada").Plant(deviceCookie, copied)
+		second(p, rp, thief)
+		if got := tier(t, p, thief); got != policy.TierNone {
+			t.Errorf("the copy has the tier %s", got)
+		}
+		second(p, rp, home)
+		if got := tier(t, p, home); got != policy.TierSecond {
+			t.Errorf("the browser has the tier %s", got)
+		}
+	})
+}

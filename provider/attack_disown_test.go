@@ -330,7 +330,7 @@ func TestAttack62AMailAloneDisownsNoFactor(t *testing.T) {
 		thief := h.Browser()
 		a := taken(thief, link)
 		sent := thief.Send(thief.Filled(h.URL(a.URL.RequestURI()), providertest.With("identifier", h.ada.Email), providertest.With("password", "another long password of a thief")))
-		if to := thief.Next(sent.WantStatus(http.StatusSeeOther)); !strings.HasPrefix(to, h.URL(web.PathSecurity)+"?refused") {
+		if to := thief.Next(sent.WantStatus(http.StatusSeeOther)); !strings.HasPrefix(to, h.URL(web.PathNotMe)+"?refused") {
 			t.Errorf("with a password that is newer: at %s", to)
 		}
 		if page := thief.Send(thief.Filled(link)).WantStatus(http.StatusForbidden); !strings.Contains(string(page.Body), "That is not enough") {

@@ -129,3 +129,53 @@ func TestAttack25AnOldPasswordBeginsNothingWhileItIsChanged(t *testing.T) {
 		}
 	})
 }
+
+// Attack case 46: a proof grows old in the request that it was given in as well: whoever comes
+// to a page that somebody left does not go on with what that one proved.
+func TestAttack46AProofGrowsOldWhereItWasGiven(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("shop")
+		for _, maxAge := range []string{"0", "60"} {
+			b := p.Browser().SignIn("ada").StopAt(web.PathConsent)
+			at := b.Ask(rp, "openid", providertest.With("max_age", maxAge), providertest.With("prompt", "consent"))
+			if at.URL.Path != web.PathConsent {
+				t.Fatalf("at %s: %s", at.URL, at.Answer)
+			}
+			allow := b.Filled(p.URL(at.URL.RequestURI()), providertest.With("decision", "allow"))
+			p.Clock.Advance(3 * time.Minute)
+			if to := b.Next(b.Send(allow).WantStatus(http.StatusSeeOther)); !strings.HasPrefix(to, p.URL(web.PathSignIn)) {
+				t.Errorf("max_age=%s: the consent of three minutes later leads to %s", maxAge, to)
+			}
+		}
+	})
+}
+
+// Who gives "this was not me" up, or has nothing that is enough, is told so, and asked for
+// nothing that may be somebody else's.
+func TestWhatIsNotDisownedEndsInWords(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		h.addsTOTP(h.Browser().SignIn("ada"))
+		owner := h.Browser().SignIn("ada")
+		at := taken(owner, h.link())
+		cancel := owner.Filled(h.URL(at.URL.RequestURI()))
+		cancel.URL.Path = "/signin/cancel"
+		end := owner.Walk(nil, owner.Next(owner.Send(cancel).WantStatus(http.StatusSeeOther)))
+		if end.URL.Path != web.PathNotMe || !strings.Contains(string(end.Body), "Nothing was changed") {
+			t.Errorf("at %s: %s", end.URL, end.Answer)
+		}
+		// What happened lately is open to whoever proves anything, as where they are signed in.
+		for _, page := range []string{web.PathActivity, web.PathSessions} {
+			if a := owner.Walk(nil, h.URL(page)); a.URL.Path != page {
+				t.Errorf("%s leads to %s", page, a.URL)
+			}
+		}
+		h.Clock.Advance(11 * time.Minute)
+		for _, page := range []string{web.PathActivity, web.PathSessions} {
+			if to := owner.Next(owner.Get(h.URL(page)).WantStatus(http.StatusSeeOther)); strings.HasPrefix(to, h.URL(page)) {
+				t.Errorf("%s is open by a proof of long ago", page)
+			}
+		}
+	})
+}

@@ -130,7 +130,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	cfg.Flow.Paths = flow.Paths{
 		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Offer:  prefix + web.PathOfferPasskey,
-		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome,
+		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome, NotMe: prefix + web.PathNotMe,
 		Add: map[flow.Step]string{
 			flow.StepVerify: prefix + web.PathVerify, flow.StepRecover: prefix + web.PathRecover, flow.StepReset: prefix + web.PathReset,
 			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,

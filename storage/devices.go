@@ -33,14 +33,20 @@ func (s *Store) SeeDevice(ctx context.Context, d *Device) error {
 	return s.do(ctx, s.insert(ctx, d, seenAgain))
 }
 
-// RememberDevice puts d, whose id is new, in the place of the device that was that of
+// RotateDevice puts d, whose id is new, in the place of the device that was that of
 // this browser, for everybody who signs in with it: a copy of what the browser had before
 // is of no device any more.
-func (s *Store) RememberDevice(ctx context.Context, d *Device, was ID) error {
+func (s *Store) RotateDevice(ctx context.Context, d *Device, was ID) error {
+	alone := waitFor{"SELECT 1 FROM devices WHERE id = ? ORDER BY person_id FOR UPDATE", []any{was}}
 	return s.doAll(ctx,
-		write{text: "DELETE FROM devices WHERE id = ? AND person_id = ?", args: []any{was, d.PersonID}},
+		write{text: "DELETE FROM devices WHERE id = ? AND person_id = ?", args: []any{was, d.PersonID}, locks: []waitFor{alone}},
 		write{text: "UPDATE devices SET id = ? WHERE id = ? AND person_id <> ?", args: []any{d.ID, was, d.PersonID}},
 		s.insert(ctx, d, ""))
+}
+
+// Known is that a person's device is there still, by the id that was read.
+func Known(device, person ID) Provided {
+	return Provided{"EXISTS (SELECT 1 FROM devices WHERE id = ? AND person_id = ?)", []any{device, person}}
 }
 
 // DeviceKnown reports whether a person signed in with this device before and

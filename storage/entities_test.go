@@ -277,7 +277,7 @@ func testRememberedDevices(t *testing.T, f fixture) {
 		ID: fresh, PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour), Browser: "Firefox", System: "Linux",
 		ProvenAt: now, BoundAt: now, RememberedUntil: after(2 * time.Hour), RememberedBy: by,
 	}
-	f.must(f.RememberDevice(f.ctx, d, id))
+	f.must(f.RotateDevice(f.ctx, d, id))
 	got, err := f.LoadArrival(f.ctx, ada.ID, fresh, now)
 	f.must(err)
 	same(t, &storage.Arrival{Device: *d}, got)

@@ -130,6 +130,7 @@ func everyPage(lang string) map[string]any {
 		"notme":                 NotMe{Base: base, Form: form, Key: "s3cret", Told: "factor_added", When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), ActivityHref: "/account/activity"},
 		"notme-dead":            NotMe{Base: base, Problem: "dead", ActivityHref: "/account/activity"},
 		"notme-throttled":       NotMe{Base: base, Form: form, Key: "KEY", Problem: "throttled", RetryAfter: 90, ActivityHref: "/account/activity"},
+		"notme-stopped":         NotMe{Base: base, Problem: "stopped", ActivityHref: "/account/activity"},
 		"notme-refused":         NotMe{Base: base, Problem: "refused", ActivityHref: "/account/activity"},
 		"notme-recovers":        NotMe{Base: base, Form: form, Key: "s3cret", Problem: "refused", Recovers: true, ActivityHref: "/account/activity"},
 		"disown":                Disown{Base: base, Form: form, Who: ada, When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), ByLink: true, Doubts: []string{"Authenticator app", "Blue key"}, CancelAction: "/signin/cancel?i=1"},

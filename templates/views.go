@@ -316,7 +316,7 @@ type NotMe struct {
 	Key          string
 	Told         string
 	When         time.Time
-	Problem      string // "" | "dead" | "refused" | "throttled", before anybody looked at Key
+	Problem      string // "" | "dead" | "refused" | "stopped", by the person | "throttled", before anybody looked at Key
 	RetryAfter   int    // as SignIn's
 	Recovers     bool   // with "refused": an address would prove enough to begin with
 	ActivityHref string

@@ -17,7 +17,14 @@ const doRecover = "recover"
 
 // showNotMe is where the link of a notice leads: what it told of, and what can be done
 // about it. Looking at it changes nothing, so that no preview of a link does.
+// Without a link it says how it ended that came to nothing.
 func (h *Handler) showNotMe(w http.ResponseWriter, r *http.Request) error {
+	for _, how := range []string{flow.ParamRefused, flow.ParamStopped} {
+		if r.URL.Query().Has(how) {
+			page := templates.NotMe{Base: h.Web.Base(r, "", ""), Problem: how, ActivityHref: h.Web.Path(web.PathActivity)}
+			return h.Web.Page(w, r, http.StatusOK, page)
+		}
+	}
 	return h.notMe(w, r, r.URL.Query().Get(proof.ParamLink), func(page templates.NotMe, _ *storage.DisownLink) error {
 		return h.Web.Page(w, r, http.StatusOK, page)
 	})

@@ -76,14 +76,15 @@ type Changed struct {
 
 // A proof is what signedIn writes down.
 type proof struct {
-	session  *storage.Session // nil: a new one
-	others   []storage.SignIn // who else is signed in here, in the cookie's order
-	standing policy.Standing
-	assessed *risk.Assessment
-	relies   []storage.Provided // what has to be so still when it is written
-	signedIn bool               // all was given that the rules and the person want of a sign-in
-	device   storage.Device     // this browser, as it is from now on
-	was      storage.ID         // its id before, if that changed: see remember
+	session   *storage.Session // nil: a new one
+	others    []storage.SignIn // who else is signed in here, in the cookie's order
+	standing  policy.Standing
+	assessed  *risk.Assessment
+	relies    []storage.Provided // what has to be so still when it is written
+	signedIn  bool               // all was given that the rules and the person want of a sign-in
+	device    storage.Device     // this browser, as it is from now on
+	was       storage.ID         // its id before, if that changed: see rise
+	remembers bool               // it spares its person from a second factor from now on
 }
 
 func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
@@ -113,6 +114,9 @@ func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *sto
 	for i := range p.others {
 		other := &p.others[i].Session
 		if len(c.Sessions) < session.MaxPerBrowser {
+			if err := s.sessions.Moved(ctx, other, p.was, p.device.ID); err != nil {
+				return Changed{}, err
+			}
 			c.Sessions = append(c.Sessions, secretOf(b, other))
 			continue
 		}
@@ -167,6 +171,10 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	p.standing.AsksSince = s.asksSince(a, p, known, ev)
 	p.standing.Evidence = policy.AddEvidence(p.standing.Evidence, ev)
 	p.device = s.recognise(p, b, known, person.ID, ev)
+	if known.Device.ID != "" { // another tab, or whoever forgets it, may be quicker: then it is not made anew
+		p.relies = append(p.relies, storage.Known(known.Device.ID, person.ID))
+	}
+	had := b.Device
 	b.Device = p.device.ID
 	attempt, err := attemptOf(a.Request, b, person.ID, known.History.V)
 	if err != nil {
@@ -177,8 +185,8 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 		return p, fmt.Errorf("assess: %w", err)
 	}
 	p.signedIn = p.standing.AsksSince.IsZero() && p.assessed.Decision.MetBy(p.standing.Evidence, s.now())
-	if p.signedIn && a.Remember && a.Remembers && ev.Held() {
-		s.remember(&p, ev)
+	if p.signedIn {
+		s.rise(&p, had, tierOf(&known.Device), a.Remember && a.Remembers && ev.Held(), ev)
 		attempt.Device = p.device.ID
 	}
 	p.standing.Device, p.standing.Tier = string(p.device.ID), tierOf(&known.Device)

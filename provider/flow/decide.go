@@ -373,7 +373,7 @@ func (v *view) done() bool { return v.Progress.Done && !v.replaces() }
 
 // recovers: a recovery code and another proof were given, both lately.
 func (v *view) recovers() bool {
-	recent := func(e policy.Evidence) bool { return v.isHere(e) || v.Now.Sub(e.At) <= freshProof }
+	recent := func(e policy.Evidence) bool { return v.Now.Sub(e.At) <= freshProof }
 	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Recovery && recent(e) }) &&
 		slices.ContainsFunc(v.held, func(a policy.Assurance) bool {
 			return a.ACR == policy.AAL1 && v.isFresh(a, int64(freshProof/time.Second))
@@ -400,15 +400,19 @@ func (v *view) provenHere() bool {
 	return len(policy.Assess(here, v.Now)) > 0
 }
 
+// justNow is how long a proof that was given here is fresh, whatever is asked for: else
+// what comes after it, such as a consent, would never be done with.
+const justNow = 2 * time.Minute
+
 // isFresh reports whether a's strongest kind of proof is at most so many seconds old,
-// or was given here: what max_age asks for. For 0 only the latter counts.
+// or was just given here: what max_age asks for. For 0 only the latter counts.
 func (v *view) isFresh(a policy.Assurance, maxAge int64) bool {
 	age := v.Now.Sub(a.FreshAt)
 	// In whole seconds first: a huge max_age would overflow a duration.
 	if whole := int64(age / time.Second); maxAge > 0 && (whole < maxAge || whole == maxAge && age%time.Second == 0) {
 		return true
 	}
-	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.At.Equal(a.FreshAt) && v.isHere(e) })
+	return age <= justNow && slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.At.Equal(a.FreshAt) && v.isHere(e) })
 }
 
 // offers: somebody just gave their password here, with all that they have beside it, in a

@@ -210,6 +210,8 @@ func TestNext(t *testing.T) {
 		{"max_age of 0", plain(maxAge(0), evidence(proven(0))), again, LoginRequired},
 		{"max_age of 0, proven here", plain(maxAge(0), evidence(here())), done, done},
 		{"max_age passed since proven here", plain(maxAge(1), evidence(here()), func(in *Input) { in.Now = noon.Add(time.Minute) }), done, done},
+		{"max_age passed long since proven here", plain(maxAge(1), evidence(here()), func(in *Input) { in.Now = noon.Add(3 * time.Minute) }), again, LoginRequired},
+		{"max_age of 0, long since proven here", plain(maxAge(0), evidence(here()), func(in *Input) { in.Now = noon.Add(3 * time.Minute) }), again, LoginRequired},
 		{"max_age beyond what a duration holds", plain(maxAge(1 << 62)), done, done},
 
 		{"the rules deny", plain(decided(policy.Decision{Outcome: policy.Deny})), AccessDenied, AccessDenied},
@@ -358,7 +360,8 @@ func TestNext(t *testing.T) {
 		{"calm, and they have one, or were asked lately", plain(calm, func(in *Input) { in.Offer = false }), done, done},
 		{"calm, and signed in before", plain(calm, evidence(proven(time.Minute))), done, done},
 		{"calm, signed in by a passkey that is gone", plain(calm, evidence([]policy.Evidence{key(byCode, 0, false)})), done, done},
-		{"calm, and the page stood open", plain(calm, func(in *Input) { in.Now = in.Now.Add(11 * time.Minute) }), offer, done},
+		{"calm, and the page stood open", plain(calm, func(in *Input) { in.Now = in.Now.Add(9 * time.Minute) }), offer, done},
+		{"calm, and the page stood open too long", plain(calm, func(in *Input) { in.Now = in.Now.Add(11 * time.Minute) }), done, done},
 		{"calm, but prompt", plain(calm, prompt("login")), done, done},
 		{"calm, but max_age", plain(calm, maxAge(3600)), done, done},
 		{"calm, but acr_values", plain(calm, acr("aal1")), done, done},

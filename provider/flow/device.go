@@ -57,23 +57,30 @@ func (s *Service) recognise(p proof, b Browser, known *storage.Arrival, person s
 	return d
 }
 
-// remember has the browser spare its person from a second factor, and gives it a new id:
-// who copied what it had before, or planted it there, has nothing that is remembered.
-func (s *Service) remember(p *proof, ev policy.Evidence) {
-	p.was, p.device.ID = p.device.ID, storage.NewID()
-	p.device.RememberedUntil, p.device.RememberedBy = storage.At(s.now().Add(s.cfg.Remember)), storage.ID(ev.Credential)
+// rise gives the browser a new id, where it is to count for more than it did, or to
+// spare its person from a second factor: who copied what it had before, or planted it there,
+// has nothing of that.
+func (s *Service) rise(p *proof, had storage.ID, before policy.Tier, remembers bool, ev policy.Evidence) {
+	if remembers {
+		p.device.RememberedUntil, p.device.RememberedBy = storage.At(s.now().Add(s.cfg.Remember)), storage.ID(ev.Credential)
+		p.remembers = true
+	}
+	if had != "" && (remembers || !before.AtLeast(tierOf(&p.device))) {
+		p.was, p.device.ID = had, storage.NewID()
+	}
 }
 
 // seeDevice notes that the person signed in with this browser, in the unit of ctx.
 func (s *Service) seeDevice(ctx context.Context, p proof) error {
-	if p.was == "" {
-		if err := s.store.SeeDevice(ctx, &p.device); err != nil {
-			return fmt.Errorf("device: %w", err)
-		}
-		return nil
+	see := s.store.SeeDevice
+	if p.was != "" {
+		see = func(ctx context.Context, d *storage.Device) error { return s.store.RotateDevice(ctx, d, p.was) }
 	}
-	if err := s.store.RememberDevice(ctx, &p.device, p.was); err != nil {
+	if err := see(ctx, &p.device); err != nil {
 		return fmt.Errorf("device: %w", err)
+	}
+	if !p.remembers {
+		return nil
 	}
 	return s.events.Record(ctx, events.Event{
 		Kind: events.DeviceRemembered, Actor: events.ActorPerson, Person: p.device.PersonID,

@@ -8,6 +8,7 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -222,5 +223,80 @@ func TestOthersOfABrowserStayRemembered(t *testing.T) {
 		if !now || before || was == b.Device {
 			t.Errorf("%s: known by the new id %v, by the old one %v", who.Sub, now, before)
 		}
+	}
+}
+
+// TestADeviceIsAnotherOneWhenItCountsForMore: whoever copied its id before has nothing of what
+// it is worth since, whether or not it is remembered.
+func TestADeviceIsAnotherOneWhenItCountsForMore(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	b := h.signedIn()
+	first := b
+	if d := h.device(first.Device); d.ID == "" {
+		t.Fatal("the browser is not known")
+	}
+	app := h.totp(h.ada)
+	b = away(b)
+	a := h.signIn(h.begin(request(), b), &b, h.ada)
+	if b.Device != first.Device {
+		t.Error("half a sign-in changes the id")
+	}
+	h.want(h.code(a, &b, app, false), flow.StepDone, "")
+	if d := h.device(b.Device); b.Device == first.Device || d.ProvenAt.IsZero() {
+		t.Errorf("after a code: %+v, the id is new: %v", d, b.Device != first.Device)
+	}
+	if d := h.device(first.Device); d.ID != "" {
+		t.Errorf("the id from before is known: %+v", d)
+	}
+	second := b
+	h.at = h.at.Add(time.Hour)
+	b = away(b)
+	a = h.signIn(h.begin(request(), b), &b, h.ada)
+	h.want(h.code(a, &b, app, false), flow.StepDone, "")
+	if b.Device != second.Device {
+		t.Error("it counts for no more than before, and has another id")
+	}
+
+	// Who signs in by the old id meanwhile makes no device of it that is worth what the new one is.
+	copied := away(first)
+	a = h.signIn(h.begin(request(), copied), &copied, h.ada)
+	if facts := h.lastFacts(copied); facts.DeviceTier != policy.TierNone {
+		t.Errorf("the copy has the tier %s", facts.DeviceTier)
+	}
+	h.want(a, flow.StepTOTP, "")
+}
+
+// TestTwoPeopleInOneBrowserKeepTheirs: what one of them proves in it gives it another id, and
+// takes nothing from the other.
+func TestTwoPeopleInOneBrowserKeepTheirs(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	b := firefox()
+	h.signIn(h.begin(request(), b), &b, h.bob)
+	app := h.totp(h.ada)
+	before := b.Device
+	a := h.begin(request("select_account"), b)
+	a, _, err := h.Choose(t.Context(), a, b, "")
+	h.must(err)
+	a = h.signIn(a, &b, h.ada)
+	h.want(h.code(a, &b, app, true), flow.StepConsent, "")
+	if b.Device == before || len(b.Sessions) != 2 {
+		t.Fatalf("the id is new: %v, %d sessions", b.Device != before, len(b.Sessions))
+	}
+	his := b
+	his.Sessions = b.Sessions[1:]
+	in, err := h.Current(t.Context(), his)
+	h.must(err)
+	st, err := session.Standing(&in.Session, h.at)
+	h.must(err)
+	if in.Person.ID != h.bob.ID || st.Device != string(b.Device) || st.Tier != policy.TierCookie {
+		t.Errorf("his session is of the browser %s with the tier %s, want %s", st.Device, st.Tier, b.Device)
+	}
+	known, err := h.store.LoadArrival(t.Context(), h.bob.ID, b.Device, storage.At(h.at))
+	h.must(err)
+	if known.Device.ID == "" || known.Device.Remembers(storage.At(h.at)) {
+		t.Errorf("his browser: %+v", known.Device)
+	}
+	if !in.Session.SeenAt.Equal(h.at) || !in.Session.ExpiresAt.After(h.at) {
+		t.Errorf("his session: %+v", in.Session)
 	}
 }

@@ -30,6 +30,7 @@ type Paths struct {
 	Add      map[Step]string // of steps that pages of ours are for
 	Finish   string          // where done and refused interactions end
 	SignOut  string
+	NotMe    string          // where "this was not me" ends that came to nothing: it says so by ParamRefused or ParamStopped
 	Home     string          // where who gives one of our own pages up ends
 	Pages    map[Page]string // our own pages
 }

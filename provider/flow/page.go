@@ -67,6 +67,7 @@ type pageRule struct {
 var pageRules = map[Page]pageRule{
 	PageSecurity:   {adds: true},
 	PageSessions:   {fresh: true, any: true},
+	PageActivity:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
 	PageAsking:     {fresh: true, changes: true},
 	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
@@ -107,6 +108,13 @@ func (s *Service) pagePath(a Answer) string {
 	if pageRules[a.Request.Page].resets {
 		return s.recoveredPath(a)
 	}
+	if a.Request.Page == PageDisown && a.Step == StepRefuse { // nothing that may be somebody else's is asked for
+		how := ParamRefused
+		if a.Progress.Cancelled {
+			how = ParamStopped
+		}
+		return s.cfg.Paths.NotMe + "?" + how
+	}
 	ends := pageRules[a.Request.Page].ends
 	if a.Progress.Cancelled && ends == "" {
 		return s.cfg.Paths.Home
@@ -129,4 +137,5 @@ const (
 	ParamObject  = "id"
 	ParamDone    = "done"
 	ParamRefused = "refused"
+	ParamStopped = "stopped" // by the person, on the way
 )

@@ -127,6 +127,26 @@ func (s *Service) Decide(ctx context.Context, se *storage.Session, st policy.Sta
 	return nil
 }
 
+// Moved notes, in the unit of ctx, that the browser of a living session has another id than
+// it had; one that was proven in another browser stays as it is, and none is used by it.
+func (s *Service) Moved(ctx context.Context, se *storage.Session, was, is storage.ID) error {
+	st, err := policy.DecodeStanding(se.Evidence.V)
+	if err != nil {
+		return fmt.Errorf("session %s: %w", se.ID, err)
+	}
+	if was == "" || st.Device != string(was) {
+		return nil
+	}
+	st.Decision.ID, st.Device = string(se.DecisionID), string(is)
+	if err := s.stand(se, st); err != nil {
+		return err
+	}
+	if err := s.store.KeepSession(ctx, se); err != nil {
+		return fmt.Errorf("session: moved: %w", err)
+	}
+	return nil
+}
+
 // Touch notes that a session was used, at most once a minute, in the unit of ctx.
 func (s *Service) Touch(ctx context.Context, se *storage.Session) error {
 	now := storage.At(s.now())
