@@ -189,3 +189,18 @@ func TestAttack62ADisownedAddressRecoversNothing(t *testing.T) {
 		thief.wantAt(web.PathRecover)
 	})
 }
+
+// Attack case 62: a thief who adds an address of their own cannot take the owner's away, nor with it
+// the link of the mail that told of it.
+func TestAttack62AThiefLeavesTheOwnerAnAddress(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		thief := h.Browser().SignIn("ada")
+		h.addsAddress(thief, "thief@example.net")
+		link := h.linkTo(h.ada.Email, "was added")
+		thief.Send(thief.Filled(h.URL(web.PathAddresses), providertest.With("do", "remove"), providertest.With("email", h.ada.Email))).WantStatus(http.StatusConflict)
+		if a := taken(h.Browser().SignIn("ada"), link); a.URL.Path != web.PathDisown {
+			t.Errorf("the owner's link leads to %s: %s", a.URL, a.Answer)
+		}
+	})
+}

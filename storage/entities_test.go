@@ -18,6 +18,7 @@ var entityTests = map[string]func(*testing.T, fixture){
 	"clients are found by a scope":           testClientsWith,
 	"resources are kept":                     testResources,
 	"persons are kept":                       testPersons,
+	"what is known of a person stays":        testRemoveIdentifier,
 	"identifiers are kept":                   testIdentifiers,
 	"passwords are kept":                     testPasswords,
 	"sessions are kept":                      testSessions,

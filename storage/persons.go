@@ -287,11 +287,11 @@ func (s *Store) DeferPasskeyOffer(ctx context.Context, person ID, until Time) er
 	return s.do(ctx, write{text: "UPDATE persons SET passkey_offer_at = ? WHERE id = ?", args: []any{until, person}})
 }
 
-// VerifyIdentifier notes that an identifier is its person's: one that they have, or, while
-// they have fewer than most, a new one. ErrConflict: somebody else has it, or they have too
+// VerifyIdentifier notes that an identifier is its person's: one that they have, since when
+// it was first verified, or, while they have fewer than most, a new one. ErrConflict: somebody else has it, or they have too
 // many.
 func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int) error {
-	w := s.insert(ctx, i, "ON CONFLICT (kind, value) DO UPDATE SET verified_at = excluded.verified_at, display = excluded.display"+
+	w := s.insert(ctx, i, "ON CONFLICT (kind, value) DO UPDATE SET verified_at = COALESCE(identifiers.verified_at, excluded.verified_at), display = excluded.display"+
 		" WHERE identifiers.person_id = excluded.person_id")
 	w = w.onlyIf("((SELECT count(*) FROM identifiers o WHERE o.person_id = ?) < ?"+
 		" OR EXISTS (SELECT 1 FROM identifiers o WHERE o.kind = ? AND o.value = ?))", i.PersonID, most, i.Kind, i.Value)
@@ -300,13 +300,14 @@ func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int) e
 }
 
 // RemoveIdentifier takes an identifier away from its person. ErrStale: they have it not,
-// or no other one, or no other one that was verified.
-func (s *Store) RemoveIdentifier(ctx context.Context, kind, value string, person ID, now Time) error {
+// or no other one, or it was verified and no other one was that stands in for it: one that
+// was verified before it, or by the time settled.
+func (s *Store) RemoveIdentifier(ctx context.Context, kind, value string, person ID, settled, now Time) error {
 	return s.doAll(ctx, write{
 		text: "DELETE FROM identifiers WHERE kind = ? AND value = ? AND person_id = ?" +
 			" AND EXISTS (SELECT 1 FROM identifiers o WHERE o.person_id = ? AND (o.kind <> ? OR o.value <> ?)" +
-			" AND (o.verified_at IS NOT NULL OR identifiers.verified_at IS NULL))",
-		args: []any{kind, value, person, person, kind, value}, guard: ErrStale, locks: lockPerson(person),
+			" AND (identifiers.verified_at IS NULL OR o.verified_at < identifiers.verified_at OR o.verified_at <= ?))",
+		args: []any{kind, value, person, person, kind, value, settled}, guard: ErrStale, locks: lockPerson(person),
 	}, touchPerson(person, now))
 }
 

@@ -264,3 +264,28 @@ func testPasswords(t *testing.T, f fixture) {
 	f.want(storage.ErrNotFound, f.SetPassword(f.ctx, nobodys))
 	f.want(storage.ErrNotFound, f.CreatePassword(f.ctx, nobodys))
 }
+
+// One that was verified goes while another is there that was verified before it, or by the
+// time settled; one that was not goes while there is any other. One that is verified anew stays as old
+// as it was.
+func testRemoveIdentifier(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	f.email(bob, "bob@example.com", now)
+	old := f.email(ada, "old@example.com", now)
+	remove := func(value string, settled storage.Time) error {
+		return f.RemoveIdentifier(f.ctx, "email", value, ada.ID, settled, after(time.Hour))
+	}
+	f.want(storage.ErrStale, remove(old.Value, after(time.Hour)))
+	f.must(f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "email", Value: "unverified@example.com", PersonID: ada.ID, CreatedAt: now}))
+	f.want(storage.ErrStale, remove(old.Value, after(time.Hour)))
+	f.must(remove("unverified@example.com", now))
+	young := f.email(ada, "young@example.com", after(time.Minute))
+	f.want(storage.ErrStale, remove(old.Value, after(time.Second)))
+	f.want(storage.ErrStale, remove("bob@example.com", after(time.Hour)))
+	f.must(remove(young.Value, now))
+	young = f.email(ada, "young@example.com", after(time.Minute))
+	again := *young
+	again.VerifiedAt = after(time.Hour)
+	f.must(f.VerifyIdentifier(f.ctx, &again, 10))
+	f.must(remove(old.Value, young.VerifiedAt))
+}

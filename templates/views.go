@@ -155,7 +155,7 @@ type Addresses struct {
 type AddressLine struct {
 	Email    string
 	Verified bool
-	Stays    bool // it is the last one, or the last one that was verified
+	Stays    bool // nothing stands in for it: it cannot be removed
 }
 
 // AddTOTP shows what an authenticator app has to know, and asks for its first code: fields "code" and "session", which is Who.ID.

@@ -104,18 +104,10 @@ func (h *Handler) addressesPage(w http.ResponseWriter, r *http.Request, s *stora
 	if len(page.Email) > maxTyped {
 		page.Email = ""
 	}
-	verified := 0
-	for _, a := range all {
-		if a.Kind == ident.KindEmail {
-			page.Addresses = append(page.Addresses, templates.AddressLine{Email: a.Display, Verified: !a.VerifiedAt.IsZero()})
-			if !a.VerifiedAt.IsZero() {
-				verified++
-			}
+	for i := range all {
+		if a := &all[i]; a.Kind == ident.KindEmail {
+			page.Addresses = append(page.Addresses, templates.AddressLine{Email: a.Display, Verified: !a.VerifiedAt.IsZero(), Stays: h.Directory.Stays(a, all)})
 		}
-	}
-	for i := range page.Addresses {
-		line := &page.Addresses[i]
-		line.Stays = len(all) == 1 || line.Verified && verified == 1
 	}
 	return h.Web.Page(w, r, status, page)
 }

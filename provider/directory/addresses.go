@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -47,12 +48,12 @@ func (s *Service) VerifyAddress(ctx context.Context, person storage.ID, canonica
 	return nil
 }
 
-// RemoveAddress takes an address away from a person, with the event in one unit.
-// storage.ErrNotFound: they have none such. A fault Conflict, or in a unit of the caller's
-// storage.ErrStale from its flush: it is the last one, or the last one that was verified.
+// RemoveAddress takes an address away from a person, with the event in one unit. It stays
+// while nothing stands in for it, as [Service.Stays] says: a fault Conflict, or in a unit of
+// the caller's storage.ErrStale from its flush.
 func (s *Service) RemoveAddress(ctx context.Context, person storage.ID, address *storage.Identifier) error {
 	err := s.store.Together(ctx, func(ctx context.Context) error {
-		if err := s.store.RemoveIdentifier(ctx, address.Kind, address.Value, person, storage.At(s.now())); err != nil {
+		if err := s.store.RemoveIdentifier(ctx, address.Kind, address.Value, person, s.settled(), storage.At(s.now())); err != nil {
 			return err
 		}
 		return s.events.Record(ctx, addressEvent(events.AddressRemoved, person, address.Display))
@@ -65,6 +66,19 @@ func (s *Service) RemoveAddress(ctx context.Context, person storage.ID, address 
 	}
 	return nil
 }
+
+// Stays reports whether an address, one of all that a person has, cannot be removed: it
+// is the last one, or it was verified and no other one was before it, or long ago. Who has
+// the account for a moment cannot leave its owner without an address that they are told at.
+func (s *Service) Stays(address *storage.Identifier, all []storage.Identifier) bool {
+	settled := s.settled()
+	return !slices.ContainsFunc(all, func(o storage.Identifier) bool {
+		standsIn := !o.VerifiedAt.IsZero() && (o.VerifiedAt.Before(address.VerifiedAt.Time) || !o.VerifiedAt.After(settled.Time))
+		return (o.Kind != address.Kind || o.Value != address.Value) && (address.VerifiedAt.IsZero() || standsIn)
+	})
+}
+
+func (s *Service) settled() storage.Time { return storage.At(s.now().Add(-ident.Settles)) }
 
 func addressEvent(kind events.Kind, person storage.ID, display string) events.Event {
 	return events.Event{Kind: kind, Actor: events.ActorPerson, Person: person, Personal: map[string]any{"email": display}}

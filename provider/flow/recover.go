@@ -23,6 +23,7 @@ func (s *Service) Lost(ctx context.Context, a Answer, b Browser) (Answer, error)
 	return s.Begin(ctx, Request{
 		Page: PageRecover, Object: a.Interaction.ID, UILocales: a.Request.UILocales, LoginHint: hint,
 		Person: a.Request.Person, Before: a.Request.Before, Link: a.Request.Link,
+		RedirectURI: a.Request.RedirectURI, // where the last form leads on to
 	}, b)
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,6 +21,10 @@ import (
 
 // KindEmail is the kind of identifier that [Email] makes canonical.
 const KindEmail = "email"
+
+// Settles is how long after it was verified an address stands in for older ones of its
+// person; so long, too, who reads an older one may say that what happened was not them.
+const Settles = 7 * 24 * time.Hour
 
 // ErrEmail is what every error of [Email] wraps.
 var ErrEmail = errors.New("not an e-mail address")

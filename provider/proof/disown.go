@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -19,7 +20,7 @@ const (
 	ParamLink = "key"
 	// linkLives is how long after a change who was told of it may say, with what they had
 	// before it, that it was not them.
-	linkLives  = 7 * 24 * time.Hour
+	linkLives  = ident.Settles
 	linkBytes  = 32
 	disownedBy = "disowned" // for the audit
 )
