@@ -51,6 +51,7 @@ var rooms = map[string]layer{
 	"provider/throttle":  layerService,
 	"provider/events":    layerService,
 	"provider/mail":      layerService,
+	"provider/sms":       layerService,
 	"provider/clients":   layerService,
 	"provider/grants":    layerService,
 	"provider/session":   layerService,
@@ -82,7 +83,7 @@ var rooms = map[string]layer{
 }
 
 // serviceOrder is the order of the services; each imports leftwards only.
-const serviceOrder = "keys, throttle, events, mail < clients, grants < session < directory, proof < risk < flow"
+const serviceOrder = "keys, throttle, events, mail, sms < clients, grants < session < directory, proof < risk < flow"
 
 // arrows says which layers a layer may import. What is not here is forbidden.
 var arrows = map[layer][]layer{
@@ -134,10 +135,10 @@ var importRules = append([]importRule{
 		},
 	},
 	{
-		says:    "of the services only mail imports templates",
+		says:    "of the services only mail and sms import templates",
 		because: "pages belong to surfaces; a service answers with values",
 		breaks: func(from goFile, imp string) bool {
-			return from.inner() && from.layer == layerService && from.room != "provider/mail" && layerOf(imp) == layerTemplates
+			return from.inner() && from.layer == layerService && from.room != "provider/mail" && from.room != "provider/sms" && layerOf(imp) == layerTemplates
 		},
 	},
 	{
@@ -246,6 +247,8 @@ func onlyRules() []importRule {
 			"spent challenges and steps are ours to keep: a second importer would forget them"},
 		{[]string{"github.com/wneessen"}, roomsIn("provider/mail"), "only mail imports go-mail",
 			"it goes by its own connection, whose end and whose trust are set in one place"},
+		{[]string{"github.com/nyaruka/phonenumbers"}, roomsIn("provider/ident"), "only ident imports phonenumbers",
+			"what is a number, and whose country's, is said in one place"},
 		{[]string{"cel.dev", "github.com/google/cel-go"}, roomsIn("policy/rules"), "only policy/rules imports cel-go",
 			"conditions run under one cost limit"},
 		{[]string{"github.com/spf13", "github.com/knadh/koanf"}, roomsIn("cmd/doorstep"), "flags, environment and YAML live in cmd/doorstep",
@@ -331,6 +334,8 @@ func TestEveryRuleCanBreak(t *testing.T) {
 		{"provider/flow", inProduct, modulePath + "/provider/keys", fine},
 		{"provider/flow", inProduct, modulePath + "/templates", "of the services"},
 		{"provider/mail", inProduct, modulePath + "/templates", fine},
+		{"provider/mail", inProduct, modulePath + "/provider/sms", "services import leftwards"},
+		{"provider/sms", inProduct, "github.com/nyaruka/phonenumbers", "only ident"},
 		{"provider/events", inProduct, "net/http", "services import neither"},
 		{"provider/mail", inProduct, "html/template", "services import neither"},
 		{"provider/events", inPackage, "net/http/httptest", fine},

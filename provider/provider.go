@@ -34,7 +34,7 @@ type Provider struct {
 	registry *prometheus.Registry
 	draining atomic.Bool
 
-	deliverer *mail.Deliverer
+	deliverers []*mail.Deliverer
 }
 
 // New wires services and surfaces. log may be nil; machine is this machine's
@@ -58,7 +58,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	services.Throttle.Lost = func(err error) { p.job("throttle").Warn("a token was not put back", slog.Any("error", err)) }
 
 	p.watcher = newWatcher(services, p.job("changes"), p.registry)
-	if p.deliverer, err = p.newDeliverer(); err != nil {
+	if p.deliverers, err = p.newDeliverers(); err != nil {
 		return nil, err
 	}
 
@@ -110,7 +110,7 @@ func (p *Provider) job(name string) *slog.Logger { return p.log.With(slog.String
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
 // are deleted, the clock is set, events are chained, what other processes changed is
-// forgotten, clients are told that sessions ended, and mails are sent. [Run] does it itself.
+// forgotten, clients are told that sessions ended, and messages are sent. [Run] does it itself.
 func (p *Provider) Background(ctx context.Context) {
 	p.cfg.setDefaults()
 	var all sync.WaitGroup
@@ -136,7 +136,9 @@ func (p *Provider) TellClients(ctx context.Context) error {
 // those who serve the Handler otherwise.
 func (p *Provider) Close() {
 	p.logouts.Wait()
-	p.deliverer.Wait()
+	for _, d := range p.deliverers {
+		d.Wait()
+	}
 	p.Throttle.Wait()
 }
 

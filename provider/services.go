@@ -24,6 +24,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
+	"github.com/doorstep-id/doorstep/provider/sms"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -42,6 +43,7 @@ type Config struct {
 	Flow     flow.Config
 	Outbound outbound.Config
 	Mail     mail.Config
+	SMS      sms.Config
 	API      api.Config
 	Server   ServerConfig
 	// Traces takes the spans of requests; nil for none.
@@ -58,6 +60,7 @@ type Services struct {
 	Events    *events.Service
 	Throttle  *throttle.Service
 	Mail      *mail.Service
+	SMS       *sms.Service
 	Clients   *clients.Service
 	Grants    *grants.Service
 	Sessions  *session.Service
@@ -101,6 +104,9 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Throttle = throttle.New(store, k.Derive("throttle"), now)
 	s.Throttle.Refused = s.observer.refused
 	if s.Mail, err = openMail(cfg, s, now); err != nil {
+		return nil, err
+	}
+	if s.SMS, err = openSMS(cfg, s, now); err != nil {
 		return nil, err
 	}
 	s.Clients = clients.New(clients.Config{Issuer: cfg.Issuer.String(), Salt: k.PairwiseSalt(), Out: s.Outbound}, store, s.Events, now)

@@ -5,11 +5,18 @@ import (
 	"time"
 )
 
-// Mail is one mail to one address: to be sent (it is due), sent, or dead, which is
+// The channels that messages go by.
+const (
+	ByMail = "mail"
+	BySMS  = "sms"
+)
+
+// Mail is one message to one address: to be sent (it is due), sent, or dead, which is
 // given up. A row is kept for a while after its end, so that somebody can ask what became of it.
 type Mail struct {
 	ID        ID     `gorm:"primaryKey"` // and what its Message-ID is made of
-	Recipient string // the address
+	Channel   string // ByMail or BySMS
+	Recipient string // the address, or the number
 	PersonID  ID     // whose it is; "" for nobody's
 	Kind      string // what it tells
 	Lang      string
@@ -29,24 +36,24 @@ func (s *Store) CreateMail(ctx context.Context, m *Mail) error {
 	return s.do(ctx, s.insert(ctx, m, ""))
 }
 
-// MailDue says whether a mail is due.
-func (s *Store) MailDue(ctx context.Context, now Time) (due bool, err error) {
-	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM mails WHERE due_at <= ?)", now).Scan(&due).Error
+// MailDue says whether a mail of a channel is due.
+func (s *Store) MailDue(ctx context.Context, channel string, now Time) (due bool, err error) {
+	err = s.db(ctx).Raw("SELECT EXISTS (SELECT 1 FROM mails WHERE channel = ? AND due_at <= ?)", channel, now).Scan(&due).Error
 	return due, translate(err)
 }
 
-// ClaimMails begins an attempt for up to limit mails that are due, those that are due
+// ClaimMails begins an attempt for up to limit mails of a channel that are due, those that are due
 // longest first, and returns them. They are the caller's until lease: no two callers,
 // on whatever replica, get the same one before that.
-func (s *Store) ClaimMails(ctx context.Context, now, lease Time, limit int) ([]Mail, error) {
+func (s *Store) ClaimMails(ctx context.Context, channel string, now, lease Time, limit int) ([]Mail, error) {
 	passing := ""
 	if s.dialect == onPostgres {
 		passing = " FOR UPDATE SKIP LOCKED"
 	}
 	var out []Mail
-	err := s.db(ctx).Raw("WITH due AS MATERIALIZED (SELECT id FROM mails WHERE due_at <= ? ORDER BY due_at LIMIT ?"+passing+")"+
+	err := s.db(ctx).Raw("WITH due AS MATERIALIZED (SELECT id FROM mails WHERE channel = ? AND due_at <= ? ORDER BY due_at LIMIT ?"+passing+")"+
 		" UPDATE mails SET attempts = attempts + 1, due_at = ? FROM due WHERE mails.id = due.id"+
-		" RETURNING "+columns(Mail{}, "mails", ""), now, limit, lease).Scan(&out).Error
+		" RETURNING "+columns(Mail{}, "mails", ""), channel, now, limit, lease).Scan(&out).Error
 	return out, translate(err)
 }
 
@@ -121,7 +128,7 @@ func (s *Store) Mails(ctx context.Context, dead bool, p Page) (List[Mail], error
 	return page(rows, p, func(m *Mail) string { return string(m.ID) }), nil
 }
 
-// MailQueue is how things stand with mails.
+// MailQueue is how things stand with the mails of a channel.
 type MailQueue struct {
 	Waiting int64 // to be sent
 	Oldest  Time  // when the oldest of these was made; zero for none
@@ -129,11 +136,11 @@ type MailQueue struct {
 }
 
 // MailQueue counts what waits and what is dead.
-func (s *Store) MailQueue(ctx context.Context) (MailQueue, error) {
+func (s *Store) MailQueue(ctx context.Context, channel string) (MailQueue, error) {
 	var q MailQueue
-	err := s.db(ctx).Raw("SELECT w.waiting, w.oldest, d.dead FROM" +
-		" (SELECT count(*) AS waiting, min(created_at) AS oldest FROM mails WHERE due_at IS NOT NULL) w," +
-		" (SELECT count(*) AS dead FROM mails WHERE dead_at IS NOT NULL) d").Scan(&q).Error
+	err := s.db(ctx).Raw("SELECT w.waiting, w.oldest, d.dead FROM"+
+		" (SELECT count(*) AS waiting, min(created_at) AS oldest FROM mails WHERE channel = ? AND due_at IS NOT NULL) w,"+
+		" (SELECT count(*) AS dead FROM mails WHERE channel = ? AND dead_at IS NOT NULL) d", channel, channel).Scan(&q).Error
 	return q, translate(err)
 }
 

@@ -24,7 +24,7 @@ var mailTests = map[string]func(*testing.T, fixture){
 
 func newMail(p *storage.Person, due storage.Time) *storage.Mail {
 	return &storage.Mail{
-		ID: storage.NewID(), Recipient: "ada@example.com", PersonID: p.ID, Kind: "code", Lang: "en", Sealed: []byte("sealed"),
+		ID: storage.NewID(), Channel: storage.ByMail, Recipient: "ada@example.com", PersonID: p.ID, Kind: "code", Lang: "en", Sealed: []byte("sealed"),
 		DueAt: due, LapsesAt: after(time.Hour), CreatedAt: now, ExpiresAt: after(24 * time.Hour),
 	}
 }
@@ -38,7 +38,7 @@ func (f fixture) mail(due storage.Time) *storage.Mail {
 
 func (f fixture) claim(at storage.Time, limit int) []storage.Mail {
 	f.t.Helper()
-	all, err := f.ClaimMails(f.ctx, at, storage.At(at.Add(time.Minute)), limit)
+	all, err := f.ClaimMails(f.ctx, storage.ByMail, at, storage.At(at.Add(time.Minute)), limit)
 	f.must(err)
 	return all
 }
@@ -55,7 +55,7 @@ func testMailSent(t *testing.T, f fixture) {
 	f.must(f.CreateMail(f.ctx, m))
 	same(t, m, f.kept(m.ID))
 	for at, want := range map[storage.Time]bool{after(-time.Microsecond): false, now: true} {
-		if due, err := f.MailDue(f.ctx, at); err != nil || due != want {
+		if due, err := f.MailDue(f.ctx, storage.ByMail, at); err != nil || due != want {
 			t.Errorf("due at %s: %v, %v", at, due, err)
 		}
 	}
@@ -122,7 +122,7 @@ func testRaceMails(t *testing.T, f fixture) {
 	)
 	for _, err := range race(8, func(int) error {
 		for range 20 {
-			got, err := f.ClaimMails(f.ctx, now, after(time.Minute), 3)
+			got, err := f.ClaimMails(f.ctx, storage.ByMail, now, after(time.Minute), 3)
 			if err != nil {
 				return err
 			}
@@ -197,7 +197,7 @@ func testMailList(t *testing.T, f fixture) {
 	}
 	_, err := f.Mails(f.ctx, false, storage.Page{After: "x"})
 	f.want(storage.ErrCursor, err)
-	q, err := f.MailQueue(f.ctx)
+	q, err := f.MailQueue(f.ctx, storage.ByMail)
 	f.must(err)
 	if q.Waiting != 2 || q.Dead != 2 || q.Age(now.Add(time.Minute)) != time.Minute {
 		t.Errorf("the queue is %+v", q)

@@ -33,7 +33,7 @@ func testSweep(t *testing.T, f fixture) {
 		app := totp(f.person("app "+n), "phone")
 		app.ExpiresAt = expires
 		f.must(f.BeginTOTP(f.ctx, app, 5))
-		f.must(f.CreateMail(f.ctx, &storage.Mail{ID: storage.NewID(), Recipient: "ada@example.com", Kind: "code", Lang: "en", LapsesAt: now, CreatedAt: now, ExpiresAt: expires}))
+		f.must(f.CreateMail(f.ctx, &storage.Mail{ID: storage.NewID(), Channel: storage.ByMail, Recipient: "ada@example.com", Kind: "code", Lang: "en", LapsesAt: now, CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.PutSentCode(f.ctx, sentCode(storage.NewID(), "", expires)))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))

@@ -123,6 +123,7 @@ func TestEveryMessageIsUsedAndGivenItsPlaceholders(t *testing.T) {
 		call{"a new authenticator", "addtotp.name", nil},
 		call{"mails.go", "mail.device.both", []string{"Browser", "System"}},
 		call{"mails.go", "mail.device.unknown", nil},
+		call{"texts.go", "mail.sms.*", []string{"Brand", "Code"}},
 		call{"mails.go", "mail.moment", []string{"Date", "Time"}},
 	)
 	en, used := messages(t, "en"), map[string]bool{}

@@ -19,6 +19,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/sms"
 	"github.com/doorstep-id/doorstep/templates"
 )
 
@@ -61,6 +62,11 @@ type settings struct {
 	SMTPUsername, SMTPPassword string
 	MailFrom, MailReplyTo      *netmail.Address
 	MailTemplates              *templates.Overrides // nil: none
+
+	SMSURL, SMSGateway, SMSUsername, SMSSecret, SMSFrom string
+	SMSCountries                                        []string
+	SMSCaps                                             sms.Caps
+	SMSTimeout                                          time.Duration
 }
 
 // setting is one row of the table.
@@ -149,6 +155,29 @@ var table = []setting{
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailReplyTo })},
 	{key: "mail.templates", help: "directory with mails and words of your own, in the place of the built-in ones (default: none)",
 		set: func(s *settings, text string) (err error) { s.MailTemplates, err = mailTemplates(text); return err }},
+
+	{key: "sms.url", help: "where text messages are given to a gateway, such as https://sms.example/send (default: none, and no text messages are sent)",
+		set: func(s *settings, text string) (err error) { s.SMSURL, err = gatewayURL(text); return err }},
+	{key: "sms.gateway", preset: "webhook", help: "how the gateway is spoken to: webhook (JSON, signed) or twilio (a form, with a password)",
+		set: oneOf(func(s *settings) *string { return &s.SMSGateway }, "webhook", "twilio")},
+	{key: "sms.username", help: "name of the user at a gateway like Twilio: the account's SID, or an API key's",
+		set: anyText(func(s *settings) *string { return &s.SMSUsername })},
+	{key: "sms.secret", help: "what webhooks are signed with, 24 to 64 bytes in base64, or the password at a gateway like Twilio",
+		secret: true, flagless: true, set: anyText(func(s *settings) *string { return &s.SMSSecret })},
+	{key: "sms.from", help: "sender of text messages, as the gateway wants it: a number, a name, or a service's SID",
+		set: sender(func(s *settings) *string { return &s.SMSFrom })},
+	{key: "sms.countries", help: "countries that text messages are sent to, with commas between, such as SE,NO (default: none)",
+		set: countries(func(s *settings) *[]string { return &s.SMSCountries })},
+	{key: "sms.per_number", preset: "10", help: "text messages to one number in a day",
+		set: integer(func(s *settings) *int { return &s.SMSCaps.Number }, 1, 1000)},
+	{key: "sms.per_person", preset: "20", help: "text messages for one person in a day",
+		set: integer(func(s *settings) *int { return &s.SMSCaps.Person }, 1, 1000)},
+	{key: "sms.per_network", preset: "50", help: "text messages in a day that are asked for from one block of addresses, /24 or /48",
+		set: integer(func(s *settings) *int { return &s.SMSCaps.Network }, 1, 1_000_000)},
+	{key: "sms.per_country", preset: "1000", help: "text messages to one country in a day",
+		set: integer(func(s *settings) *int { return &s.SMSCaps.Country }, 1, 100_000_000)},
+	{key: "sms.timeout", preset: "10s", help: "how long the gateway has to take a message",
+		set: duration(func(s *settings) *time.Duration { return &s.SMSTimeout }, time.Second, time.Minute)},
 
 	{key: "webauthn.rp_id", help: "domain that passkeys are made for: the issuer's host or a domain above it (default: the issuer's host)",
 		set: anyText(func(s *settings) *string { return &s.RPID })},
@@ -328,6 +357,7 @@ func (c *config) check(l *layers) {
 		fault("events.keep", "must be 0, for ever, or at least a day")
 	}
 	c.checkMail(fault)
+	c.checkSMS(fault)
 	c.checkPasskeys(fault)
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {

@@ -22,6 +22,7 @@ import (
 	"github.com/doorstep-id/doorstep/cmd/doorstep/shop"
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/sms"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
 )
@@ -71,6 +72,9 @@ happens is kept, so that a second start finds the same people, keys and client.`
 	return cmd
 }
 
+// demoCountries are those of the languages that it speaks, more or less: nothing leaves this machine.
+var demoCountries = []string{"ES", "GB", "MX", "SE", "US"}
+
 // defaultDemoData is the same at every start from anywhere, where that can be had.
 func defaultDemoData() string {
 	cache, err := os.UserCacheDir()
@@ -91,6 +95,7 @@ func (d *demo) run(ctx context.Context) error {
 		pc.Demo = &templates.DemoAccount{Identifier: demoEmail, Password: demoPassword}
 		box := &mailbox{log: d.log}
 		pc.Mail = mail.Config{Deliver: box.deliver, From: &netmail.Address{Address: "no-reply@localhost.localdomain"}}
+		pc.SMS = sms.Config{Gateway: box, From: "Demo", Countries: demoCountries}
 		p, err := provider.New(ctx, pc, store, d.log, d.now)
 		if err != nil {
 			return cfg.explain(err)

@@ -51,7 +51,10 @@ func (d *doctor) database(ctx context.Context) {
 	}
 	d.clock(ctx, store)
 	d.keys(ctx, store)
-	d.mails(ctx, store)
+	d.mails(ctx, store, "mails", storage.ByMail, d.cfg.SMTP != nil)
+	if d.cfg.SMSURL != "" {
+		d.mails(ctx, store, "text messages", storage.BySMS, true)
+	}
 	d.passkeys(ctx, store)
 }
 

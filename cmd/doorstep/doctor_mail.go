@@ -30,14 +30,14 @@ func (d *doctor) smtp(ctx context.Context) {
 // lateMail is how long a mail may wait before somebody should see to it.
 const lateMail = 5 * time.Minute
 
-// mails looks at what waits and what was given up.
-func (d *doctor) mails(ctx context.Context, store *storage.Store) {
-	const check = "mails"
-	q, err := store.MailQueue(ctx)
+// mails looks at what waits in a channel and what was given up; on says whether anybody takes
+// its messages.
+func (d *doctor) mails(ctx context.Context, store *storage.Store, check, channel string, on bool) {
+	q, err := store.MailQueue(ctx, channel)
 	switch age := q.Age(d.now()); {
 	case err != nil:
 		d.fault(check, "look at the database's own log", "%v", err)
-	case age > lateMail && d.cfg.SMTP != nil:
+	case age > lateMail && on:
 		d.fault(check, "see what `doorstep mail list` says of it", "%d wait, the oldest for %s", q.Waiting, age.Round(time.Minute))
 	case q.Dead > 0:
 		d.warning(check, "`doorstep mail list --dead` says why", "%d wait, %d were given up", q.Waiting, q.Dead)

@@ -88,6 +88,9 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 		Workers: c.PasswordWorkers, Words: []string{c.Brand}, Breached: c.PasswordBreached,
 	}
 	pc.Mail = c.mail()
+	if pc.SMS, err = c.sms(); err != nil {
+		return pc, err
+	}
 	pc.Passkey = proof.PasskeyConfig{RPID: c.RPID, Origins: c.PasskeyOrigins, AAGUIDs: c.PasskeyModels}
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil

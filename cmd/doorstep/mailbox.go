@@ -6,12 +6,15 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	netmail "net/mail"
 	"regexp"
 	"slices"
 	"strconv"
 	"sync"
 
 	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/outbound"
+	"github.com/doorstep-id/doorstep/provider/sms"
 )
 
 // mailboxPath is where the demo's mails are read, at its shop.
@@ -20,7 +23,7 @@ const mailboxPath = "/mailbox"
 // maxMailbox is how many mails the demo keeps: the newest ones, in memory alone.
 const maxMailbox = 100
 
-// mailbox takes every mail of a demo, in the place of an SMTP server, and shows them to
+// mailbox takes every mail and text message of a demo, in the place of a server, and shows them to
 // whoever is at this machine. A server has none.
 type mailbox struct {
 	log *slog.Logger
@@ -43,6 +46,13 @@ func (b *mailbox) deliver(_ context.Context, l *mail.Letter) error {
 	b.mails = slices.Insert(b.mails, 0, &mailboxMail{b.taken, l})
 	b.mails = b.mails[:min(len(b.mails), maxMailbox)]
 	return nil
+}
+
+// Deliver is sms.Gateway: text messages lie with the mails.
+func (b *mailbox) Deliver(ctx context.Context, _ *outbound.Client, m *sms.Message) error {
+	return b.deliver(ctx, &mail.Letter{
+		MessageID: m.ID, From: &netmail.Address{Name: m.From}, To: m.To, Date: m.Date, Lang: m.Lang, Subject: "Text message", Text: m.Text,
+	})
 }
 
 // Links are those in the mail's text.

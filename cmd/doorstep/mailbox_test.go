@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/sms"
 )
 
 // The demo's mailbox shows what came, newest first, and lets nothing of it run.
@@ -29,6 +30,13 @@ func TestMailboxShowsMailsAndRunsNone(t *testing.T) {
 	if body, _ := get("/mailbox", http.StatusOK); !strings.Contains(body, "none yet") {
 		t.Errorf("an empty one says\n%s", body)
 	}
+	err := box.Deliver(t.Context(), nil, &sms.Message{From: "Demo", To: "+46701740605", Text: "48151623\n\n@localhost #48151623", Lang: "sv", Date: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := get("/mailbox/1", http.StatusOK); !strings.Contains(text, "Demo to &#43;46701740605") || !strings.Contains(text, `lang="sv">48151623`) || strings.Contains(text, "iframe") {
+		t.Errorf("a text message is shown as\n%s", text)
+	}
 	const evil = `<script>alert(1)</script>`
 	for i := range maxMailbox + 2 {
 		err := box.deliver(t.Context(), &mail.Letter{
@@ -44,7 +52,7 @@ func TestMailboxShowsMailsAndRunsNone(t *testing.T) {
 		strings.Contains(list, "ada1@") || strings.Contains(list, evil) {
 		t.Errorf("the list is\n%s", list)
 	}
-	get("/mailbox/1", http.StatusNotFound)
+	get("/mailbox/2", http.StatusNotFound)
 	get("/mailbox/x", http.StatusNotFound)
 	one, header := get("/mailbox/5", http.StatusOK)
 	if strings.Contains(one, evil) || strings.Contains(one, `href="javascript`) || !strings.Contains(one, `<a href="https://login.example/verify?key=k">`) ||

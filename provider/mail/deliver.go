@@ -3,7 +3,6 @@ package mail
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	draws "math/rand/v2"
 	"sync"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -40,7 +38,7 @@ type DelivererDeps struct {
 // Deliverer sends what is due. Every server has one.
 type Deliverer struct {
 	DelivererDeps
-	mails    *Service
+	out      *Outbox
 	attempts *prometheus.CounterVec
 	queue    queue
 
@@ -51,10 +49,10 @@ type Deliverer struct {
 	failing bool          // the last attempt found no server that takes mails
 }
 
-// NewDeliverer returns the deliverer of a service's mails.
-func NewDeliverer(s *Service, d DelivererDeps) (*Deliverer, error) {
-	out := &Deliverer{DelivererDeps: d, mails: s, queue: newQueue(), attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "doorstep_mails_total", Help: "Attempts to send a mail, by outcome.",
+// NewDeliverer returns the deliverer of an outbox.
+func NewDeliverer(o *Outbox, d DelivererDeps) (*Deliverer, error) {
+	out := &Deliverer{DelivererDeps: d, out: o, queue: newQueue(o.cfg.Name), attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "doorstep_" + o.cfg.Name + "_total", Help: "Attempts to send " + o.cfg.Name + ", by outcome.",
 	}, []string{"outcome"})}
 	for _, o := range []outcome{mailSent, mailFailed, mailDead} {
 		out.attempts.WithLabelValues(string(o))
@@ -73,7 +71,7 @@ const (
 
 // Run sends what is due until ctx ends, and leaves what goes on to Wait.
 func (d *Deliverer) Run(ctx context.Context) {
-	if !d.mails.Enabled() {
+	if !d.out.Enabled() {
 		return
 	}
 	look := time.NewTimer(0)
@@ -83,7 +81,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-		case <-d.mails.woken:
+		case <-d.out.woken:
 		}
 		if err := d.DeliverDue(ctx); err != nil && ctx.Err() == nil {
 			d.Log.Error("mail", slog.Any("error", err))
@@ -105,12 +103,12 @@ func (d *Deliverer) DeliverDue(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	now := storage.At(d.mails.Now())
-	due, err := d.mails.Store.MailDue(limited, now)
+	now := storage.At(d.out.now())
+	due, err := d.out.store.MailDue(limited, d.out.cfg.Channel, now)
 	if err != nil || !due {
 		return err
 	}
-	claimed, err := d.mails.Store.ClaimMails(limited, now, storage.At(now.Add(d.mails.cfg.Timeout+2*writeTime)), room)
+	claimed, err := d.out.store.ClaimMails(limited, d.out.cfg.Channel, now, storage.At(now.Add(d.out.cfg.Timeout+2*writeTime)), room)
 	if err != nil {
 		return err
 	}
@@ -160,22 +158,22 @@ func (d *Deliverer) begin(ctx context.Context, m *storage.Mail) {
 				slog.Int64("attempt", m.Attempts), slog.Any("error", errors.Join(asError(failure), err)))
 		}
 		d.release(came, failure)
-		d.mails.wake() // there is room again
+		d.out.wake() // there is room again
 	}()
 }
 
-func asError(r *refusal) error {
+func asError(r *Refusal) error {
 	if r == nil {
 		return nil
 	}
 	return r
 }
 
-func (d *Deliverer) release(came outcome, failure *refusal) {
+func (d *Deliverer) release(came outcome, failure *Refusal) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case came == mailSent, failure != nil && failure.apart: // the server is there
+	case came == mailSent, failure != nil && failure.Apart: // the server is there
 		d.failing = false
 	case failure != nil:
 		d.failing = true
@@ -188,59 +186,42 @@ func (d *Deliverer) release(came outcome, failure *refusal) {
 
 // attempt sends a claimed mail and writes down what came of it: nothing, if the store
 // does not answer or somebody else has it by now. failure is why it was not sent.
-func (d *Deliverer) attempt(ctx context.Context, m *storage.Mail) (came outcome, failure *refusal, err error) {
-	if wanted, err := d.wanted(ctx, m); err != nil || !wanted {
+func (d *Deliverer) attempt(ctx context.Context, m *storage.Mail) (came outcome, failure *Refusal, err error) {
+	if wanted, err := d.out.wanted(ctx, m); err != nil || !wanted {
 		return "", nil, err // where the store failed somebody tries again, after the lease
 	}
 	failure = d.send(ctx, m)
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	now := d.mails.Now()
+	now := d.out.now()
 	if failure == nil {
-		return mailSent, nil, quiet(d.mails.Store.SentMail(ctx, m, storage.At(now), storage.At(now.Add(keepSent))))
+		return mailSent, nil, quiet(d.out.store.SentMail(ctx, m, storage.At(now), storage.At(now.Add(keepSent))))
 	}
 	due := now.Add(pause(m.Attempts))
-	if !failure.final && due.Before(m.LapsesAt.Time) {
-		return mailFailed, failure, quiet(d.mails.Store.PostponeMail(ctx, m, storage.At(due), failure.says))
+	if !failure.Final && due.Before(m.LapsesAt.Time) {
+		return mailFailed, failure, quiet(d.out.store.PostponeMail(ctx, m, storage.At(due), failure.Says))
 	}
-	return mailDead, failure, quiet(d.bury(ctx, m, failure, now))
-}
-
-// wanted says whether a mail is for anybody, and deletes one that is not.
-func (d *Deliverer) wanted(ctx context.Context, m *storage.Mail) (bool, error) {
-	if d.mails.Wanted == nil {
-		return true, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTime)
-	defer cancel()
-	wanted, err := d.mails.Wanted(ctx, m)
-	if err != nil || wanted {
-		return wanted, err
-	}
-	if err := d.mails.Store.DeleteMail(ctx, m.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return false, fmt.Errorf("delete what nobody wants: %w", err)
-	}
-	return false, nil
+	return mailDead, failure, quiet(d.out.bury(ctx, m, failure, now))
 }
 
 // send makes the attempt.
-func (d *Deliverer) send(ctx context.Context, m *storage.Mail) *refusal {
-	if !d.mails.Now().Before(m.LapsesAt.Time) {
-		return &refusal{final: true, apart: true, says: "it is of no use any more"}
+func (d *Deliverer) send(ctx context.Context, m *storage.Mail) *Refusal {
+	if !d.out.now().Before(m.LapsesAt.Time) {
+		return &Refusal{Final: true, Apart: true, Says: "it is of no use any more"}
 	}
-	letter, err := d.mails.letter(m)
+	said, err := d.out.open(m)
 	if err != nil {
 		// With another key-encryption key it can be opened, where one is given.
-		return &refusal{final: !errors.Is(err, keys.ErrWrongKEK), apart: true, says: "what it says cannot be opened"}
+		return &Refusal{Final: !errors.Is(err, keys.ErrWrongKEK), Apart: true, Says: "what it says cannot be opened"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.mails.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.out.cfg.Timeout)
 	defer cancel()
-	err = d.mails.deliver(ctx, letter)
-	var r *refusal
+	err = d.out.cfg.Carry(ctx, m, said)
+	var r *Refusal
 	if err == nil || errors.As(err, &r) {
 		return r
 	}
-	return &refusal{says: scrub(err.Error(), letter)}
+	return &Refusal{Says: scrub(err.Error(), said)}
 }
 
 // quiet is err, unless it says that somebody else was quicker.
@@ -249,25 +230,6 @@ func quiet(err error) error {
 		return nil
 	}
 	return err
-}
-
-// bury gives a mail up, with the event. What it says is kept for as long as it can be
-// tried again.
-func (d *Deliverer) bury(ctx context.Context, m *storage.Mail, why *refusal, now time.Time) error {
-	err := d.mails.Store.Together(ctx, func(ctx context.Context) error {
-		lapsed := !now.Before(m.LapsesAt.Time)
-		if err := d.mails.Store.BuryMail(ctx, m, storage.At(now), storage.At(now.Add(keepDead)), why.says, lapsed); err != nil {
-			return err
-		}
-		return d.mails.Events.Record(ctx, events.Event{
-			Kind: events.MailUndelivered, Outcome: events.Failure, Actor: events.ActorSystem, Person: m.PersonID,
-			Data: map[string]any{"mail": m.ID, "kind": m.Kind, "attempts": m.Attempts, "smtp_code": why.code},
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("give up: %w", err)
-	}
-	return nil
 }
 
 // pause is how long to wait after so many attempts: twice as long each time, and

@@ -2,7 +2,6 @@ package mail
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	netmail "net/mail"
@@ -56,41 +55,37 @@ type Keys interface {
 
 // Service writes mails and looks after them. It is safe for concurrent use.
 type Service struct {
-	// Wanted, if set before the service is used, is asked at each attempt to send a mail
-	// whether it is for anybody. One that is not is deleted, and nobody is told.
-	Wanted func(ctx context.Context, m *storage.Mail) (bool, error)
-
+	*Outbox
 	Deps
-	cfg     Config
-	deliver func(ctx context.Context, l *Letter) error
-	woken   chan struct{} // something may be due
+	cfg Config
 }
 
 // New returns the service.
 func New(cfg Config, d Deps) (*Service, error) {
-	s := &Service{Deps: d, cfg: cfg, deliver: cfg.Deliver, woken: make(chan struct{}, 1)}
-	if s.deliver == nil && cfg.SMTP != nil {
-		s.deliver = cfg.SMTP.deliver
-	}
-	if !s.Enabled() {
-		return s, nil
-	}
+	s := &Service{Deps: d, cfg: cfg}
 	if s.cfg.Timeout == 0 {
 		s.cfg.Timeout = 20 * time.Second
 	}
-	if cfg.From == nil {
-		return nil, errors.New("mail: nobody is the sender")
+	out := OutboxConfig{Channel: storage.ByMail, Name: "mails", Status: "smtp_code", Timeout: s.cfg.Timeout}
+	if cfg.Enabled() {
+		if cfg.From == nil {
+			return nil, errors.New("mail: nobody is the sender")
+		}
+		from := *cfg.From
+		if from.Name == "" {
+			from.Name = short(cfg.Brand)
+		}
+		s.cfg.From = &from
+		if s.cfg.Deliver == nil {
+			s.cfg.Deliver = cfg.SMTP.deliver
+		}
+		out.Carry = func(ctx context.Context, m *storage.Mail, said Content) error {
+			return s.cfg.Deliver(ctx, s.letter(m, said))
+		}
 	}
-	from := *cfg.From
-	if from.Name == "" {
-		from.Name = short(cfg.Brand)
-	}
-	s.cfg.From = &from
+	s.Outbox = NewOutbox(out, OutboxDeps{Store: d.Store, Keys: d.Keys, Events: d.Events, Now: d.Now})
 	return s, nil
 }
-
-// Enabled says whether mails are sent at all. Whoever needs one for something does not offer it if not.
-func (s *Service) Enabled() bool { return s.cfg.Enabled() }
 
 // To is who gets a mail.
 type To struct {
@@ -98,18 +93,6 @@ type To struct {
 	Person  storage.ID // whose it is; "" for nobody's yet
 	Lang    string     // as [templates.Base] has it
 	Browser storage.ID // that asks for it, where it is known to be Person's; "" for every other
-}
-
-// How long a row is kept after its end: of a mail that was sent, by which its
-// address goes; and of a dead letter.
-const (
-	keepSent = 24 * time.Hour
-	keepDead = 30 * 24 * time.Hour
-)
-
-// content is what a row seals.
-type content struct {
-	Subject, Text, HTML string
 }
 
 // Send has a mail sent once the unit in ctx is carried out, and at once without one.
@@ -127,14 +110,9 @@ func (s *Service) Send(ctx context.Context, to To, m Message) error {
 	if err := s.Throttle.Take(ctx, limit, parts...); err != nil {
 		return err
 	}
-	row, err := s.row(address, to, m)
-	if err != nil {
+	if err := s.put(ctx, address, to, m); err != nil {
 		return fmt.Errorf("mail %s: %w", m.Kind(), err)
 	}
-	if err := s.Store.CreateMail(ctx, row); err != nil {
-		return fmt.Errorf("mail %s: %w", m.Kind(), err)
-	}
-	storage.Then(ctx, s.wake)
 	return nil
 }
 
@@ -148,38 +126,18 @@ func limitOf(address string, to To, m Message) (throttle.Limit, []string) {
 	return throttle.MailAsked, []string{address, string(m.Kind()), string(to.Browser)}
 }
 
-func (s *Service) row(address string, to To, m Message) (*storage.Mail, error) {
+func (s *Service) put(ctx context.Context, address string, to To, m Message) error {
 	base := templates.MailBase{Lang: to.Lang, Brand: templates.Brand{Name: s.cfg.Brand}, Issuer: s.cfg.Issuer}
 	view, err := m.view(base, links{s.cfg.Issuer})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	said, err := s.Mails.Render(view)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	plain, err := json.Marshal(content{said.Subject, said.Text, said.HTML})
-	if err != nil {
-		return nil, err
-	}
-	id, now := storage.NewID(), s.Now()
-	sealed, err := s.Keys.Seal(storage.PurposeMail, string(id), plain)
-	if err != nil {
-		return nil, err
-	}
-	lapses := now.Add(m.life())
-	return &storage.Mail{
-		ID: id, Recipient: address, PersonID: to.Person, Kind: string(m.Kind()), Lang: said.Lang, Sealed: sealed, CreatedAt: storage.At(now),
-		DueAt: storage.At(now), LapsesAt: storage.At(lapses), ExpiresAt: storage.At(lapses.Add(keepDead)),
-	}, nil
-}
-
-// wake has the deliverer of this process look for what is due.
-func (s *Service) wake() {
-	select {
-	case s.woken <- struct{}{}:
-	default: // it will
-	}
+	row := &storage.Mail{Recipient: address, PersonID: to.Person, Kind: string(m.Kind()), Lang: said.Lang}
+	return s.Put(ctx, row, Content{said.Subject, said.Text, said.HTML}, m.life())
 }
 
 // Letter is a mail as it is handed over.
@@ -193,20 +151,11 @@ type Letter struct {
 	Subject, Text, HTML string
 }
 
-// letter opens a row.
-func (s *Service) letter(m *storage.Mail) (*Letter, error) {
-	plain, err := s.Keys.Open(storage.PurposeMail, string(m.ID), m.Sealed)
-	if err != nil {
-		return nil, err
-	}
-	var c content
-	if err := json.Unmarshal(plain, &c); err != nil {
-		return nil, err
-	}
+func (s *Service) letter(m *storage.Mail, said Content) *Letter {
 	return &Letter{
 		MessageID: string(m.ID) + "@" + domainOf(s.cfg.From.Address), From: s.cfg.From, ReplyTo: s.cfg.ReplyTo, To: m.Recipient,
-		Date: m.CreatedAt.Time, Lang: m.Lang, Subject: c.Subject, Text: c.Text, HTML: c.HTML,
-	}, nil
+		Date: m.CreatedAt.Time, Lang: m.Lang, Subject: said.Subject, Text: said.Text, HTML: said.HTML,
+	}
 }
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

@@ -7,17 +7,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// queue tells how things stand with the mails of all servers, as this one saw it last.
+// queue tells how things stand with a channel's messages of all servers, as this one saw it last.
 type queue struct{ waiting, oldest, dead prometheus.Gauge }
 
-func newQueue() queue {
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+func newQueue(name string) queue {
+	gauge := func(what, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorstep_" + name + "_" + what, Help: help})
 	}
 	return queue{
-		waiting: gauge("doorstep_mails_waiting", "Mails that are to be sent, by any server, when this process last looked."),
-		oldest:  gauge("doorstep_mails_oldest_waiting_seconds", "For how long the oldest mail had been waiting to be sent when this process last looked; 0 for none."),
-		dead:    gauge("doorstep_mails_dead", "Mails that were given up and are kept for an operator to see, when this process last looked."),
+		waiting: gauge("waiting", "Messages that are to be sent, by any server, when this process last looked."),
+		oldest:  gauge("oldest_waiting_seconds", "For how long the oldest message had been waiting to be sent when this process last looked; 0 for none."),
+		dead:    gauge("dead", "Messages that were given up and are kept for an operator to see, when this process last looked."),
 	}
 }
 
@@ -29,12 +29,12 @@ func (q queue) register(with prometheus.Registerer) error {
 func (d *Deliverer) Count(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	now, err := d.mails.Store.MailQueue(ctx)
+	now, err := d.out.store.MailQueue(ctx, d.out.cfg.Channel)
 	if err != nil {
 		return err
 	}
 	d.queue.waiting.Set(float64(now.Waiting))
-	d.queue.oldest.Set(now.Age(d.mails.Now()).Seconds())
+	d.queue.oldest.Set(now.Age(d.out.now()).Seconds())
 	d.queue.dead.Set(float64(now.Dead))
 	return nil
 }

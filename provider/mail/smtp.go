@@ -53,39 +53,29 @@ func ParseSMTP(text string) (*SMTP, error) {
 	return s, nil
 }
 
-// refusal is why a mail was not taken.
-type refusal struct {
-	final bool   // it never will be
-	apart bool   // it is about this mail alone
-	code  int    // of the reply; 0 for none
-	says  string // in bounded words, without what the mail said
-}
-
-func (r *refusal) Error() string { return r.says }
-
-// deliver hands a mail to the server, within ctx's deadline. What it returns is a *refusal.
+// deliver hands a mail to the server, within ctx's deadline. What it returns is a *Refusal.
 func (s *SMTP) deliver(ctx context.Context, l *Letter) error {
 	message, err := l.message()
 	if err != nil {
-		return &refusal{final: true, apart: true, says: scrub("the mail cannot be written: "+err.Error(), l)}
+		return &Refusal{Final: true, Apart: true, Says: scrub("the mail cannot be written: "+err.Error(), l.content())}
 	}
 	client, err := s.client(domainOf(l.From.Address))
 	if err != nil {
-		return &refusal{says: scrub(err.Error(), l)}
+		return &Refusal{Says: scrub(err.Error(), l.content())}
 	}
 	err = client.DialAndSendWithContext(ctx, message)
 	if err == nil || message.IsDelivered() { // it was taken; how the connection ends is of no matter
 		return nil
 	}
 	says, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "send failed: "), ", affected ") // by whom and of what is in the row
-	r := &refusal{says: scrub(says, l)}
+	r := &Refusal{Says: scrub(says, l.content())}
 	var failed *gomail.SendError
 	if errors.As(err, &failed) {
-		r.code = failed.ErrorCode()
+		r.Code = failed.ErrorCode()
 		switch failed.Reason {
 		case gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose:
-			r.apart = r.code != 0 && r.code != 421 // RFC 5321 section 3.8: it shuts down
-			r.final = r.code >= 500
+			r.Apart = r.Code != 0 && r.Code != 421 // RFC 5321 section 3.8: it shuts down
+			r.Final = r.Code >= 500
 		default:
 		}
 	}
@@ -155,13 +145,15 @@ func (l *Letter) message() (*gomail.Msg, error) {
 	return m, nil
 }
 
+func (l *Letter) content() Content { return Content{l.Subject, l.Text, l.HTML} }
+
 // maxReason bounds why an attempt failed, in runes.
 const maxReason = 240
 
 // scrub makes of what a server said something that may be kept and logged: in one
 // line, bounded, without addresses and links, and without any word with a digit
 // in it that stands in the mail too: a filter may quote what it does not like.
-func scrub(says string, l *Letter) string {
+func scrub(says string, said Content) string {
 	var out []string
 	for word := range strings.FieldsSeq(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -170,7 +162,7 @@ func scrub(says string, l *Letter) string {
 		return r
 	}, says)) {
 		bare := strings.TrimFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-		if strings.ContainsAny(word, "@/") || strings.ContainsFunc(bare, unicode.IsDigit) && strings.Contains(l.Subject+" "+l.Text+" "+l.HTML, bare) {
+		if strings.ContainsAny(word, "@/") || strings.ContainsFunc(bare, unicode.IsDigit) && strings.Contains(said.Subject+" "+said.Text+" "+said.HTML, bare) {
 			word = "…"
 		}
 		out = append(out, word)

@@ -66,10 +66,11 @@ const maxHeader = 16 << 10
 // Request is what goes out.
 type Request struct {
 	URL      string
-	Operator bool   // an operator registered URL: Config.Allow holds for it
-	Accept   string // media type wanted; "" for any
-	MaxBytes int64  // of the answer's body; 0: Config's
-	Blind    bool   // the answer's body is of no interest, and not read
+	Operator bool              // an operator registered URL: Config.Allow holds for it
+	Accept   string            // media type wanted; "" for any
+	Header   map[string]string // what else the server wants, such as a signature; not logged
+	MaxBytes int64             // of the answer's body; 0: Config's
+	Blind    bool              // the answer's body is of no interest, and not read
 }
 
 // Response is what came back, whatever its status: also a redirect, which
@@ -171,21 +172,26 @@ func (c *Client) client(r reach) *http.Client {
 
 // Get fetches a URL. Its error is an [*Error].
 func (c *Client) Get(ctx context.Context, r Request) (*Response, error) {
-	return c.do(ctx, http.MethodGet, r, "")
+	return c.do(ctx, http.MethodGet, r, "", "")
 }
 
 // PostForm sends a form to a URL. Its error is an [*Error].
 func (c *Client) PostForm(ctx context.Context, r Request, form url.Values) (*Response, error) {
-	return c.do(ctx, http.MethodPost, r, form.Encode())
+	return c.Post(ctx, r, "application/x-www-form-urlencoded", form.Encode())
+}
+
+// Post sends a body of that media type to a URL. Its error is an [*Error].
+func (c *Client) Post(ctx context.Context, r Request, mediaType, body string) (*Response, error) {
+	return c.do(ctx, http.MethodPost, r, mediaType, body)
 }
 
 // do sends a request, and tells whoever looks on.
-func (c *Client) do(ctx context.Context, method string, in Request, form string) (*Response, error) {
+func (c *Client) do(ctx context.Context, method string, in Request, mediaType, body string) (*Response, error) {
 	if c.cfg.Watch == nil {
-		return c.send(ctx, method, in, form)
+		return c.send(ctx, method, in, mediaType, body)
 	}
 	ctx, ended := c.cfg.Watch(ctx, method)
-	answer, err := c.send(ctx, method, in, form)
+	answer, err := c.send(ctx, method, in, mediaType, body)
 	if err != nil {
 		ended(0, err)
 		return nil, err
@@ -194,7 +200,7 @@ func (c *Client) do(ctx context.Context, method string, in Request, form string)
 	return answer, nil
 }
 
-func (c *Client) send(ctx context.Context, method string, in Request, form string) (*Response, error) {
+func (c *Client) send(ctx context.Context, method string, in Request, mediaType, body string) (*Response, error) {
 	u, err := url.Parse(in.URL)
 	if err != nil {
 		return nil, &Error{Err: ErrURL} // its text may hold a secret
@@ -207,7 +213,7 @@ func (c *Client) send(ctx context.Context, method string, in Request, form strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	out, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(form))
+	out, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
 	if err != nil {
 		failed.Err = ErrURL
 		return nil, failed
@@ -217,8 +223,11 @@ func (c *Client) send(ctx context.Context, method string, in Request, form strin
 	if in.Accept != "" {
 		out.Header.Set("Accept", in.Accept)
 	}
-	if method == http.MethodPost {
-		out.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if mediaType != "" {
+		out.Header.Set("Content-Type", mediaType)
+	}
+	for name, text := range in.Header {
+		out.Header.Set(name, text)
 	}
 	answer, err := c.clients[r].Do(out)
 	if err != nil {
@@ -233,12 +242,12 @@ func (c *Client) send(ctx context.Context, method string, in Request, form strin
 	if in.MaxBytes > 0 {
 		limit = in.MaxBytes
 	}
-	body, err := read(answer, limit)
+	came, err := read(answer, limit)
 	if err != nil {
 		failed.Err = err
 		return nil, failed
 	}
-	return &Response{Status: answer.StatusCode, Body: body, header: answer.Header}, nil
+	return &Response{Status: answer.StatusCode, Body: came, header: answer.Header}, nil
 }
 
 // read returns the body of at most limit bytes.

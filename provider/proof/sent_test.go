@@ -50,7 +50,7 @@ func newPost(t *testing.T, r replica, now func() time.Time) *post {
 	}
 	p.Sent = proof.NewSent(r.store, m, th, [32]byte{2}, now)
 	m.Wanted = p.Wanted
-	if p.deliverer, err = mails.NewDeliverer(m, mails.DelivererDeps{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Hold: func() bool { return false }}); err != nil {
+	if p.deliverer, err = mails.NewDeliverer(m.Outbox, mails.DelivererDeps{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Hold: func() bool { return false }}); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -13,6 +13,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -91,6 +92,28 @@ func (s *Service) Count(ctx context.Context, limit Limit, parts ...string) (full
 		return time.Time{}, fault.TooMany(wait)
 	}
 	return full, nil
+}
+
+// Bucket is a limit and the parts that name one of its counters.
+type Bucket struct {
+	Limit Limit
+	Parts []string
+}
+
+// TakeAll takes a token from each of these, in order, as [Service.Take] does. Where one has
+// none, those before it get theirs back.
+func (s *Service) TakeAll(ctx context.Context, buckets []Bucket) error {
+	for i, b := range buckets {
+		err := s.Take(ctx, b.Limit, b.Parts...)
+		if err == nil {
+			continue
+		}
+		for _, taken := range buckets[:i] {
+			err = errors.Join(err, s.Return(storage.WithoutUnit(ctx), taken.Limit, taken.Parts...))
+		}
+		return err
+	}
+	return nil
 }
 
 // Return puts one token back, as if it had not been taken; it joins the unit in ctx.
