@@ -161,8 +161,12 @@ func apiHouse(t *testing.T, p *providertest.P) map[string]string {
 	if err := p.Store.CreatePasskey(ctx, key, 1); err != nil {
 		t.Fatal(err)
 	}
+	browsers, err := p.Sessions.Devices(ctx, who, 10)
+	if err != nil || len(browsers) != 1 {
+		t.Fatalf("browsers %v, error %v", browsers, err)
+	}
 	return map[string]string{
-		"factor_id": string(key.ID), "client_id": "victim", "mail_id": string(dead.ID), "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
+		"device_id": string(browsers[0].ID), "factor_id": string(key.ID), "client_id": "victim", "mail_id": string(dead.ID), "audience": "https://victim.example/api", "kid": all[0].KID, "user_id": string(who), "group": "wronged",
 		"session_id": string(living.Items[0].ID), "grant_id": string(granted.Items[0].Grant.ID),
 	}
 }
@@ -221,6 +225,8 @@ func wholePeople(t *testing.T, p *providertest.P) (all []any) {
 		keep(password, err)
 		passkeys, err := p.Store.PasskeysOf(ctx, who.ID)
 		keep(passkeys, err)
+		browsers, err := p.Sessions.Devices(ctx, who.ID, 100)
+		keep(browsers, err)
 	}
 	groups, err := p.Directory.Groups(ctx, page)
 	keep(groups, err)

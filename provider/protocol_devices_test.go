@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -110,6 +111,62 @@ func TestPeopleSayHowOftenToBeAsked(t *testing.T) {
 		}
 		if to := b.Next(b.Get(p.URL(web.PathSecurityAsking)).WantStatus(http.StatusSeeOther)); !strings.Contains(to, web.PathTOTP) {
 			t.Errorf("a fresh password leads to %s", to)
+		}
+	})
+}
+
+// An operator forgets a browser of somebody's: it spares them from nothing any more, the
+// event says by whom, and nobody else's is touched.
+func TestAnOperatorForgetsABrowser(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		p.Browser().SignIn("ada").As(firefox).Authorize(rp, "openid")
+		p.Browser().SignIn("bob").Authorize(rp, "openid")
+		ada, bob, op := p.Person("ada"), p.Person("bob"), p.API("op", clients.ScopeUsersRead, clients.ScopeUsersWrite)
+		of := func(who *providertest.Person) (all []storage.Device) {
+			all, err := p.Sessions.Devices(t.Context(), who.ID, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if len(of(ada)) != 1 || len(of(bob)) != 1 {
+			t.Fatalf("%v, %v", of(ada), of(bob))
+		}
+		d, list := of(ada)[0], "/users/"+string(ada.ID)+"/devices"
+		got := string(op.Do(http.MethodGet, list, nil).WantStatus(http.StatusOK).Body)
+		for _, says := range []string{string(d.ID), `"browser":"Firefox"`, `"system":"Linux"`} {
+			if !strings.Contains(got, says) {
+				t.Errorf("%s does not say %s", got, says)
+			}
+		}
+		if strings.Contains(got, "remembered_until") || strings.Contains(got, string(of(bob)[0].ID)) {
+			t.Errorf("too much: %s", got)
+		}
+		d.RememberedUntil = storage.At(p.Clock.Now().Add(time.Hour))
+		d.ID = storage.NewID()
+		if err := p.Store.RotateDevice(t.Context(), &d, of(ada)[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(op.Do(http.MethodGet, list, nil).WantStatus(http.StatusOK).Body); !strings.Contains(got, "remembered_until") {
+			t.Errorf("%s does not say until when it is remembered", got)
+		}
+		op.Do(http.MethodDelete, "/users/"+string(bob.ID)+"/devices/"+string(d.ID), nil).WantStatus(http.StatusNotFound)
+		op.Do(http.MethodDelete, list+"/no-id", nil).WantStatus(http.StatusNotFound)
+		op.Do(http.MethodDelete, list+"/"+string(d.ID), nil).WantStatus(http.StatusNoContent)
+		op.Do(http.MethodDelete, list+"/"+string(d.ID), nil).WantStatus(http.StatusNotFound)
+		if len(of(ada)) != 0 || len(of(bob)) != 1 {
+			t.Errorf("then there are %v, %v", of(ada), of(bob))
+		}
+		recorded, err := p.Store.Events(t.Context(), 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(recorded, func(e storage.Event) bool {
+			return e.Kind == string(events.DeviceForgotten) && e.PersonID == ada.ID && e.Actor == string(events.ActorClient) && e.ActorID == "op"
+		}) {
+			t.Error("no event says who had it forgotten")
 		}
 	})
 }

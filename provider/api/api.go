@@ -93,6 +93,7 @@ func New(cfg Config, d Deps) (*Handler, error) {
 	h.registerUsers()
 	h.registerGroups()
 	h.registerFactors()
+	h.registerDevices()
 	h.registerSessions()
 	h.registerGrants()
 	h.registerConsents()
