@@ -35,12 +35,21 @@ func (s *Store) SeeDevice(ctx context.Context, d *Device) error {
 
 // RotateDevice puts d, whose id is new, in the place of the device that was that of
 // this browser, for everybody who signs in with it: a copy of what the browser had before
-// is of no device any more.
-func (s *Store) RotateDevice(ctx context.Context, d *Device, was ID) error {
+// is of no device any more. Those of here are signed in with it, and keep what they have; of
+// the others it remembers that they were here, and no more: whoever brings a copied id may
+// be somebody else, with an account of their own.
+func (s *Store) RotateDevice(ctx context.Context, d *Device, was ID, here ...ID) error {
 	alone := waitFor{"SELECT 1 FROM devices WHERE id = ? ORDER BY person_id FOR UPDATE", []any{was}}
+	here = append(here, d.PersonID) // IN needs one
 	return s.doAll(ctx,
 		write{text: "DELETE FROM devices WHERE id = ? AND person_id = ?", args: []any{was, d.PersonID}, locks: []waitFor{alone}},
-		write{text: "UPDATE devices SET id = ? WHERE id = ? AND person_id <> ?", args: []any{d.ID, was, d.PersonID}},
+		// One statement: those of a unit do not see each other's work on Postgres.
+		write{
+			text: "UPDATE devices SET id = ?, proven_at = CASE WHEN person_id IN ? THEN proven_at END, bound_at = CASE WHEN person_id IN ? THEN bound_at END," +
+				" remembered_until = CASE WHEN person_id IN ? THEN remembered_until END, remembered_by = CASE WHEN person_id IN ? THEN remembered_by END" +
+				" WHERE id = ? AND person_id <> ?",
+			args: []any{d.ID, here, here, here, here, was, d.PersonID},
+		},
 		s.insert(ctx, d, ""))
 }
 

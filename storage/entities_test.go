@@ -270,22 +270,32 @@ func testDevices(t *testing.T, f fixture) {
 // A browser that is remembered gets another id for all who sign in with it; being seen
 // again takes nothing away; removing what it was remembered by does.
 func testRememberedDevices(t *testing.T, f fixture) {
-	ada, bob, id, fresh, by := f.person("ada"), f.person("bob"), storage.NewID(), storage.NewID(), storage.NewID()
-	for _, p := range []*storage.Person{ada, bob} {
-		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: id, PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour)}))
+	ada, bob, cy, id, fresh, by := f.person("ada"), f.person("bob"), f.person("cy"), storage.NewID(), storage.NewID(), storage.NewID()
+	for _, p := range []*storage.Person{ada, bob, cy} {
+		f.must(f.SeeDevice(f.ctx, &storage.Device{
+			ID: id, PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour),
+			ProvenAt: now, BoundAt: now, RememberedUntil: after(2 * time.Hour), RememberedBy: by,
+		}))
 	}
 	d := &storage.Device{
 		ID: fresh, PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(3 * time.Hour), Browser: "Firefox", System: "Linux",
 		ProvenAt: now, BoundAt: now, RememberedUntil: after(2 * time.Hour), RememberedBy: by,
 	}
-	f.must(f.RotateDevice(f.ctx, d, id))
+	f.must(f.RotateDevice(f.ctx, d, id, bob.ID)) // cy is not signed in there
+	for who, keeps := range map[storage.ID]bool{bob.ID: true, cy.ID: false} {
+		theirs, err := f.LoadArrival(f.ctx, who, fresh, now)
+		f.must(err)
+		if d := theirs.Device; d.Remembers(now) != keeps || d.ProvenAt.IsZero() == keeps || d.BoundAt.IsZero() == keeps || (d.RememberedBy == by) != keeps {
+			t.Errorf("who is signed in there: %v, and has %+v", keeps, d)
+		}
+	}
 	got, err := f.LoadArrival(f.ctx, ada.ID, fresh, now)
 	f.must(err)
 	same(t, &storage.Arrival{Device: *d}, got)
 	if !d.Remembers(after(time.Hour)) || d.Remembers(after(2*time.Hour)) {
 		t.Error("a device is remembered until the end of its time")
 	}
-	for name, who := range map[string]storage.ID{"hers": ada.ID, "his": bob.ID} {
+	for name, who := range map[string]storage.ID{"hers": ada.ID, "his": bob.ID, "cy's": cy.ID} {
 		if ok, err := f.DeviceKnown(f.ctx, id, who, now); err != nil || ok {
 			t.Errorf("%s is known by the old id: %v, %v", name, ok, err)
 		}

@@ -74,7 +74,13 @@ func (s *Service) rise(p *proof, had storage.ID, before policy.Tier, remembers b
 func (s *Service) seeDevice(ctx context.Context, p proof) error {
 	see := s.store.SeeDevice
 	if p.was != "" {
-		see = func(ctx context.Context, d *storage.Device) error { return s.store.RotateDevice(ctx, d, p.was) }
+		see = func(ctx context.Context, d *storage.Device) error {
+			here := make([]storage.ID, len(p.others))
+			for i := range p.others {
+				here[i] = p.others[i].Person.ID
+			}
+			return s.store.RotateDevice(ctx, d, p.was, here...)
+		}
 	}
 	if err := see(ctx, &p.device); err != nil {
 		return fmt.Errorf("device: %w", err)
