@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -57,4 +59,45 @@ func TestAnOperatorRemovesAFactor(t *testing.T) {
 	}) {
 		t.Error("no event says who removed it")
 	}
+}
+
+// Who is asked for a second factor less often is told of it, with the link of who was not
+// them; who is asked more often is not.
+func TestALoweredAskingIsTold(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		seed := h.addsTOTP(h.Browser().SignIn("ada"))
+		b := remembered(t, h.P, h.Client("web", providertest.FirstParty), h.Browser().SignIn("ada"), seed)
+		h.DeliverMails()
+		h.box.Got() // of the authenticator
+		says := func(asking string) []providertest.Received {
+			t.Helper()
+			b.Send(b.Filled(h.URL(web.PathSecurityAsking), providertest.With("asking", asking))).WantStatus(http.StatusSeeOther)
+			h.DeliverMails()
+			return h.box.Got()
+		}
+		if got := says("always"); len(got) != 0 {
+			t.Errorf("raised, and %d mails tell of it", len(got))
+		}
+		got := says("sensitive")
+		if len(got) != 1 {
+			t.Fatalf("lowered, and %d mails tell of it", len(got))
+		}
+		told := got[0]
+		if len(told.Links()) != 1 || !strings.Contains(told.Subject, "less often") {
+			t.Fatalf("%s: %v", told.Subject, told.Links())
+		}
+		// Its link takes that back as well.
+		h.Clock.Advance(time.Minute)
+		owner := h.Browser().SignIn("ada")
+		at := taken(owner, told.Links()[0])
+		if at.URL.Path == web.PathTOTP {
+			owner.Send(owner.Filled(h.URL(at.URL.RequestURI()), providertest.With("code", code(t, seed, h.Clock.Now())))).WantStatus(http.StatusSeeOther)
+			at = owner.Walk(nil, h.URL(web.PathDisown)+"?i="+at.URL.Query().Get("i"))
+		}
+		owner.Send(owner.Filled(h.URL(at.URL.RequestURI()))).WantStatus(http.StatusOK)
+		if got := h.Person("ada").Asking; got != "unusual" {
+			t.Errorf("asked %q", got)
+		}
+	})
 }

@@ -59,6 +59,9 @@ type MailNewSignIn struct{ MailNotice }
 // MailRecoveryUsed tells that a recovery code was used.
 type MailRecoveryUsed struct{ MailNotice }
 
+// MailAskingLowered tells that its reader is asked for a second factor less often.
+type MailAskingLowered struct{ MailNotice }
+
 // A mailView knows its mail.
 type mailView interface {
 	mail() string
@@ -75,6 +78,7 @@ func (MailFactorRemoved) mail() string   { return "factor_removed" }
 func (MailPasswordChanged) mail() string { return "password_changed" }
 func (MailNewSignIn) mail() string       { return "new_signin" }
 func (MailRecoveryUsed) mail() string    { return "recovery_used" }
+func (MailAskingLowered) mail() string   { return "asking_lowered" }
 
 // mailSamples is one mail of each kind, in each of its shapes: what [NewMails] tries, so that a template that cannot be
 // carried out is found at the start.
@@ -100,5 +104,6 @@ func mailSamples(lang string) map[string]mailView {
 		"password_changed":    MailPasswordChanged{notice},
 		"new_signin":          MailNewSignIn{notice},
 		"recovery_used":       MailRecoveryUsed{notice},
+		"asking_lowered":      MailAskingLowered{notice},
 	}
 }

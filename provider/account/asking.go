@@ -9,6 +9,8 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 	"github.com/doorstep-id/doorstep/templates"
@@ -36,7 +38,7 @@ func (h *Handler) showAsking(w http.ResponseWriter, r *http.Request, s *storage.
 	return h.Web.Page(w, r, http.StatusOK, page)
 }
 
-// takeAsking notes what they said.
+// takeAsking notes what they said, and tells them where they are asked less often by it.
 func (h *Handler) takeAsking(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
 	to := h.Web.Path(web.PathSecurity)
 	if storage.ID(r.PostForm.Get(fieldSession)) != s.Session.ID {
@@ -47,9 +49,16 @@ func (h *Handler) takeAsking(w http.ResponseWriter, r *http.Request, s *storage.
 		return fault.Invalid(fieldAsking, "must be always, unusual or sensitive")
 	}
 	if asking != askingOf(s) {
+		began, lowered := h.Now(), slices.Index(policy.Askings(), policy.Asking(asking)) > slices.Index(policy.Askings(), policy.Asking(askingOf(s)))
 		err := h.Store.Together(r.Context(), func(ctx context.Context) error {
 			if err := h.Store.SetAsking(ctx, s.Person.ID, asking); err != nil {
 				return err
+			}
+			if lowered {
+				with := mail.Device(session.AgentOf(h.Web.Visitor(r).UserAgent))
+				if err := h.Notices.AskingLowered(ctx, &s.Person, with, began); err != nil {
+					return err
+				}
 			}
 			return h.Events.Record(ctx, events.Event{
 				Kind: events.AskingChanged, Actor: events.ActorPerson, Person: s.Person.ID, Data: askingChanged{From: askingOf(s), To: asking},

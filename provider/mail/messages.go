@@ -25,6 +25,7 @@ const (
 	KindPasswordChanged Kind = "password_changed"
 	KindNewSignIn       Kind = "new_signin"
 	KindRecoveryUsed    Kind = "recovery_used"
+	KindAskingLowered   Kind = "asking_lowered"
 )
 
 // Message is what a mail tells: one of the structs of this file.
@@ -108,6 +109,9 @@ type NewSignIn struct{ Notice }
 // RecoveryUsed tells that a recovery code was used.
 type RecoveryUsed struct{ Notice }
 
+// AskingLowered tells that the person is asked for a second factor less often.
+type AskingLowered struct{ Notice }
+
 // Kind implements Message.
 func (Code) Kind() Kind { return KindCode }
 
@@ -131,6 +135,9 @@ func (NewSignIn) Kind() Kind { return KindNewSignIn }
 
 // Kind implements Message.
 func (RecoveryUsed) Kind() Kind { return KindRecoveryUsed }
+
+// Kind implements [Message].
+func (AskingLowered) Kind() Kind { return KindAskingLowered }
 
 func (Code) asked() bool          { return true }
 func (VerifyAddress) asked() bool { return true }
@@ -182,6 +189,11 @@ func (m NewSignIn) view(base templates.MailBase, at links) (any, error) {
 func (m RecoveryUsed) view(base templates.MailBase, at links) (any, error) {
 	notice, err := m.notice(base, at, "", "")
 	return templates.MailRecoveryUsed{MailNotice: notice}, err
+}
+
+func (m AskingLowered) view(base templates.MailBase, at links) (any, error) {
+	notice, err := m.notice(base, at, "", "")
+	return templates.MailAskingLowered{MailNotice: notice}, err
 }
 
 func (n Notice) notice(base templates.MailBase, at links, factor Factor, name string) (templates.MailNotice, error) {

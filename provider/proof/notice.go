@@ -70,6 +70,12 @@ func (n *Notices) PasswordChanged(ctx context.Context, person *storage.Person, w
 	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
 }
 
+// AskingLowered tells that the person is asked for a second factor less often, in the unit
+// of ctx.
+func (n *Notices) AskingLowered(ctx context.Context, person *storage.Person, with mail.Device, at time.Time) error {
+	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message { return mail.AskingLowered{Notice: about} })
+}
+
 // tell sends a notice of what happened at that time. An address that was verified before
 // gets a link in it, of its own: one that came with the change, or after it, says nothing
 // of who had the account before.
