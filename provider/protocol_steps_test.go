@@ -291,11 +291,11 @@ func TestEveryStepAsJSON(t *testing.T) {
 					t.Errorf("a wrong code: %s %v", b.page, b.data)
 				}
 				b.open(b.wantNext(b.send("form", "do", "code", "code", mailed("eve@example.com")), web.PathReset), "reset")
-				b.take(b.b.Send(b.sends("form", "password", "short")), http.StatusUnprocessableEntity)
+				b.take(b.b.Send(b.sends("form", "password", "short", "session", b.dig("owner"))), http.StatusUnprocessableEntity)
 				if b.page != "reset" || b.dig("password.problem") != "password_short" {
 					t.Errorf("a short one: %s %v", b.page, b.data)
 				}
-				back := b.wantNext(b.send("form", "password", "three small boats at noon"), web.PathSignIn) // what they came with
+				back := b.wantNext(b.send("form", "password", "three small boats at noon", "session", b.dig("owner")), web.PathSignIn) // what they came with
 				b.wantNext(b.take(b.b.Send(b.request(http.MethodGet, back, "")), http.StatusOK), web.PathAuthorize)
 			}},
 			{"add an authenticator", func() {

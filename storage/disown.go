@@ -55,20 +55,14 @@ type Disowning struct {
 // revokes every grant, and what apps were allowed without being asked again, forgets every other browser, and of this one what was proven in it,
 // doubts the proofs that were added since, and takes recovery codes away that were made since. A link is spent by it, with all
 // links about what happened since, and no address counts as verified that was since; without one they live, and the addresses
-// stay as they are, for who says so may not be who reads their mails. ErrSpent: the link was,
-// where no session says so; that of one which does relies on it: see [LinkOf].
+// stay as they are, for who says so may not be who reads their mails. The unit relies on the
+// link: see [LinkOf].
 func (s *Store) Disown(ctx context.Context, d Disowning) error {
 	device := cmp.Or(d.Device, NewID()) // compared with nothing, none would be another one
 	writes := s.endSessionsOf(d.Now, d.PersonID, d.Keep)
 	if d.Link != nil {
-		var guard error
-		if d.Keep == "" {
-			guard = ErrSpent
-		}
 		writes = append(writes, write{
-			text: "DELETE FROM disown_links WHERE secret_hash = ? AND person_id = ?", args: []any{d.Link, d.PersonID}, guard: guard,
-		}, write{
-			text: "DELETE FROM disown_links WHERE person_id = ? AND since >= ? AND secret_hash <> ?", args: []any{d.PersonID, d.Since, d.Link},
+			text: "DELETE FROM disown_links WHERE person_id = ? AND (since >= ? OR secret_hash = ?)", args: []any{d.PersonID, d.Since, d.Link},
 		}, write{
 			text: "UPDATE identifiers SET verified_at = NULL WHERE person_id = ? AND verified_at >= ?", args: []any{d.PersonID, d.Since},
 		})
@@ -81,9 +75,9 @@ func (s *Store) Disown(ctx context.Context, d Disowning) error {
 			args: []any{Strings{}, Strings{}, Strings{}, d.Now, d.Now, d.PersonID},
 		},
 		write{ // as touchPerson does: one row is written once
-			text: "UPDATE persons SET asking = CASE WHEN asking = ? THEN ? ELSE asking END," +
+			text: "UPDATE persons SET signed_out_at = ?, asking = CASE WHEN asking = ? THEN ? ELSE asking END," +
 				" updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ?",
-			args: []any{d.Lowered, d.Asking, d.Now, d.Now, d.PersonID},
+			args: []any{d.Now, d.Lowered, d.Asking, d.Now, d.Now, d.PersonID},
 		},
 		write{text: "DELETE FROM devices WHERE person_id = ? AND id <> ?", args: []any{d.PersonID, device}},
 		write{text: "UPDATE devices SET proven_at = NULL, bound_at = NULL, remembered_until = NULL, remembered_by = NULL WHERE person_id = ? AND id = ?", args: []any{d.PersonID, device}},

@@ -36,9 +36,10 @@ func (s *Store) Interaction(ctx context.Context, id ID, browserHash []byte, now 
 }
 
 // AdvanceInteraction notes what was done in the place of i.Progress, which is what was
-// read; ErrStale: something else was noted meanwhile, or it was answered.
-func (s *Store) AdvanceInteraction(ctx context.Context, i *Interaction, done JSON[Raw]) error {
-	w := i.advance(done)
+// read; ErrStale: something else was noted meanwhile, it was answered, or what it relies on is
+// not so any more.
+func (s *Store) AdvanceInteraction(ctx context.Context, i *Interaction, done JSON[Raw], relies ...Provided) error {
+	w := i.advance(done).provided(relies)
 	w.guard = ErrStale
 	return s.do(ctx, w)
 }

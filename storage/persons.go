@@ -18,6 +18,9 @@ type Person struct {
 	// PasskeyOfferAt is when they may be offered a passkey again; zero: they never skipped it.
 	PasskeyOfferAt Time
 	Asking         string // policy's Asking; "" for the default
+	// SignedOutAt is when all of their sessions were ended last, which ends whatever is on the
+	// way to one as well: see [Store.LoadRecovering].
+	SignedOutAt Time
 }
 
 // SetAsking notes how often a person wants to be asked for a second factor; ErrNotFound:
@@ -183,8 +186,8 @@ func (s *Store) CreateIdentifier(ctx context.Context, i *Identifier) error {
 // [Store.LastOperator] says why not.
 func (s *Store) DisablePerson(ctx context.Context, id ID, now Time) error {
 	return s.doAll(ctx, append(s.everywhere(id, "person disabled", now), unlessLast(write{
-		text: "UPDATE persons SET disabled_at = ?, updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ? AND disabled_at IS NULL",
-		args: []any{now, now, now, id}, guard: ErrNotFound,
+		text: "UPDATE persons SET disabled_at = ?, signed_out_at = ?, updated_at = CASE WHEN updated_at >= ? THEN updated_at + 1 ELSE ? END WHERE id = ? AND disabled_at IS NULL",
+		args: []any{now, now, now, now, id}, guard: ErrNotFound,
 	}, id))...)
 }
 
@@ -211,7 +214,7 @@ func (s *Store) DeletePerson(ctx context.Context, id ID) error {
 // told, and revokes every grant, with offline_access or without, and no browser spares
 // its person from a second factor any more; why is for the audit.
 func (s *Store) SignOutEverywhere(ctx context.Context, id ID, why string, now Time) error {
-	return s.doAll(ctx, s.everywhere(id, why, now)...)
+	return s.doAll(ctx, append(s.everywhere(id, why, now), signedOut(id, now))...)
 }
 
 // SignOutElsewhere is SignOutEverywhere but for one session and its grants.
@@ -220,6 +223,11 @@ func (s *Store) SignOutElsewhere(ctx context.Context, id, here ID, why string, n
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = ? WHERE person_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL",
 		args: []any{now, why, id, here},
 	}, unrememberAll(id))...)
+}
+
+// signedOut notes that all sessions of a person end.
+func signedOut(person ID, now Time) write {
+	return write{text: "UPDATE persons SET signed_out_at = ? WHERE id = ?", args: []any{now, person}}
 }
 
 func (s *Store) everywhere(person ID, why string, now Time) []write {
@@ -288,13 +296,13 @@ func (s *Store) DeferPasskeyOffer(ctx context.Context, person ID, until Time) er
 }
 
 // VerifyIdentifier notes that an identifier is its person's: one that they have, since when
-// it was first verified, or, while they have fewer than most, a new one. ErrConflict: somebody else has it, or they have too
-// many.
-func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int) error {
+// it was first verified, or, while they have fewer than most, a new one. ErrConflict: somebody else has it, they have too
+// many, or what it relies on is not so any more.
+func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int, relies ...Provided) error {
 	w := s.insert(ctx, i, "ON CONFLICT (kind, value) DO UPDATE SET verified_at = COALESCE(identifiers.verified_at, excluded.verified_at), display = excluded.display"+
 		" WHERE identifiers.person_id = excluded.person_id")
 	w = w.onlyIf("((SELECT count(*) FROM identifiers o WHERE o.person_id = ?) < ?"+
-		" OR EXISTS (SELECT 1 FROM identifiers o WHERE o.kind = ? AND o.value = ?))", i.PersonID, most, i.Kind, i.Value)
+		" OR EXISTS (SELECT 1 FROM identifiers o WHERE o.kind = ? AND o.value = ?))", i.PersonID, most, i.Kind, i.Value).provided(relies)
 	w.guard, w.locks = ErrConflict, lockPerson(i.PersonID)
 	return s.doAll(ctx, w, touchPerson(i.PersonID, i.VerifiedAt))
 }

@@ -133,7 +133,7 @@ func (s *Store) EndSessionsOf(ctx context.Context, person ID, now Time) error {
 	return s.doAll(ctx, append(s.endSessionsOf(now, person, ""), write{
 		text: "UPDATE grants SET revoked_at = ?, revoked_why = 'session ended' WHERE person_id = ? AND session_id IS NOT NULL AND revoked_at IS NULL" + andNot("offline"),
 		args: []any{now, person},
-	})...)
+	}, signedOut(person, now))...)
 }
 
 // andNot is a condition on a boolean column that both databases understand.

@@ -18,6 +18,9 @@ type SignIn struct {
 	TOTPs                   Words `gorm:"column:totps"`
 	RecoveryCodes           int64
 	Password                Time // when it was set; zero: they have none
+	// Factors is how many passkeys and authenticators they have, those in doubt too: read by
+	// [Store.LoadRecovering] alone.
+	Factors int64
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -53,17 +56,24 @@ func signInOf(person string) string {
 		totpsOf(person) + " AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
 }
 
+// isRecovering is that a person p, whose password is w, may choose another one by the address
+// that they proved then: they are not disabled, the password was not changed since, nor were
+// they signed out of all that is theirs, and the address is one that was verified.
+const isRecovering = "p.id = ? AND p.disabled_at IS NULL AND (w.changed_at IS NULL OR w.changed_at <= ?) AND (p.signed_out_at IS NULL OR p.signed_out_at < ?)" +
+	" AND EXISTS (SELECT 1 FROM identifiers a WHERE a.kind = 'email' AND a.value = ? AND a.person_id = p.id AND a.verified_at IS NOT NULL)"
+
 // LoadRecovering is LoadSignIn of somebody who has no session yet, and will have one once
-// they chose another password; or ErrNotFound when the person is disabled, their password
-// was changed since then, or the address that they proved is none of theirs that was verified.
+// they chose another password; or ErrNotFound when they may not any more, who proved the
+// address then.
 func (s *Store) LoadRecovering(ctx context.Context, person ID, address string, since Time) (*SignIn, error) {
 	var rows []SignIn
-	err := s.db(ctx).Table("persons p").Select(signInOf("p.id")).
+	err := s.db(ctx).Table("persons p").
+		Select(signInOf("p.id")+", (SELECT count(*) FROM passkeys k WHERE k.person_id = p.id)"+
+			" + (SELECT count(*) FROM totps a WHERE a.person_id = p.id AND a.confirmed_at IS NOT NULL) AS factors").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
 		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins(joinFirstEmail("p.id")).
-		Joins("JOIN identifiers a ON a.kind = 'email' AND a.value = ? AND a.person_id = p.id AND a.verified_at IS NOT NULL", address).
-		Where("p.id = ? AND p.disabled_at IS NULL AND (w.changed_at IS NULL OR w.changed_at <= ?)", person, since).
+		Where(isRecovering, person, since, since, address).
 		Find(&rows).Error
 	switch {
 	case err != nil:
@@ -72,6 +82,16 @@ func (s *Store) LoadRecovering(ctx context.Context, person ID, address string, s
 		return nil, ErrNotFound
 	}
 	return &rows[0], nil
+}
+
+// Recovering is that somebody whom [Store.LoadRecovering] returned still has the password that they
+// had then, and may choose another one.
+func Recovering(in *SignIn, address string, since Time) Provided {
+	had, args := "w.changed_at IS NULL", []any{in.Person.ID, since, since, address}
+	if !in.Password.IsZero() {
+		had, args = "w.changed_at = ?", append(args, in.Password)
+	}
+	return Provided{"EXISTS (SELECT 1 FROM persons p LEFT JOIN passwords w ON w.person_id = p.id WHERE " + isRecovering + " AND " + had + ")", args}
 }
 
 func (s *Store) loadSignIns(ctx context.Context, hashes [][]byte, client string, now Time) ([]SignIn, error) {

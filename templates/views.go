@@ -131,6 +131,8 @@ type Reset struct {
 	Base
 	Form         Form
 	Who          Account
+	Owner        string // the field "session": whose password the page is about
+	Refused      bool   // there can be no other one here; CancelAction leads back
 	Password     NewPassword
 	Disowns      time.Time // what happened then is disowned as well
 	Doubts       []string  // as Disown's

@@ -27,13 +27,13 @@ func (s *Service) Addresses(ctx context.Context, person storage.ID) ([]storage.I
 // VerifyAddress notes that an address is the person's, who showed it, with the event in
 // one unit: one that they have, or another one. The fault Conflict, or in a unit of the
 // caller's storage.ErrConflict from its flush: somebody else has it, or they have
-// [MaxAddresses].
-func (s *Service) VerifyAddress(ctx context.Context, person storage.ID, canonical, display string) error {
+// [MaxAddresses], or what it relies on is not so any more.
+func (s *Service) VerifyAddress(ctx context.Context, person storage.ID, canonical, display string, relies ...storage.Provided) error {
 	now := storage.At(s.now())
 	err := s.store.Together(ctx, func(ctx context.Context) error {
 		err := s.store.VerifyIdentifier(ctx, &storage.Identifier{
 			Kind: ident.KindEmail, Value: canonical, PersonID: person, Display: display, VerifiedAt: now, CreatedAt: now,
-		}, MaxAddresses)
+		}, MaxAddresses, relies...)
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ import (
 func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Answer, Changed, error) {
 	ev.Interaction = string(a.Interaction.ID)
 	if a.resets() {
-		next, err := s.provedMore(ctx, a, ev)
+		next, err := s.provedMore(ctx, a, person.ID, ev)
 		return next, Changed{}, err
 	}
 	c, err := s.signedIn(ctx, a, b, person, ev)
@@ -336,6 +336,12 @@ func (s *Service) guarded(ctx context.Context, a Answer, p Progress, also func(c
 		return Answer{}, fmt.Errorf("flow: did: %w", err)
 	}
 	if err := s.store.Flush(unit); err != nil {
+		now, failed := s.Resume(ctx, string(a.Interaction.ID), a.browser)
+		if failed == nil {
+			if _, is := lacks(now); !is { // another tab did it, or their session ended
+				return now, nil
+			}
+		}
 		return Answer{}, fmt.Errorf("flow: did: %w", err)
 	}
 	return s.settle(ctx, a, a.browser, lacks)

@@ -92,7 +92,7 @@ type Input struct {
 	Offer       bool            // Person has no passkey, could have one, and was not asked for one lately
 	Asking      policy.Asking   // how often Person wants to be asked for a second factor
 	AsksSince   time.Time       // when they signed in with one factor and are to be asked for another; zero: they are not
-	Second      bool            // Person has a second factor, whether or not it can be used now
+	Second      bool            // Person, who recovers a password, has a second factor, whether or not it can be used now, and counts
 }
 
 // row is one rule: when it holds, then is the answer. A request that is silent
@@ -126,6 +126,8 @@ var table = []row{
 	{"the rules deny", "the set of rules, policy/rules",
 		func(v *view) bool { return v.Decision.Outcome != policy.Allow && v.Decision.Outcome != policy.Require }, refuse(AccessDenied), ""},
 
+	{"no password is set by a mail where somebody else may be at work", "see pageRules",
+		func(v *view) bool { return v.resets() && v.Decision.Risky() }, refuse(AccessDenied), ""},
 	{"who lost their password has their second factor", "NIST SP 800-63B-4 section 4.2.2; OWASP ASVS 5.0 section 6.4.3",
 		(*view).lacksSecondToReset, prove, InteractionRequired},
 	{"the rules require what another password would not reach", "the set of rules, policy/rules",

@@ -308,6 +308,7 @@ func TestNext(t *testing.T) {
 		{"a lost password, of nobody yet", plain(page(PageRecover), func(in *Input) { in.Person = "" }), "recover", LoginRequired},
 		{"a lost password, the address proven", plain(page(PageRecover), evidence(mailed)), "reset", InteractionRequired},
 		{"a lost password of somebody with an authenticator", plain(page(PageRecover), evidence(mailed), func(in *Input) { in.Second, in.Ways = true, []Way{byCode} }), "totp again", InteractionRequired},
+		{"a lost password where somebody else may be at work", plain(page(PageRecover), evidence(mailed), decided(risky(policy.Allow, ""))), AccessDenied, AccessDenied},
 		{"a lost password, and a recovery code", plain(page(PageRecover), evidence(append(mailed, recovered(time.Minute))), func(in *Input) { in.Second, in.Ways = true, []Way{byCode} }), "reset", InteractionRequired},
 		{"a lost password of somebody whose factor cannot be used now", plain(page(PageRecover), evidence(mailed), func(in *Input) { in.Second, in.Ways = true, nil }), LoginRequired, InteractionRequired},
 		{"a lost password where the rules want more than another one", plain(page(PageRecover), evidence(mailed), decided(require("aal2"))), UnmetRequirements, InteractionRequired},

@@ -140,7 +140,7 @@ func (s *Service) counts(ctx context.Context, a Answer, evidence []policy.Eviden
 		return slices.DeleteFunc(s.waysOf(a.SignIn), func(w Way) bool { return w.Step == StepPassword }), evidence, nil
 	}
 	before := storage.At(a.Request.Before)
-	if before.IsZero() {
+	if before.IsZero() || pageRules[a.Request.Page].resets { // that is over: what they chose counts
 		return s.waysOf(a.SignIn), evidence, nil
 	}
 	younger, password, err := s.store.ProofsSince(ctx, a.SignIn.Person.ID, before)
@@ -403,7 +403,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if in.Ways, in.Evidence, err = s.counts(ctx, a, standing.Evidence); err != nil {
 			return Answer{}, nil, err
 		}
-		in.Second = len(a.SignIn.Passkeys)+len(a.SignIn.TOTPs) > 0
+		in.Second = a.SignIn.Factors > 0
 		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)

@@ -22,14 +22,17 @@ func (s *Service) Lost(ctx context.Context, a Answer, b Browser) (Answer, error)
 	}
 	return s.Begin(ctx, Request{
 		Page: PageRecover, Object: a.Interaction.ID, UILocales: a.Request.UILocales, LoginHint: hint,
-		Person: a.Request.Person, Before: a.Request.Before, Link: a.Request.Link,
+		Person: a.Request.Person, Among: a.Request.Among, Before: a.Request.Before, Link: a.Request.Link,
 		RedirectURI: a.Request.RedirectURI, // where the last form leads on to
 	}, b)
 }
 
-// recoveredPath is where a recovery ends. What it came from by a link is done by it as well.
+// recoveredPath is where a recovery ends. What it came from by a link is done by it as well; one that
+// was refused says so.
 func (s *Service) recoveredPath(a Answer) string {
 	switch {
+	case a.Step == StepRefuse && !a.Progress.Cancelled && a.Interaction != nil:
+		return s.cfg.Paths.Add[StepReset] + "?i=" + string(a.Interaction.ID)
 	case a.Progress.Done && a.Request.Link != nil:
 		return s.cfg.Paths.Pages[PageSecurity] + "?" + ParamDone
 	case a.Request.Object == "":
@@ -47,7 +50,7 @@ func (s *Service) recovering(ctx context.Context, a Answer) (*storage.SignIn, er
 	if a.Progress.Recovers == "" || len(a.Progress.Evidence) == 0 {
 		return nil, nil //nolint:nilnil // nobody is an answer
 	}
-	signIn, err := s.store.LoadRecovering(ctx, a.Progress.Recovers, a.Progress.SentTo, storage.At(a.Progress.Evidence[0].At))
+	signIn, err := s.store.LoadRecovering(ctx, a.Progress.Recovers, a.Progress.SentTo, a.Progress.recoversSince())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil //nolint:nilnil // nobody is an answer
 	}
@@ -56,6 +59,9 @@ func (s *Service) recovering(ctx context.Context, a Answer) (*storage.SignIn, er
 	}
 	return signIn, nil
 }
+
+// recoversSince is when the address was proved whose person recovers.
+func (p *Progress) recoversSince() storage.Time { return storage.At(p.Evidence[0].At) }
 
 // standsOn is what a's person stands on: their session, or what they proved so far.
 func (s *Service) standsOn(a Answer) (policy.Standing, error) {
@@ -73,9 +79,9 @@ func (s *Service) Sent(ctx context.Context, a Answer, address string, also func(
 }
 
 // Recovers reports whether a is about the password of somebody whose address is known to be
-// theirs since then: one that is about a moment is about one person, who had it before that.
+// theirs since then: whom the client named, and of what is about a moment who had it before that.
 func (a *Answer) Recovers(person storage.ID, since time.Time) bool {
-	return a.Request.Before.IsZero() || person == a.Request.Person && since.Before(a.Request.Before)
+	return a.Request.fits(person, "") && (a.Request.Before.IsZero() || since.Before(a.Request.Before))
 }
 
 // Recover goes on with the person whose address, in its canonical form, was just proved, with
@@ -90,23 +96,59 @@ func (s *Service) Recover(ctx context.Context, a Answer, person storage.ID, addr
 	})
 }
 
-// provedMore notes what else the person proved whose password is recovered.
-func (s *Service) provedMore(ctx context.Context, a Answer, ev policy.Evidence) (Answer, error) {
+// provedMore notes what else the person proved whose password is recovered; what somebody else
+// proves is nothing.
+func (s *Service) provedMore(ctx context.Context, a Answer, person storage.ID, ev policy.Evidence) (Answer, error) {
+	if a.SignIn == nil || person != a.SignIn.Person.ID {
+		return s.Resume(ctx, string(a.Interaction.ID), a.browser)
+	}
 	progress := a.Progress
 	progress.Evidence = policy.AddEvidence(progress.Evidence, ev)
 	return s.advance(ctx, a, progress, nil)
 }
 
+// Owner is a name, that only they get to know, of whose password is recovered.
+func (a *Answer) Owner() string {
+	if a.SignIn == nil {
+		return ""
+	}
+	return a.SignIn.Person.Sub
+}
+
 // Reset signs the person in who chooses another password, as [Service.SignedIn] does, after
-// set, which sets it and ends all that was begun with the one before. Nothing is done where
-// another step is due by now.
-func (s *Service) Reset(ctx context.Context, a Answer, b Browser, set func(context.Context) error) (Answer, Changed, error) {
-	if a.Step != StepReset {
+// set, which sets it and ends all that was begun with the one before. shown is whom the page was
+// for, by [Answer.Owner]. Nothing is done where another step is due by now, or where what the
+// person proved does not stand any more: another tab was quicker, they have another password, the
+// address is not theirs, or the link was used.
+func (s *Service) Reset(ctx context.Context, a Answer, b Browser, shown string, set func(context.Context) error) (Answer, Changed, error) {
+	if a.Step != StepReset || a.Owner() != shown {
 		return a, Changed{}, nil
 	}
-	if err := s.store.Together(ctx, set); err != nil {
-		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
+	relies := []storage.Provided{storage.Recovering(a.SignIn, a.Progress.SentTo, a.Progress.recoversSince())}
+	if a.Request.Link != nil {
+		relies = append(relies, storage.LinkOf(a.SignIn.Person.ID, a.Request.Link))
 	}
+	spent, err := Progress{SentTo: a.Progress.SentTo}.document() // if they are not signed in then, they begin anew
+	if err != nil {
+		return Answer{}, Changed{}, err
+	}
+	unit := storage.WithUnit(ctx)
+	for _, write := range []func() error{
+		func() error { return s.store.AdvanceInteraction(unit, a.Interaction, spent, relies...) },
+		func() error { return set(unit) },
+		func() error { return s.store.Flush(unit) },
+	} {
+		err := write()
+		if errors.Is(err, storage.ErrStale) {
+			next, err := s.Resume(ctx, string(a.Interaction.ID), b)
+			return next, Changed{}, err
+		}
+		if err != nil {
+			return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
+		}
+	}
+	noted := *a.Interaction
+	noted.Progress, a.Interaction = spent, &noted
 	row, err := s.store.PasswordOf(ctx, a.SignIn.Person.ID)
 	if err != nil {
 		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)

@@ -108,7 +108,7 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 // which sessions ended, whose clients are to be told once the unit was carried out. Whether
 // the person may say so, and whether the session in which they do still lives and the link of
 // it, flow knows. By a link addresses that were verified since are not any more: the link's own was
-// before. storage.ErrSpent: the link was used, by whoever says so in no session.
+// before.
 func (n *Notices) Disown(ctx context.Context, d Disowning) (ended []storage.ID, err error) {
 	now := storage.At(n.now())
 	others, err := n.store.SessionsOf(ctx, d.Person, now, storage.Page{Limit: 100}) // of more the clients hear a little later

@@ -38,48 +38,51 @@ func NewNotices(store *storage.Store, m *mail.Service, ev *events.Service, paths
 // Added tells of a new proof, added at that time, in the unit of ctx; name is its owner's name
 // for it, or "".
 func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, factor mail.Factor, name string) error {
-	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message {
+	return n.tell(ctx, person, with, at, false, func(about mail.Notice) mail.Message {
 		return mail.FactorAdded{Notice: about, Factor: factor, Name: name}
 	})
 }
 
 // RecoveryUsed tells that a recovery code was used, in the unit of ctx; untold as Removed is.
 func (n *Notices) RecoveryUsed(ctx context.Context, person *storage.Person, with mail.Device) error {
-	return orUntold(n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} }))
+	return n.tell(ctx, person, with, n.now(), true, func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} })
 }
 
 // Removed tells that a proof is gone, in the unit of ctx. Where too many notices went
 // out, it goes untold: who puts things right is not to wait for whoever caused them.
 func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {
-	return orUntold(n.tell(ctx, person, with, n.now(), func(about mail.Notice) mail.Message {
+	return n.tell(ctx, person, with, n.now(), true, func(about mail.Notice) mail.Message {
 		return mail.FactorRemoved{Notice: about, Factor: factor, Name: name}
-	}))
-}
-
-// orUntold is err, but for that of too many notices.
-func orUntold(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
-		return nil
-	}
-	return err
+	})
 }
 
 // PasswordChanged tells that another password was set at that time, in the unit of ctx.
 func (n *Notices) PasswordChanged(ctx context.Context, person *storage.Person, with mail.Device, at time.Time) error {
-	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
+	return n.tell(ctx, person, with, at, false, func(about mail.Notice) mail.Message { return mail.PasswordChanged{Notice: about} })
+}
+
+// PasswordReset tells that who lost their password, or had none, has another one, set at that
+// time, in the unit of ctx; untold as Removed is.
+func (n *Notices) PasswordReset(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, first bool) error {
+	return n.tell(ctx, person, with, at, true, func(about mail.Notice) mail.Message {
+		if first {
+			return mail.FactorAdded{Notice: about, Factor: mail.FactorPassword}
+		}
+		return mail.PasswordChanged{Notice: about}
+	})
 }
 
 // AskingLowered tells that the person is asked for a second factor less often, in the unit
 // of ctx.
 func (n *Notices) AskingLowered(ctx context.Context, person *storage.Person, with mail.Device, at time.Time) error {
-	return n.tell(ctx, person, with, at, func(about mail.Notice) mail.Message { return mail.AskingLowered{Notice: about} })
+	return n.tell(ctx, person, with, at, false, func(about mail.Notice) mail.Message { return mail.AskingLowered{Notice: about} })
 }
 
 // tell sends a notice of what happened at that time. An address that was verified before
 // gets a link in it, of its own: one that came with the change, or after it, says nothing
-// of who had the account before.
-func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, words func(mail.Notice) mail.Message) error {
+// of who had the account before. With untold an address to which too many notices went is left
+// out; else that is an error.
+func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, untold bool, words func(mail.Notice) mail.Message) error {
 	if !n.mail.Enabled() {
 		return nil
 	}
@@ -100,7 +103,12 @@ func (n *Notices) tell(ctx context.Context, person *storage.Person, with mail.De
 			about.NotMe = n.paths.NotMe + "?" + url.Values{ParamLink: {secret}}.Encode()
 		}
 		message := words(about)
-		if err := n.mail.Send(ctx, mail.To{Address: id.Value, Person: person.ID, Lang: person.Locale}, message); err != nil {
+		err := n.mail.Send(ctx, mail.To{Address: id.Value, Person: person.ID, Lang: person.Locale}, message)
+		var f *fault.Error
+		if untold && errors.As(err, &f) && f.Kind == fault.KindTooMany {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("proof: tell of a change: %w", err)
 		}
 		if link == nil {

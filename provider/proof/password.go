@@ -227,11 +227,47 @@ func (p *Password) Change(ctx context.Context, person *storage.Person, password 
 	})
 }
 
+// Reset is Set by whoever lost their password, or never had one: a first one ends all that was begun
+// without it as well. Where that ended already, ended says so.
+func (p *Password) Reset(ctx context.Context, person *storage.Person, password string, ended bool) error {
+	row, err := p.fresh(ctx, person, password)
+	if err != nil {
+		return err
+	}
+	return p.write(ctx, row, p.store.SetPassword, events.ActorPerson, map[string]string{"how": "recovery"}, func(ctx context.Context) error {
+		if ended {
+			return nil
+		}
+		return p.signOut(ctx, person.ID, "", events.ActorPerson)
+	})
+}
+
 // set sets a password; after is what comes of another one than the first, in its unit.
 func (p *Password) set(ctx context.Context, person *storage.Person, password string, by events.Actor, after func(context.Context) error) error {
+	_, err := p.store.PasswordOf(ctx, person.ID)
+	first := errors.Is(err, storage.ErrNotFound)
+	if err != nil && !first {
+		return fmt.Errorf("proof: set password: %w", err)
+	}
+	row, err := p.fresh(ctx, person, password)
+	if err != nil {
+		return err
+	}
+	if !first {
+		return p.write(ctx, row, p.store.SetPassword, by, nil, after)
+	}
+	err = p.write(ctx, row, p.store.CreatePassword, by, nil, nil)
+	if errors.Is(err, storage.ErrConflict) { // another one was the first meanwhile
+		err = p.write(ctx, row, p.store.SetPassword, by, nil, after)
+	}
+	return err
+}
+
+// fresh is a person's new password, which may be one.
+func (p *Password) fresh(ctx context.Context, person *storage.Person, password string) (*storage.Password, error) {
 	ids, err := p.store.Identifiers(ctx, person.ID)
 	if err != nil {
-		return fmt.Errorf("proof: set password: %w", err)
+		return nil, fmt.Errorf("proof: set password: %w", err)
 	}
 	var emails []string
 	for _, i := range ids {
@@ -239,15 +275,10 @@ func (p *Password) set(ctx context.Context, person *storage.Person, password str
 	}
 	least, err := p.Least(ctx, person)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.check(password, least, emails); err != nil {
-		return err
-	}
-	_, err = p.store.PasswordOf(ctx, person.ID)
-	first := errors.Is(err, storage.ErrNotFound)
-	if err != nil && !first {
-		return fmt.Errorf("proof: set password: %w", err)
+		return nil, err
 	}
 	var fresh phc
 	err = p.pool.do(ctx, func() {
@@ -255,21 +286,13 @@ func (p *Password) set(ctx context.Context, person *storage.Person, password str
 		p.hashes.Add(1)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	row := &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())}
-	if !first {
-		return p.write(ctx, row, p.store.SetPassword, by, after)
-	}
-	err = p.write(ctx, row, p.store.CreatePassword, by, nil)
-	if errors.Is(err, storage.ErrConflict) { // another one was the first meanwhile
-		err = p.write(ctx, row, p.store.SetPassword, by, after)
-	}
-	return err
+	return &storage.Password{PersonID: person.ID, Hash: fresh.String(), ChangedAt: storage.At(p.now())}, nil
 }
 
-// write puts a person's password, and what comes after it, in one unit.
-func (p *Password) write(ctx context.Context, row *storage.Password, put func(context.Context, *storage.Password) error, by events.Actor, after func(context.Context) error) error {
+// write puts a person's password, and what comes after it, in one unit with the event, which has data.
+func (p *Password) write(ctx context.Context, row *storage.Password, put func(context.Context, *storage.Password) error, by events.Actor, data any, after func(context.Context) error) error {
 	return p.store.Together(ctx, func(ctx context.Context) error {
 		if err := put(ctx, row); err != nil {
 			return fmt.Errorf("proof: set password: %w", err)
@@ -279,7 +302,7 @@ func (p *Password) write(ctx context.Context, row *storage.Password, put func(co
 				return err
 			}
 		}
-		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: row.PersonID})
+		return p.events.Record(ctx, events.Event{Kind: events.PasswordSet, Actor: by, Person: row.PersonID, Data: data})
 	})
 }
 

@@ -115,7 +115,11 @@ func (h *Handler) guess(r *http.Request, person *storage.Person, identifier stri
 	if err != nil {
 		return err
 	}
-	attempt := throttle.Attempt{Account: accountKey(identifier), Device: device, Address: web.Address(ctx), Code: code}
+	account := accountKey(identifier)
+	if person != nil { // of however many addresses
+		account = string(person.ID)
+	}
+	attempt := throttle.Attempt{Account: account, Device: device, Address: web.Address(ctx), Code: code}
 	if err := h.Throttle.TakeSignIn(ctx, attempt); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/proof"
@@ -26,21 +25,27 @@ func (h *Handler) forgot(w http.ResponseWriter, r *http.Request, a flow.Answer) 
 	return web.SeeOther(w, begun.Path)
 }
 
-// showReset asks whoever proved an address, and what else they have, for another password.
+// showReset asks whoever proved an address, and what else they have, for another password, or says
+// why there can be none.
 func (h *Handler) showReset(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	if a.Step == flow.StepRefuse {
+		return h.Web.Page(w, r, http.StatusForbidden, templates.Reset{
+			Base: h.base(r, a), Form: h.form(w, r, web.PathReset, a), Who: web.Account(a.SignIn), Refused: true, CancelAction: h.stepPath(pathCancel, a),
+		})
+	}
 	return h.resetPage(w, r, a, http.StatusOK, nil)
 }
 
 // takeReset sets it, ends all that was begun with the one before, and signs them in.
 func (h *Handler) takeReset(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
-	person := &a.SignIn.Person
+	person, first := &a.SignIn.Person, a.SignIn.Password.IsZero()
 	var ended []storage.ID
-	next, changed, err := h.Flow.Reset(r.Context(), a, h.browser(r), func(ctx context.Context) (err error) {
+	next, changed, err := h.Flow.Reset(r.Context(), a, h.browser(r), string(shown(r)), func(ctx context.Context) (err error) {
 		began := h.Now()
 		if ended, err = h.resetPassword(ctx, r, a); err != nil {
 			return err
 		}
-		return h.Notices.PasswordChanged(ctx, person, h.with(r), began)
+		return h.Notices.PasswordReset(ctx, person, h.with(r), began, first)
 	})
 	if len(changed.Sessions) > 0 { // also when what comes after it failed
 		web.Log(r.Context()).Set("person", string(person.ID))
@@ -49,7 +54,7 @@ func (h *Handler) takeReset(w http.ResponseWriter, r *http.Request, a flow.Answe
 	}
 	h.tell(r.Context(), append(ended, changed.Ended...))
 	switch {
-	case a.Request.Link != nil && (errors.Is(err, storage.ErrSpent) || errors.Is(err, storage.ErrNotFound)):
+	case a.Request.Link != nil && errors.Is(err, storage.ErrNotFound):
 		return h.deadLink(w, r, a)
 	case h.newPassword(0, err).Problem != "":
 		return h.resetPage(w, r, a, http.StatusUnprocessableEntity, err)
@@ -65,7 +70,7 @@ func (h *Handler) takeReset(w http.ResponseWriter, r *http.Request, a flow.Answe
 func (h *Handler) resetPassword(ctx context.Context, r *http.Request, a flow.Answer) ([]storage.ID, error) {
 	person, password := &a.SignIn.Person, r.PostForm.Get(fieldPassword)
 	if a.Request.Link == nil {
-		return nil, h.Passwords.Set(ctx, person, password, events.ActorPerson)
+		return nil, h.Passwords.Reset(ctx, person, password, false)
 	}
 	d, err := h.disowning(ctx, a)
 	if err != nil {
@@ -76,7 +81,7 @@ func (h *Handler) resetPassword(ctx context.Context, r *http.Request, a flow.Ans
 	if err != nil {
 		return nil, err
 	}
-	return ended, h.Passwords.Change(ctx, person, password, "", false)
+	return ended, h.Passwords.Reset(ctx, person, password, true)
 }
 
 func (h *Handler) resetPage(w http.ResponseWriter, r *http.Request, a flow.Answer, status int, wrong error) error {
@@ -85,7 +90,7 @@ func (h *Handler) resetPage(w http.ResponseWriter, r *http.Request, a flow.Answe
 		return err
 	}
 	page := templates.Reset{
-		Base: h.base(r, a), Form: h.form(w, r, web.PathReset, a), Who: web.Account(a.SignIn),
+		Base: h.base(r, a), Form: h.form(w, r, web.PathReset, a), Who: web.Account(a.SignIn), Owner: a.Owner(),
 		Password: h.newPassword(least, wrong), CancelAction: h.stepPath(pathCancel, a),
 	}
 	if a.Request.Link == nil {

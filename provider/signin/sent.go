@@ -169,7 +169,7 @@ func (h *Handler) verifyStep() sentStep {
 				if err := h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), began, mail.FactorAddress, p.Display); err != nil {
 					return err
 				}
-				return h.Directory.VerifyAddress(ctx, p.Person, p.Address, p.Display)
+				return h.Directory.VerifyAddress(ctx, p.Person, p.Address, p.Display, storage.Living(a.SignIn.Session.ID))
 			})
 			if errors.Is(err, storage.ErrConflict) {
 				err = fault.Conflict(fieldEmail, "is the address of somebody who has an account already")
