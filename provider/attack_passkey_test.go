@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -688,6 +689,10 @@ func TestAttack62NoPathLeadsAroundAPasskey(t *testing.T) {
 		rp := p.Client("web")
 		d := p.Device(phone)
 		addPasskey(t, p, "ada", d)
+		// What the app asks for is all that asks her for more than a password.
+		if err := p.Store.SetAsking(t.Context(), p.Person("ada").ID, string(policy.AskSensitive)); err != nil {
+			t.Fatal(err)
+		}
 		b := p.Browser().SignIn("ada")
 		page := passkeyPageOf(t, b, b.Ask(rp, "openid", providertest.With("acr_values", "phr")))
 		for _, path := range []string{web.PathConsent, web.PathAccount, web.PathSignIn, web.PathAuthorize, web.PathAddPasskey, web.PathSignOut, web.PathPasskey} {

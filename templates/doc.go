@@ -1,7 +1,7 @@
 // Package templates turns view structs into the bytes of Doorstep's pages and mails: HTML, styles, the Figtree font, icons,
 // a small script and the words in English, Swedish and Spanish, all embedded.
 //
-// A surface fills one of the structs in views.go and calls [Pages.Render]. The stylesheet, script, font and favicon are
+// A surface fills one of the structs in views.go, signinviews.go and accountviews.go and calls [Pages.Render]. The stylesheet, script, font and favicon are
 // in [Assets], under names that carry a hash of their content, so that they may be cached for a year.
 //
 // What every page holds to:

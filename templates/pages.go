@@ -49,7 +49,7 @@ func New() (*Pages, error) {
 	return p, nil
 }
 
-// Render writes one page. page is a view of views.go, by value or by pointer; anything else is an error. Nothing is
+// Render writes one page. page is a view of views.go or its neighbours, by value or by pointer; anything else is an error. Nothing is
 // written unless the whole page could be rendered.
 func (p *Pages) Render(w io.Writer, page any) error {
 	if v := reflect.ValueOf(page); v.Kind() == reflect.Pointer && !v.IsNil() {
