@@ -19,7 +19,7 @@ import (
 var (
 	ada     = mail.To{Address: "ada@example.com", Lang: "en"}
 	firefox = mail.Device{Browser: "Firefox", System: "Windows"}
-	code    = mail.Code{Code: "48151623", Valid: 10 * time.Minute, Device: firefox}
+	code    = mail.Code{Code: "77554162", Valid: 10 * time.Minute, Device: firefox}
 )
 
 // house is a provider and the mailbox that takes its mails.

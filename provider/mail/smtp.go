@@ -153,6 +153,7 @@ const maxReason = 240
 // scrub makes of what a server said something that may be kept and logged: in one
 // line, bounded, without addresses and links, and without any word with a digit
 // in it that stands in the mail too: a filter may quote what it does not like.
+// What is shorter than four signs stays: a reply code is (RFC 5321 section 4.2.1), no secret is.
 func scrub(says string, said Content) string {
 	var out []string
 	for word := range strings.FieldsSeq(strings.Map(func(r rune) rune {
@@ -162,7 +163,7 @@ func scrub(says string, said Content) string {
 		return r
 	}, says)) {
 		bare := strings.TrimFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-		if strings.ContainsAny(word, "@/") || strings.ContainsFunc(bare, unicode.IsDigit) && strings.Contains(said.Subject+" "+said.Text+" "+said.HTML, bare) {
+		if strings.ContainsAny(word, "@/") || len(bare) > 3 && strings.ContainsFunc(bare, unicode.IsDigit) && strings.Contains(said.Subject+" "+said.Text+" "+said.HTML, bare) {
 			word = "…"
 		}
 		out = append(out, word)
