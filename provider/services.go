@@ -41,6 +41,7 @@ type Config struct {
 	Password proof.PasswordConfig
 	Passkey  proof.PasskeyConfig
 	Flow     flow.Config
+	Rules    rules.Set // what is demanded of whom; the zero Set is that of [rules.Allow]
 	Outbound outbound.Config
 	Mail     mail.Config
 	SMS      sms.Config
@@ -131,10 +132,13 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
 		return nil, fmt.Errorf("password hashing: %w", err)
 	}
-	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: rules.Allow()}, store, now)
+	if cfg.Rules.Name == "" {
+		cfg.Rules = rules.Allow()
+	}
+	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: cfg.Rules}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
-		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Offer:  prefix + web.PathOfferPasskey,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome, NotMe: prefix + web.PathNotMe,
 		Add: map[flow.Step]string{
@@ -151,7 +155,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 			flow.PageActivity: prefix + web.PathActivity, flow.PageLanguage: prefix + web.PathLanguage, flow.PageDisown: prefix + web.PathNotMeEvent, flow.PageReview: prefix + web.PathSecurityReview,
 		},
 	}
-	cfg.Flow.Passkeys = s.Passkeys.Enabled()
+	cfg.Flow.Passkeys, cfg.Flow.Mails = s.Passkeys.Enabled(), s.Sent.Enabled()
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Throttle, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)

@@ -155,6 +155,8 @@ func everyPage(lang string) map[string]any {
 		"code-recovery-empty":   Code{Base: base, Form: form, Kind: "recovery", Who: ada, Problem: "empty"},
 		"sentcode-verify":       SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", CancelAction: "/signin/cancel?i=1"},
 		"sentcode-verify-sent":  SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", Sent: true, CancelAction: "/signin/cancel?i=1"},
+		"sentcode-mail":         SentCode{Base: base, Form: form, Kind: "mail", Who: ada, Address: "ada@example.com", CancelAction: "/signin/cancel?i=1"},
+		"sentcode-mail-sent":    SentCode{Base: base, Form: form, Kind: "mail", Who: ada, Address: "ada@example.com", Sent: true, CancelAction: "/signin/cancel?i=1"},
 		"sentcode-verify-taken": SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", Problem: "taken"},
 		"sentcode-recover":      SentCode{Base: base, Form: form, Kind: "recover", CancelAction: "/signin/cancel?i=1"},
 		"sentcode-email":        SentCode{Base: base, Form: form, Kind: "recover", Address: "ada", Problem: "email"},

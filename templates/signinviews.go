@@ -92,7 +92,7 @@ type Code struct {
 type SentCode struct {
 	Base
 	Form         Form
-	Kind         string // "verify": an address of Who's; "recover": that of somebody who lost their password
+	Kind         string // "verify": an address of Who's; "mail": the one that they are known by; "recover": that of somebody who lost their password
 	Who          Account
 	Address      string // where to
 	Sent         bool   // one is on its way

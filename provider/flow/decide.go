@@ -19,6 +19,7 @@ const (
 	StepPasskey  Step = "passkey"
 	StepTOTP     Step = "totp"
 	StepRecovery Step = "recovery"
+	StepMail     Step = "mail" // what is sent to an address of theirs is read here
 	StepAccount  Step = "account"
 	StepConsent  Step = "consent"
 	// What pages of ours are there for: see pageRules.
@@ -160,6 +161,10 @@ var table = []row{
 
 	{"proofs are not changed where somebody else may be at work", "see pageRules",
 		func(v *view) bool { return v.page().changes && !v.done() && v.Decision.Risky() }, refuse(AccessDenied), ""},
+	{"who has no factor yet, and must have one, has no address to prove first", "see lacksMailbox",
+		func(v *view) bool { return v.lacksMailbox() && len(v.ways((*view).lacksMailbox)) == 0 }, refuse(UnmetRequirements), InteractionRequired},
+	{"who has no factor yet, and must have one, proves an address first", "NIST SP 800-63B-4 section 4.1.2",
+		(*view).lacksMailbox, prove, InteractionRequired},
 	{"the password that was just given is in lists of stolen ones", "NIST SP 800-63B-4 section 3.1.1.2",
 		func(v *view) bool { return v.gaveBreached() && v.Progress.Breached == "" && !v.Request.Silent }, show(StepBreached), ""},
 	{"who changes proofs or ends sessions proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 sections 7.5.1 and 7.5.2",
@@ -304,6 +309,19 @@ func (v *view) begins() bool {
 	return pageRules[v.Request.Page].adds && !v.Decision.Risky() && len(v.ways(unmet)) == 0
 }
 
+// lacksMailbox: the rules require more than the person has, who adds their first factor for
+// that, and did not show lately that they read what is sent to them. A password alone may be
+// somebody else's by now: what it would open then is no less than all that the rules guard.
+func (v *view) lacksMailbox() bool {
+	page := pageRules[v.Request.Page]
+	held := func(w Way) bool { return w.Gives.Held() }
+	return page.adds && page.changes && !v.done() && !v.Decision.MetBy(v.Evidence, v.Now) && !slices.ContainsFunc(v.Ways, held) &&
+		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Mail && v.isRecent(e) })
+}
+
+// isRecent reports whether a proof counts for what is changed now.
+func (v *view) isRecent(e policy.Evidence) bool { return v.Now.Sub(e.At) <= freshProof }
+
 // lacksSecond: the person signed in with one factor, has another, and did not give it
 // since, nor a recovery code in its place. How old it grows then is no matter of theirs:
 // the question belongs to the sign-in. Pages for which any proof will do are open without:
@@ -375,8 +393,7 @@ func (v *view) done() bool { return v.Progress.Done && !v.replaces() }
 
 // recovers: a recovery code and another proof were given, both lately.
 func (v *view) recovers() bool {
-	recent := func(e policy.Evidence) bool { return v.Now.Sub(e.At) <= freshProof }
-	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Recovery && recent(e) }) &&
+	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Recovery && v.isRecent(e) }) &&
 		slices.ContainsFunc(v.held, func(a policy.Assurance) bool {
 			return a.ACR == policy.AAL1 && v.isFresh(a, int64(freshProof/time.Second))
 		})

@@ -93,6 +93,8 @@ func nobody(in *Input) {
 func otp(in *Input)   { in.Ways = append([]Way{byCode}, in.Ways...) }
 func codes(in *Input) { in.Ways = append(slices.Clone(in.Ways), byRecovery) }
 
+func mailbox(in *Input) { in.Ways = append(slices.Clone(in.Ways), byMail) }
+
 func synced(in *Input) { in.Ways = append([]Way{bySynced}, in.Ways...) }
 func bound(in *Input)  { in.Ways = append([]Way{byBound}, in.Ways...) }
 
@@ -105,6 +107,10 @@ func key(w Way, ago time.Duration, verified bool) policy.Evidence {
 
 func recovered(ago time.Duration) policy.Evidence {
 	return policy.Evidence{Method: policy.Recovery, At: noon.Add(-ago), Interaction: "another interaction"}
+}
+
+func sent(ago time.Duration) policy.Evidence {
+	return policy.Evidence{Method: policy.Mail, At: noon.Add(-ago), Interaction: "another interaction"}
 }
 
 func code(ago time.Duration) policy.Evidence {
@@ -283,9 +289,17 @@ func TestNext(t *testing.T) {
 		{"a page of proofs in a risky session that proved more", plain(page(PageFactor), evidence(proven(0)), decided(risky(policy.Require, "aal1"))), AccessDenied, AccessDenied},
 		{"a page of proofs where the rules always want more, and have it", plain(page(PageFactor), evidence(proven(0)), decided(require("aal1"))), done, done},
 		{"a page of proofs where the rules want what nobody can reach", plain(page(PageFactor), evidence(proven(0)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
-		{"a first factor where the rules want two", plain(page(PageAddPasskey), evidence(proven(0)), decided(require("aal2"))), "add-passkey", InteractionRequired},
-		{"a first factor where the rules want two, an hour after the password", plain(page(PageAddTOTP), decided(require("aal2"))), again, LoginRequired},
-		{"a first factor where the rules want two, and they have recovery codes", plain(page(PageAddTOTP), codes, evidence(proven(0)), decided(require("aal2"))), "add-totp", InteractionRequired},
+		{"a first factor where the rules want two, and no address was proven", plain(page(PageAddPasskey), mailbox, evidence(proven(0)), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"a first factor where the rules want two, and there is no address", plain(page(PageAddPasskey), evidence(proven(0)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
+		{"a first factor where the rules want two, and an address was proven", plain(page(PageAddPasskey), mailbox, evidence(proven(0)), also(sent(time.Minute)), decided(require("aal2"))), "add-passkey", InteractionRequired},
+		{"a first factor where the rules want two, and an address was proven long ago", plain(page(PageAddPasskey), mailbox, evidence(proven(0)), also(sent(11*time.Minute)), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"a first factor where the rules want two, an hour after the password", plain(page(PageAddTOTP), mailbox, also(sent(time.Minute)), decided(require("aal2"))), again, LoginRequired},
+		{"a first factor where the rules want two, and they have recovery codes", plain(page(PageAddTOTP), codes, mailbox, evidence(proven(0)), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"a first factor where the rules want two, where people find out how", plain(page(PageSecurity), mailbox, evidence(proven(0)), decided(require("aal2"))), done, done},
+		{"a first factor where the rules want two, added", plain(page(PageAddTOTP), mailbox, evidence(proven(0)), progress(Progress{Done: true}), decided(require("aal2"))), done, done},
+		{"a first factor that nobody requires", plain(page(PageAddPasskey), mailbox, evidence(proven(0))), "add-passkey", InteractionRequired},
+		{"a mailed code is never what the rules require", plain(mailbox, also(sent(time.Minute)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
+		{"a mailed code is never the second factor", plain(mailbox, acr("aal2"), also(sent(time.Minute))), UnmetRequirements, UnmetRequirements},
 		{"a second factor where the rules want two", plain(page(PageAddPasskey), otp, evidence(proven(0)), decided(require("aal2"))), "totp again", InteractionRequired},
 		{"a first factor in a risky session", plain(page(PageAddPasskey), evidence(proven(0)), decided(risky(policy.Allow, ""))), AccessDenied, AccessDenied},
 		{"a first factor in a risky session that is to prove more", plain(page(PageAddPasskey), evidence(proven(0)), decided(risky(policy.Require, "aal2"))), UnmetRequirements, InteractionRequired},
@@ -296,9 +310,12 @@ func TestNext(t *testing.T) {
 		{"a passkey where the rules want one, where they are not added", plain(page(PageFactor), otp, evidence(proven(0)), also(code(time.Minute)), decided(require("phr"))), UnmetRequirements, InteractionRequired},
 		{"a passkey where the rules want one, in a risky session", plain(page(PageAddPasskey), otp, evidence(proven(0)), also(code(time.Minute)), decided(risky(policy.Require, "phr"))), UnmetRequirements, InteractionRequired},
 		{"a passkey that stays in its device, where the rules want one", plain(page(PageAddPasskey), synced, also(key(bySynced, time.Minute, true)), decided(require("phrh"))), "add-passkey", InteractionRequired},
-		{"a stolen password where a first factor is added that the rules want", plain(stolen, page(PageAddPasskey), decided(require("aal2"))), "breached", InteractionRequired},
-		{"a stolen password that is replaced before", plain(stolen, page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedReplace})), "new-password", InteractionRequired},
-		{"a stolen password that was", plain(evidence(here()), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedLater})), "add-passkey", InteractionRequired},
+		{"a stolen password where a first factor is added that the rules want", plain(stolen, mailbox, page(PageAddPasskey), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"a stolen password, and an address was proven", plain(stolen, mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2"))), "breached", InteractionRequired},
+		{"a stolen password that is replaced before, by whom is not known", plain(stolen, mailbox, page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedReplace})), "mail again", InteractionRequired},
+		{"a stolen password that is replaced before", plain(stolen, mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedReplace})), "new-password", InteractionRequired},
+		{"a stolen password that stays, where a first factor is added that the rules want", plain(stolen, mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedLater})), "add-passkey", InteractionRequired},
+		{"a stolen password that was", plain(evidence(here()), mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedLater})), "add-passkey", InteractionRequired},
 
 		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},
 		{"a page for one step, an hour after the password", plain(page(PageAddPasskey)), again, LoginRequired},

@@ -24,6 +24,7 @@ type Paths struct {
 	Passkey  string
 	TOTP     string
 	Recovery string
+	Mail     string
 	Account  string
 	Consent  string
 	Offer    string          // of a passkey
@@ -39,6 +40,7 @@ type Paths struct {
 type Config struct {
 	Paths    Paths
 	Passkeys bool          // there are any
+	Mails    bool          // there are any
 	Lifetime time.Duration // of an interaction; 30 minutes
 	Device   time.Duration // how long a browser is known since its last sign-in; 400 days
 	Remember time.Duration // how long one spares its person from a second factor, if they want it to; 90 days
@@ -73,13 +75,14 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 
 // The ways in which people can prove more, the best first: with a passkey that stays in
 // its device, with one that may be elsewhere as well, with an authenticator's code, with
-// the password; and where that is enough with a recovery code.
+// the password; and where that is enough with a recovery code, or one that is sent to them.
 var (
 	byBound    = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
 	bySynced   = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
 	byCode     = Way{Step: StepTOTP, Gives: policy.Evidence{Method: policy.OneTime}}
 	byPassword = Way{Step: StepPassword, Gives: policy.Evidence{Method: policy.Password}}
 	byRecovery = Way{Step: StepRecovery, Gives: policy.Evidence{Method: policy.Recovery}}
+	byMail     = Way{Step: StepMail, Gives: policy.Evidence{Method: policy.Mail}}
 )
 
 // hasSecond reports whether somebody who has these has a second factor.
@@ -106,6 +109,9 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 	}
 	if in.RecoveryCodes > 0 {
 		ways = append(ways, byRecovery)
+	}
+	if s.cfg.Mails && !in.Verified.IsZero() {
+		ways = append(ways, byMail)
 	}
 	return ways
 }
@@ -484,6 +490,7 @@ func (s *Service) PathTo(a Answer, step Step) string {
 		StepPasskey:  s.cfg.Paths.Passkey,
 		StepTOTP:     s.cfg.Paths.TOTP,
 		StepRecovery: s.cfg.Paths.Recovery,
+		StepMail:     s.cfg.Paths.Mail,
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,
 		StepOffer:    s.cfg.Paths.Offer,

@@ -38,6 +38,7 @@ type Purpose string
 const (
 	ToVerify  Purpose = "verify"  // whose address it is
 	ToRecover Purpose = "recover" // whose password is lost
+	ToProve   Purpose = "prove"   // who is signed in reads what is sent to them
 )
 
 // A Channel brings codes to addresses of one kind. There is one for mail; one for text
@@ -90,6 +91,8 @@ func byMail(m *mail.Service) func(context.Context, Sending, string) error {
 		switch s.Purpose {
 		case ToVerify:
 			message = mail.VerifyAddress{Code: code, Valid: SentValid, Device: s.Device}
+		case ToProve:
+			message = mail.Code{Code: code, Valid: SentValid, Device: s.Device}
 		case ToRecover:
 			message = mail.Recover{Code: code, Valid: SentValid, Device: s.Device}
 		default:

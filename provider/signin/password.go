@@ -63,6 +63,15 @@ func (h *Handler) takePassword(w http.ResponseWriter, r *http.Request, a flow.An
 
 // goOn signs the person in who gave a right proof, and sends them where flow points.
 func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, a flow.Answer, person *storage.Person, evidence policy.Evidence) error {
+	next, err := h.proved(w, r, a, person, evidence)
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(w, next.Path)
+}
+
+// proved is goOn for whoever answers otherwise.
+func (h *Handler) proved(w http.ResponseWriter, r *http.Request, a flow.Answer, person *storage.Person, evidence policy.Evidence) (flow.Answer, error) {
 	next, changed, err := h.Flow.SignedIn(r.Context(), a, h.browser(r), person, evidence)
 	switch {
 	case err == nil:
@@ -78,10 +87,7 @@ func (h *Handler) goOn(w http.ResponseWriter, r *http.Request, a flow.Answer, pe
 	for _, ended := range changed.Ended {
 		h.Tell(r.Context(), ended)
 	}
-	if err != nil {
-		return err
-	}
-	return web.SeeOther(w, next.Path)
+	return next, err
 }
 
 // prove returns who signed in and the evidence, proof.ErrWrong, or a fault that

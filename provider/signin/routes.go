@@ -28,6 +28,8 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathTOTP, h.takeCode(h.totpStep()), fieldCode, fieldRemember),
 		page(web.PathRecovery, h.showCode(h.recoveryStep())),
 		form(web.PathRecovery, h.takeCode(h.recoveryStep()), fieldCode),
+		page(web.PathMail, h.showSent(h.mailStep())),
+		form(web.PathMail, h.takeSent(h.mailStep()), fieldDo, fieldCode),
 		page(web.PathVerify, h.showSent(h.verifyStep())),
 		form(web.PathVerify, h.takeSent(h.verifyStep()), fieldDo, fieldCode),
 		page(web.PathForgot, h.at(h.forgot, flow.StepPassword)),

@@ -179,6 +179,25 @@ func (h *Handler) verifyStep() sentStep {
 	}
 }
 
+// mailStep is for whoever is signed in, and has to show that they read what is sent to them.
+func (h *Handler) mailStep() sentStep {
+	return sentStep{
+		step: flow.StepMail, path: web.PathMail, purpose: proof.ToProve,
+		address: func(_ *http.Request, a flow.Answer) string { return a.SignIn.Identifier },
+		person:  func(a flow.Answer) *storage.Person { return &a.SignIn.Person },
+		right: func(w http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
+			owner, _, err := h.Sent.Owner(r.Context(), ident.KindEmail, p.Address)
+			switch {
+			case errors.Is(err, storage.ErrNotFound), err == nil && (owner.ID != p.Person || p.Person != a.SignIn.Person.ID):
+				return a, proof.ErrWrong
+			case err != nil:
+				return a, err
+			}
+			return h.proved(w, r, a, owner, p.Evidence)
+		},
+	}
+}
+
 // recoverStep is for whoever lost their password: they read what is sent to an address
 // of theirs.
 func (h *Handler) recoverStep() sentStep {

@@ -28,6 +28,7 @@ const (
 	PathTOTP          = "/signin/totp"
 	PathRecovery      = "/signin/recovery"
 	PathVerify        = "/signin/verify"
+	PathMail          = "/signin/mail"
 	PathForgot        = "/signin/forgot"
 	PathRecover       = "/signin/recover"
 	PathReset         = "/signin/reset"
