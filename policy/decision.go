@@ -14,8 +14,13 @@ type Facts struct {
 	Scopes     []string       `json:"scopes,omitempty"`
 	Resources  []string       `json:"resources,omitempty"`
 	ACRAsked   []string       `json:"acr_asked,omitempty"`
-	DeviceTier Tier           `json:"device_tier"` // how well this browser is known to be the person's
-	FirstTime  bool           `json:"first_time"`  // nothing is remembered of this person
+	Details    []string       `json:"details,omitempty"`   // the types of its authorization_details (RFC 9396)
+	Sensitive  bool           `json:"sensitive,omitempty"` // it asks for what is marked sensitivity: high
+	Groups     []string       `json:"groups,omitempty"`    // of the person
+	Zones      []string       `json:"zones,omitempty"`     // that its address is in
+	CountryOf  string         `json:"country,omitempty"`   // of its address, ISO 3166-1 alpha-2
+	DeviceTier Tier           `json:"device_tier"`         // how well this browser is known to be the person's
+	FirstTime  bool           `json:"first_time"`          // nothing is remembered of this person
 	Values     [Features]Seen `json:"values"`
 	Crowd      Crowd          `json:"crowd,omitzero"`
 	Release    int            `json:"release,omitempty"`   // the major version of the browser

@@ -3,7 +3,7 @@
 // so that any stored decision can be derived again from its facts.
 //
 // It must never gather a fact itself, and a rule that denies must rest on a hard
-// fact, never on the score alone.
+// fact, never on the score: [Parse] refuses one that does.
 package rules
 
 import (
@@ -12,9 +12,17 @@ import (
 	"github.com/doorstep-id/doorstep/policy"
 )
 
-// A Condition says whether a rule is about this attempt; score is the sum of
-// the signals' bits.
-type Condition func(f policy.Facts, signals []policy.Signal, score float64) bool
+// Case is what a condition may look at.
+type Case struct {
+	Facts   *policy.Facts
+	Signals []policy.Signal
+	Score   float64 // the sum of the signals' bits
+	Level   policy.Level
+}
+
+// A Condition says whether a rule is about this attempt. Where it cannot say, nobody is
+// let in for that: see [Decide].
+type Condition func(Case) (bool, error)
 
 // Rule is one line of a set: when it holds, its demand is the decision.
 type Rule struct {
@@ -26,10 +34,27 @@ type Rule struct {
 // Demand is what a rule asks for; all but Outcome and Level count for policy.Require only.
 type Demand struct {
 	Outcome policy.Outcome
-	Level   policy.Level // how unusual it is what the rule is about
+	Level   policy.Level // how unusual it is what the rule is about; "" for what the score says
 	ACR     string
 	Methods []string
 	MaxAge  time.Duration
+}
+
+// Levels are the scores from which an attempt is more than a low one, in bits. The zero
+// Levels call nothing by a level.
+type Levels struct{ Medium, High float64 }
+
+// Of is the level of a score. Who was never here is not low in silence.
+func (l Levels) Of(score float64, firstTime bool) policy.Level {
+	switch {
+	case l == Levels{}:
+		return ""
+	case score >= l.High:
+		return policy.High
+	case score >= l.Medium || firstTime:
+		return policy.Medium
+	}
+	return policy.Low
 }
 
 // Set is an ordered list of rules. Default is the outcome when none holds; a
@@ -37,6 +62,7 @@ type Demand struct {
 type Set struct {
 	Name    string
 	Version string
+	Levels  Levels
 	Rules   []Rule
 	Default policy.Outcome
 }
@@ -47,12 +73,22 @@ func (s Set) ID() string { return s.Name + "@" + s.Version }
 // Allow returns the set that lets everybody in who proved who they are.
 func Allow() Set { return Set{Name: "allow", Version: "1", Default: policy.Allow} }
 
-// Decide returns the decision of the first rule that holds.
+// failed is what is asked of people where a rule cannot be asked.
+var failed = Demand{Outcome: policy.Require, ACR: policy.AAL2}
+
+// Decide returns the decision of the first rule that holds. One that cannot say whether
+// it does asks for a second factor, in its own name: what it guards stays guarded.
 func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
-	score := policy.Sum(signals)
+	c := Case{Facts: &f, Signals: signals, Score: policy.Sum(signals)}
+	c.Level = set.Levels.Of(c.Score, f.FirstTime)
 	rule := Rule{Name: "default", Then: Demand{Outcome: set.Default}}
 	for _, r := range set.Rules {
-		if r.When(f, signals, score) {
+		holds, err := r.When(c)
+		if err != nil {
+			rule = Rule{Name: r.Name + " (failed)", Then: failed}
+			break
+		}
+		if holds {
 			rule = r
 			break
 		}
@@ -63,7 +99,10 @@ func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 		Rule:         rule.Name,
 		RulesVersion: set.ID(),
 		Reasons:      signals,
-		Score:        score,
+		Score:        c.Score,
+	}
+	if d.Level == "" {
+		d.Level = c.Level
 	}
 	switch d.Outcome {
 	case policy.Require:

@@ -11,11 +11,11 @@ import (
 )
 
 func forClient(id string) rules.Condition {
-	return func(f policy.Facts, _ []policy.Signal, _ float64) bool { return f.Client == id }
+	return func(c rules.Case) (bool, error) { return c.Facts.Client == id, nil }
 }
 
 func above(bits float64) rules.Condition {
-	return func(_ policy.Facts, _ []policy.Signal, score float64) bool { return score > bits }
+	return func(c rules.Case) (bool, error) { return c.Score > bits, nil }
 }
 
 var house = rules.Set{

@@ -506,7 +506,7 @@ func TestBackToTheApp(t *testing.T) {
 // TestRulesDecideAboutEveryReturn: what they demand is not learned before it is
 // reached, and a denial is kept with its facts.
 func TestRulesDecideAboutEveryReturn(t *testing.T) {
-	shop := func(f policy.Facts, _ []policy.Signal, _ float64) bool { return f.Client == "shop" }
+	shop := func(c rules.Case) (bool, error) { return c.Facts.Client == "shop", nil }
 	for outcome, want := range map[policy.Outcome]string{policy.Deny: flow.AccessDenied, policy.Require: flow.UnmetRequirements} {
 		t.Run(string(outcome), func(t *testing.T) {
 			h := newHouse(t, rules.Set{Name: "house", Version: "1", Default: policy.Allow, Rules: []rules.Rule{
@@ -540,7 +540,7 @@ func TestRulesDecideAboutEveryReturn(t *testing.T) {
 // TestPagesOfOurOwn: a page asks like a client does, and whoever gets through, gives
 // up or is refused ends at a path of ours.
 func TestPagesOfOurOwn(t *testing.T) {
-	apps := func(f policy.Facts, _ []policy.Signal, _ float64) bool { return f.Client == "" }
+	apps := func(c rules.Case) (bool, error) { return c.Facts.Client == "", nil }
 	for _, outcome := range []policy.Outcome{policy.Allow, policy.Deny} {
 		h := newHouse(t, rules.Set{Name: "house", Version: "1", Default: policy.Allow, Rules: []rules.Rule{
 			{Name: "our pages", When: apps, Then: rules.Demand{Outcome: outcome}},

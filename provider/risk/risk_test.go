@@ -64,7 +64,7 @@ func assess(t *testing.T, s *Service, a Attempt) *Assessment {
 // rule and versions; its score is the sum of its bits.
 func TestEveryDecisionCanBeDerivedAgain(t *testing.T) {
 	set := rules.Set{Name: "house", Version: "7", Default: policy.Allow, Rules: []rules.Rule{{
-		Name: "odd", When: func(_ policy.Facts, _ []policy.Signal, score float64) bool { return score > 0.5 },
+		Name: "odd", When: func(c rules.Case) (bool, error) { return c.Score > 0.5, nil },
 		Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
 	}}}
 	s, store := newRisk(t, Config{Rules: set, Scorers: []policy.Scorer{odd{1.0 / 3}, odd{1.0 / 3}}})

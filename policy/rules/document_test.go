@@ -1,0 +1,241 @@
+package rules_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/policy/rules"
+)
+
+const document = `
+name: house
+version: "4"
+levels:
+  medium: {cost_ratio: 20000, prior: 0.00001}
+  high: {cost_ratio: 2000, prior: 0.000011}
+rules:
+  - name: blocked
+    when: '"blocked" in zones'
+    then: deny
+  - name: staff
+    when: '"staff" in groups && !(device_tier in ["second", "passkey"])'
+    then: {require: aal2, methods: [otp, hwk], max_age: 12h}
+  - name: unusual
+    when: level == "high" || "SPRAY_BURST" in signals
+    then: {require: aal2, max_age: 5m}
+  - name: first sale
+    when: sensitive && first_time
+    then: {require: aal1, level: medium}
+default: allow
+examples:
+  - name: nobody comes from there
+    given: {zones: [blocked], signals: {NEW_COUNTRY: 9}}
+    expect: {outcome: deny, rule: blocked}
+  - name: staff at a strange machine
+    given: {groups: [staff], device_tier: cookie}
+    expect: {outcome: require, require: aal2, methods: [otp, hwk], max_age: 12h0m0s}
+  - name: staff at theirs
+    given: {groups: [staff], device_tier: passkey}
+    expect: {outcome: allow, level: low}
+  - name: odd
+    given: {signals: {NEW_COUNTRY: 3.5, DEVICE_UNKNOWN: 2.5}}
+    expect: {rule: unusual, level: high}
+  - name: amid a burst
+    given: {signals: {SPRAY_BURST: 0.1}}
+    expect: {rule: unusual, level: low}
+`
+
+func none(float64) float64 { return math.Inf(1) }
+
+func parse(t *testing.T, text string) rules.Set {
+	t.Helper()
+	set, err := rules.Parse([]byte(text), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// TestADocumentDecides as it reads.
+func TestADocumentDecides(t *testing.T) {
+	set := parse(t, document)
+	if set.ID() != "house@4" || set.Default != policy.Allow || len(set.Rules) != 4 {
+		t.Errorf("%s has %d rules, and %s", set.ID(), len(set.Rules), set.Default)
+	}
+	if got := set.Levels; math.Abs(got.Medium-2.32) > 0.01 || math.Abs(got.High-5.5) > 0.01 {
+		t.Errorf("levels begin at %+v, want 2.32 and 5.50", got)
+	}
+	got := rules.Decide(set, policy.Facts{Client: "shop", Sensitive: true, FirstTime: true}, nil)
+	if diff := cmp.Diff(policy.Decision{Outcome: policy.Require, ACR: "aal1", Level: policy.Medium, Rule: "first sale", RulesVersion: "house@4"}, got); diff != "" {
+		t.Error(diff)
+	}
+	got = rules.Decide(set, policy.Facts{Groups: []string{"staff"}}, nil)
+	if diff := cmp.Diff(policy.Decision{Outcome: policy.Require, ACR: "aal2", Methods: []string{"otp", "hwk"}, MaxAge: 12 * time.Hour, Level: policy.Low, Rule: "staff", RulesVersion: "house@4"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWhoWasNeverHereIsNotLow, nor high by that.
+func TestWhoWasNeverHereIsNotLow(t *testing.T) {
+	l := rules.Levels{Medium: 2, High: 5}
+	for _, tc := range []struct {
+		score float64
+		first bool
+		want  policy.Level
+	}{{-9, false, policy.Low}, {1.9, false, policy.Low}, {2, false, policy.Medium}, {4.9, false, policy.Medium}, {5, false, policy.High}, {-9, true, policy.Medium}, {5, true, policy.High}} {
+		if got := l.Of(tc.score, tc.first); got != tc.want {
+			t.Errorf("%v bits, first time %v: %s, want %s", tc.score, tc.first, got, tc.want)
+		}
+	}
+	if got := (rules.Levels{}).Of(99, true); got != "" {
+		t.Errorf("without levels: %q", got)
+	}
+}
+
+// TestDefaultMayRequire: for everybody whom no rule is about.
+func TestDefaultMayRequire(t *testing.T) {
+	set := parse(t, "name: n\nversion: v\ndefault: {require: phr}\n")
+	if d := rules.Decide(set, policy.Facts{}, nil); d.Outcome != policy.Require || d.ACR != policy.PHR || d.Rule != "default" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestBudgetsAskWhatTheyCost.
+func TestBudgetsAskWhatTheyCost(t *testing.T) {
+	text := "name: n\nversion: v\ndefault: allow\nlevels: {medium: {budget: 0.1}, high: {budget: 0.02}}\n"
+	set, err := rules.Parse([]byte(text), func(share float64) float64 { return -math.Log2(share) })
+	if err != nil || math.Abs(set.Levels.Medium-3.32) > 0.01 || math.Abs(set.Levels.High-5.64) > 0.01 {
+		t.Errorf("%+v, %v", set.Levels, err)
+	}
+	if set = parse(t, text); set.Levels.Of(1e9, false) != policy.Low {
+		t.Error("while nobody is known somebody is unusual")
+	}
+}
+
+// TestBadDocumentsAreRefused, each with where and why.
+func TestBadDocumentsAreRefused(t *testing.T) {
+	const head = "name: n\nversion: v\ndefault: allow\n"
+	rule := func(when, then string) string {
+		return head + "rules:\n  - name: r\n    when: '" + when + "'\n    then: " + then + "\n"
+	}
+	for name, tc := range map[string]struct{ text, want string }{
+		"nothing":                        {"", "nothing in it"},
+		"no name":                        {"version: v\ndefault: allow\n", "name:"},
+		"no version":                     {"name: n\ndefault: allow\n", "version:"},
+		"no default":                     {"name: n\nversion: v\n", "default:"},
+		"an unknown key":                 {head + "rule: []\n", "rule"},
+		"an unknown key of a rule":       {head + "rules:\n  - {name: r, wen: 'true', then: deny}\n", `line 5: "wen" is not known`},
+		"two documents":                  {head + "---\n" + head, "more than one"},
+		"a rule without a demand":        {head + "rules:\n  - {name: r, when: 'true'}\n", "line 5: then:"},
+		"a rule without a condition":     {head + "rules:\n  - {name: r, then: deny}\n", `line 5: rule "r": when:`},
+		"two rules of one name":          {head + "rules:\n  - {name: r, when: 'true', then: deny}\n  - {name: r, when: 'true', then: deny}\n", "line 6: name:"},
+		"an outcome that is none":        {rule("true", "refuse"), "must be allow, deny or"},
+		"an acr that is none":            {rule("true", "{require: aal9}"), "require:"},
+		"a method that is none":          {rule("true", "{require: aal2, methods: [sms]}"), "methods:"},
+		"a level that is none":           {rule("true", "{require: aal2, level: huge}"), "level:"},
+		"a time that is none":            {rule("true", "{require: aal2, max_age: soon}"), "soon"},
+		"a negative time":                {rule("true", "{require: aal2, max_age: -1s}"), "max_age:"},
+		"a condition that is no CEL":     {rule("client ==", "deny"), `rule "r": when:`},
+		"of an unknown variable":         {rule("password == \"x\"", "deny"), "undeclared reference to ''password''"},
+		"of another type":                {rule("client == 3", "deny"), "no matching overload"},
+		"that is neither true nor false": {rule("client", "deny"), "must be true or false"},
+		"that denies by the score":       {rule("score > 40.0", "deny"), "must not deny by [score]"},
+		"that denies by the level":       {rule("\"x\" in zones && (client == \"a\" || level == \"high\")", "deny"), "must not deny by [level]"},
+		"that denies by a signal":        {rule("signals.exists(s, s == \"NEW_COUNTRY\")", "deny"), "must not deny by [signals]"},
+		"that is too long":               {rule("client == \""+strings.Repeat("x", 3000)+"\"", "deny"), "at most 2000 bytes"},
+		"that is too deep":               {rule(strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), "deny"), "recursion"},
+		"one level alone":                {head + "levels: {high: {budget: 0.1}}\n", "go together"},
+		"levels upside down":             {head + "levels: {medium: {cost_ratio: 20, prior: 0.00001}, high: {cost_ratio: 2000, prior: 0.00001}}\n", "above high"},
+		"a ratio that costs nothing":     {head + "levels: {medium: {cost_ratio: 0.5, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
+		"a prior of everybody":           {head + "levels: {medium: {cost_ratio: 5, prior: 1}, high: {cost_ratio: 20, prior: 0.1}}\n", "prior:"},
+		"a ratio that is no number":      {head + "levels: {medium: {cost_ratio: .nan, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
+		"a budget of more than all":      {head + "levels: {medium: {budget: 2}, high: {budget: 0.1}}\n", "budget:"},
+		"a budget and a ratio":           {head + "levels: {medium: {budget: 0.2, prior: 0.1}, high: {budget: 0.1}}\n", "budget:"},
+		"an example that fails":          {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcome: deny}}\n", `line 5: example "e": outcome is "allow", and "deny" was expected`},
+		"an example of nothing":          {head + "examples:\n  - {name: e, given: {client: a}}\n", "expect: is missing"},
+		"an example of an unknown thing": {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcom: allow}}\n", `"outcom" is not known`},
+		"an example with an odd fact":    {head + "examples:\n  - {name: e, given: {browser: a}, expect: {outcome: allow}}\n", "browser"},
+		"too long a document":            {head + "#" + strings.Repeat("x", rules.MaxDocument), "at most"},
+	} {
+		_, err := rules.Parse([]byte(tc.text), none)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		if want := strings.ReplaceAll(tc.want, "''", "'"); !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, want something with %q", name, err, want)
+		}
+	}
+}
+
+// TestAConditionCannotRunAway: what costs too much is stopped, soon, and asks for more
+// proof in its rule's name. Nobody gets past by being too much.
+func TestAConditionCannotRunAway(t *testing.T) {
+	const many = "scopes.all(a, scopes.all(b, scopes.all(c, scopes.all(d, a + b + c + d != client))))"
+	set := parse(t, "name: n\nversion: v\ndefault: allow\nrules:\n  - {name: runs, when: '"+many+"', then: deny}\n  - {name: after, when: 'true', then: allow}\n")
+	if d := rules.Decide(set, policy.Facts{Scopes: []string{"openid"}}, nil); d.Outcome != policy.Deny {
+		t.Errorf("of one scope: %+v", d)
+	}
+	scopes := make([]string, 200)
+	for i := range scopes {
+		scopes[i] = strings.Repeat("s", 100)
+	}
+	began := time.Now()
+	d := rules.Decide(set, policy.Facts{Scopes: scopes}, nil)
+	if d.Outcome != policy.Require || d.ACR != policy.AAL2 || d.Rule != "runs (failed)" {
+		t.Errorf("of 200 scopes: %+v", d)
+	}
+	if took := time.Since(began); took > 2*time.Second { // 200^4 steps would take an hour
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestAConditionThatFailsGuards: an element that is not there is no way past a rule.
+func TestAConditionThatFailsGuards(t *testing.T) {
+	set := parse(t, "name: n\nversion: v\ndefault: allow\nrules:\n  - {name: first scope, when: 'scopes[0] == \"pay\"', then: deny}\n")
+	for scope, want := range map[string]policy.Outcome{"pay": policy.Deny, "read": policy.Allow} {
+		if d := rules.Decide(set, policy.Facts{Scopes: []string{scope}}, nil); d.Outcome != want {
+			t.Errorf("%s: %+v", scope, d)
+		}
+	}
+	if d := rules.Decide(set, policy.Facts{}, nil); d.Outcome != policy.Require || d.Rule != "first scope (failed)" {
+		t.Errorf("of no scopes: %+v", d)
+	}
+}
+
+// FuzzParse: what is parsed decides, and nothing panics or hangs.
+func FuzzParse(f *testing.F) {
+	f.Add(document)
+	f.Add("name: n\nversion: v\ndefault: {require: aal2}\n")
+	f.Add("name: &a n\nversion: *a\ndefault: allow\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := rules.Parse([]byte(text), none)
+		if err != nil {
+			return
+		}
+		d := rules.Decide(set, policy.Facts{Client: "a", Scopes: []string{"b"}}, []policy.Signal{{Code: "C", Bits: 2}})
+		switch d.Outcome {
+		case policy.Allow, policy.Require, policy.Deny:
+		default:
+			t.Errorf("%q decides %q", text, d.Outcome)
+		}
+	})
+}
+
+func BenchmarkDecide(b *testing.B) {
+	set, err := rules.Parse([]byte(document), none)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := policy.Facts{Client: "shop", Scopes: []string{"openid", "email"}, DeviceTier: policy.TierCookie}
+	signals := []policy.Signal{{Code: "KNOWN_NETWORK", Bits: -2}, {Code: "KNOWN_BROWSER", Bits: -2}}
+	b.ReportAllocs()
+	for b.Loop() {
+		rules.Decide(set, f, signals)
+	}
+}
