@@ -1,0 +1,199 @@
+package risk
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/doorstep-id/doorstep/policy"
+)
+
+// PlacesConfig says what is known of addresses.
+type PlacesConfig struct {
+	// Files are databases in the MaxMind DB format, the operator's own: of countries, of
+	// networks (ASN), of cities. What an earlier one knows a later one does not change.
+	Files []string
+	// MaxAge is how old one may be; 90 days. An older one is used on, and told of: see
+	// [Places.Ages].
+	MaxAge time.Duration
+}
+
+// Place is what is known of an address. The zero Place is anywhere.
+type Place struct {
+	Country string // ISO 3166-1 alpha-2
+	ASN     uint32 // 0 if not known
+	Region  string
+	City    string
+	Point   policy.Point
+	Located bool // Point is known
+}
+
+// Places knows where addresses are, by databases of which it takes up newer versions by
+// itself. They are kept in memory: a file that is mapped, and cut short by whoever writes
+// a new one over it, would end the process. Without any it knows nothing.
+type Places struct {
+	maxAge time.Duration
+	now    func() time.Time
+	files  []*placesFile
+	// Broken hears of a file that cannot be read any more; the one that was read stays. It
+	// must be set before the first look, or never.
+	Broken func(path string, err error)
+}
+
+const (
+	placesEvery = time.Minute // is how often a file is looked after
+	mostPlaces  = 512 << 20   // bytes of the biggest one
+)
+
+// OpenPlaces opens the files; one that cannot be read is an error that names it.
+func OpenPlaces(cfg PlacesConfig, now func() time.Time) (*Places, error) {
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = 90 * 24 * time.Hour
+	}
+	p := &Places{maxAge: cfg.MaxAge, now: now}
+	for _, path := range cfg.Files {
+		f := &placesFile{path: path}
+		if err := f.open(); err != nil {
+			return nil, fmt.Errorf("risk: places: %w", err)
+		}
+		f.looked = now()
+		p.files = append(p.files, f)
+	}
+	return p, nil
+}
+
+// Of returns what is known of an address.
+func (p *Places) Of(addr netip.Addr) (place Place) {
+	if !addr.IsValid() {
+		return Place{}
+	}
+	addr = addr.Unmap()
+	for _, f := range p.files {
+		if err := f.renew(p.now()); err != nil && p.Broken != nil {
+			p.Broken(f.path, err)
+		}
+		f.read(addr, &place)
+	}
+	return place
+}
+
+// Age is how old a database is.
+type Age struct {
+	Path  string
+	Built time.Time
+	Stale bool // it is older than it may be
+}
+
+// Ages tells of all databases.
+func (p *Places) Ages() []Age {
+	var ages []Age
+	for _, f := range p.files {
+		built := f.reader.Load().Metadata.BuildTime().UTC()
+		ages = append(ages, Age{Path: f.path, Built: built, Stale: p.now().Sub(built) > p.maxAge})
+	}
+	return ages
+}
+
+// placesFile is one database.
+type placesFile struct {
+	path   string
+	reader atomic.Pointer[maxminddb.Reader]
+	mu     sync.Mutex // for what follows
+	looked time.Time
+	info   os.FileInfo
+}
+
+// open reads the file as it is now.
+func (f *placesFile) open() error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	if info.Size() > mostPlaces {
+		return fmt.Errorf("%s: must have at most %d MiB", f.path, mostPlaces>>20)
+	}
+	content, err := os.ReadFile(f.path)
+	if err != nil {
+		return err
+	}
+	reader, err := maxminddb.OpenBytes(content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	f.info = info
+	f.reader.Store(reader)
+	return nil
+}
+
+// renew takes up a newer file, now and then. Whoever comes meanwhile reads the old one.
+func (f *placesFile) renew(now time.Time) error {
+	if !f.mu.TryLock() {
+		return nil
+	}
+	defer f.mu.Unlock()
+	if now.Sub(f.looked) < placesEvery {
+		return nil
+	}
+	f.looked = now
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return err
+	}
+	if os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime()) && info.Size() == f.info.Size() {
+		return nil
+	}
+	return f.open()
+}
+
+// paths are where databases keep what we look for, MaxMind's and those of ip-location-db.
+var (
+	pathsCountry = [][]any{{"country", "iso_code"}, {"country_code"}}
+	pathsASN     = [][]any{{"autonomous_system_number"}}
+	pathsRegion  = [][]any{{"subdivisions", 0, "iso_code"}, {"state1"}}
+	pathsCity    = [][]any{{"city", "names", "en"}, {"city"}}
+	pathsLat     = [][]any{{"location", "latitude"}, {"latitude"}}
+	pathsLon     = [][]any{{"location", "longitude"}, {"longitude"}}
+)
+
+// read fills in what place does not know yet.
+func (f *placesFile) read(addr netip.Addr, place *Place) {
+	found := f.reader.Load().Lookup(addr)
+	if !found.Found() {
+		return
+	}
+	first(found, pathsCountry, &place.Country)
+	first(found, pathsASN, &place.ASN)
+	first(found, pathsRegion, &place.Region)
+	first(found, pathsCity, &place.City)
+	if place.Located {
+		return
+	}
+	var lat, lon *float64 // a latitude of 0 is one
+	first(found, pathsLat, &lat)
+	first(found, pathsLon, &lon)
+	if lat != nil && lon != nil && math.Abs(*lat) <= 90 && math.Abs(*lon) <= 180 {
+		place.Located = true
+		place.Point = policy.Point{Lat: int16(math.Round(*lat * 100)), Lon: int16(math.Round(*lon * 100))}
+	}
+}
+
+// first reads the first of the paths that there is, unless value is known.
+func first[T comparable](found maxminddb.Result, paths [][]any, value *T) {
+	var none T
+	if *value != none {
+		return
+	}
+	for _, path := range paths {
+		read := none
+		if err := found.DecodePath(&read, path...); err == nil && read != none {
+			*value = read
+			return
+		}
+	}
+}
