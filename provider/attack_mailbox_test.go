@@ -21,7 +21,7 @@ import (
 func TestAttack62APasswordAloneAddsNoFirstFactor(t *testing.T) {
 	t.Parallel()
 	strict := rules.Set{Name: "strict", Version: "1", Default: policy.Allow, Rules: []rules.Rule{{
-		Name: "two factors", When: func(policy.Facts, []policy.Signal, float64) bool { return true },
+		Name: "two factors", When: func(rules.Case) (bool, error) { return true, nil },
 		Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
 	}}}
 	providertest.Databases(t, func(t *testing.T, url string) {
