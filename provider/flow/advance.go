@@ -176,10 +176,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	}
 	had := b.Device
 	b.Device = p.device.ID
-	attempt, err := attemptOf(a.Request, b, person.ID, known.History.V)
-	if err != nil {
-		return p, err
-	}
+	attempt := attemptOf(a.Request, b, person.ID, known.History.V, p.standing.Evidence)
 	attempt.DeviceTier = tierOf(&known.Device)
 	if p.assessed, err = s.risk.Assess(ctx, attempt); err != nil {
 		return p, fmt.Errorf("assess: %w", err)
@@ -204,7 +201,7 @@ func (s *Service) record(ctx context.Context, a Answer, p proof) error {
 	}
 	now := storage.At(s.now())
 	if p.signedIn {
-		if err := s.risk.Learn(ctx, p.assessed); err != nil {
+		if err := s.risk.Learn(ctx, p.assessed, p.device.ID); err != nil {
 			return err
 		}
 		if err := s.seeDevice(ctx, p); err != nil {

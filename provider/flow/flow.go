@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -428,10 +429,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 // decision returns the session's last decision while the circumstances are
 // those it was made in, else a new one.
 func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (policy.Decision, *risk.Assessment, error) {
-	attempt, err := attemptOf(a.Request, a.browser, a.SignIn.Person.ID, a.SignIn.History.V)
-	if err != nil {
-		return policy.Decision{}, nil, err
-	}
+	attempt := attemptOf(a.Request, a.browser, a.SignIn.Person.ID, a.SignIn.History.V, st.Evidence)
 	// The browser that the session was proven in is known by the session itself:
 	// no other read.
 	switch {
@@ -454,15 +452,12 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 	return fresh.Decision, fresh, nil
 }
 
-func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw) (risk.Attempt, error) {
-	h, err := policy.DecodeHistory(history)
-	if err != nil {
-		return risk.Attempt{}, fmt.Errorf("flow: history: %w", err)
-	}
+func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw, proven []policy.Evidence) risk.Attempt {
 	return risk.Attempt{
 		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
-		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent, History: h,
-	}, nil
+		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent,
+		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: json.RawMessage(history),
+	}
 }
 
 // note stores a new decision and makes it the session's last one.

@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -58,7 +59,8 @@ type Attempt struct {
 	DeviceTier policy.Tier // how well it is known to be the person's; "" is TierNone
 	Address    netip.Addr
 	UserAgent  string
-	History    policy.History
+	Breached   bool            // the password is in lists of stolen ones
+	History    json.RawMessage // as it is stored; none of whoever never signed in
 }
 
 // Assessment is a decision that was not stored yet.
@@ -68,13 +70,14 @@ type Assessment struct {
 	person        storage.ID
 	attempt       policy.Attempt
 	history       policy.History
+	newer         bool // the history is of a newer program: it stays as it is
 }
 
 // Circumstances is a fingerprint of all that is seen of an attempt and of who
 // would decide, but not of what is remembered: while it is the same, a session's
 // last decision stands.
 func (s *Service) Circumstances(a Attempt) string {
-	f := s.facts(a)
+	f := s.facts(a, policy.History{})
 	f.DeviceTier, f.FirstTime, f.Crowd = "", false, policy.Crowd{}
 	for i := range f.Values {
 		f.Values[i] = policy.Seen{Value: f.Values[i].Value}
@@ -90,17 +93,17 @@ func (s *Service) Circumstances(a Attempt) string {
 	return s.hash("circumstances", string(doc))
 }
 
-func (s *Service) facts(a Attempt) policy.Facts {
+func (s *Service) facts(a Attempt, h policy.History) policy.Facts {
 	f := policy.Facts{
 		Client: a.Client, Scopes: a.Scopes, Resources: a.Resources, ACRAsked: a.ACRAsked,
-		DeviceTier: cmp.Or(a.DeviceTier, policy.TierNone), FirstTime: a.History.SignIns == 0,
+		DeviceTier: cmp.Or(a.DeviceTier, policy.TierNone), FirstTime: h.SignIns == 0, Breached: a.Breached,
 	}
+	f.Values[policy.Device].Value = s.deviceHash(a.Device)
 	set := func(feature policy.Feature, what, value string) {
 		if value != "" {
-			f.Values[feature].Value = policy.Hash(binary.BigEndian.Uint64(s.mac(what, value)))
+			f.Values[feature].Value = s.value(what, value)
 		}
 	}
-	set(policy.Device, "device", string(a.Device))
 	if a.Address.IsValid() {
 		set(policy.Block, "network", throttle.Block(a.Address))
 	}
@@ -119,6 +122,17 @@ func withoutVersions(agent string) string {
 	}, agent)
 }
 
+func (s *Service) value(what, value string) policy.Hash {
+	return policy.Hash(binary.BigEndian.Uint64(s.mac(what, value)))
+}
+
+func (s *Service) deviceHash(id storage.ID) policy.Hash {
+	if id == "" {
+		return 0
+	}
+	return s.value("device", string(id))
+}
+
 // hash is 64 bits under the key: enough to tell a person's few values apart,
 // too few to find out whose they are without the key.
 func (s *Service) hash(what, value string) string {
@@ -134,20 +148,27 @@ func (s *Service) mac(what, value string) []byte {
 // ruleScorersFailed names the decision when no configured scorer could look.
 const ruleScorersFailed = "every scorer failed"
 
+// unreadable is the signal, of no bits, that a person's history could not be read. They
+// count as somebody who was never here: nobody is locked out by that, nor trusted.
+const unreadable = "HISTORY_UNREADABLE"
+
 // Assess decides about an attempt and stores nothing: see Remember and Learn. A
 // scorer that fails leaves a signal of no weight, and the others decide; when
 // all of them fail the person has to prove more.
 func (s *Service) Assess(ctx context.Context, a Attempt) (*Assessment, error) {
+	history, err := policy.DecodeHistory(a.History)
+	var signals []policy.Signal
+	if err != nil {
+		history, signals = policy.History{}, []policy.Signal{{Code: unreadable}}
+	}
 	as := &Assessment{
 		Circumstances: s.Circumstances(a),
 		person:        a.Person,
-		attempt:       policy.Attempt{At: s.now(), Facts: s.facts(a)},
-		history:       a.History,
+		attempt:       policy.Attempt{At: s.now(), Facts: s.facts(a, history)},
+		history:       history,
+		newer:         errors.Is(err, policy.ErrVersion),
 	}
-	var (
-		signals []policy.Signal
-		failed  int
-	)
+	failed := 0
 	for _, scorer := range s.cfg.Scorers {
 		more, err := scorer.Score(ctx, nil, &as.attempt, &as.history)
 		if err != nil {
@@ -192,10 +213,15 @@ func (s *Service) Remember(ctx context.Context, as *Assessment) error {
 	return nil
 }
 
-// Learn adds an attempt to its person's history, in the unit of ctx. Only a
-// sign-in whose evidence met the decision may be learned.
-func (s *Service) Learn(ctx context.Context, as *Assessment) error {
-	doc, err := policy.EncodeHistory(as.history.Learn(as.attempt))
+// Learn adds an attempt to its person's history, in the unit of ctx; device is the id that
+// its browser has from now on. Only a sign-in whose evidence met the decision may be learned.
+func (s *Service) Learn(ctx context.Context, as *Assessment, device storage.ID) error {
+	if as.newer {
+		return nil
+	}
+	attempt := as.attempt
+	attempt.Values[policy.Device].Value = s.deviceHash(device)
+	doc, err := policy.EncodeHistory(as.history.Learn(attempt))
 	if err != nil {
 		return fmt.Errorf("risk: learn: %w", err)
 	}

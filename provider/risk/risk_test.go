@@ -2,6 +2,7 @@ package risk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"path/filepath"
@@ -116,10 +117,10 @@ func TestFactsNameNoPlaceAndNoProgram(t *testing.T) {
 		t.Errorf("facts %+v", f)
 	}
 	other, _ := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{2}})
-	if g := other.facts(attempt()); g.Values[policy.Block] == f.Values[policy.Block] || g.Values[policy.Device] == f.Values[policy.Device] || g.Values[policy.Agent] == f.Values[policy.Agent] {
+	if g := other.facts(attempt(), policy.History{}); g.Values[policy.Block] == f.Values[policy.Block] || g.Values[policy.Device] == f.Values[policy.Device] || g.Values[policy.Agent] == f.Values[policy.Agent] {
 		t.Error("the key changes nothing")
 	}
-	if g := s.facts(Attempt{}); g.Values != [policy.Features]policy.Seen{} {
+	if g := s.facts(Attempt{}, policy.History{}); g.Values != [policy.Features]policy.Seen{} {
 		t.Errorf("hashes of nothing: %+v", g)
 	}
 }
@@ -137,7 +138,8 @@ func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 		"the same address in IPv6 form":  {func(a *Attempt) { a.Address = netip.MustParseAddr("::ffff:192.0.2.17") }, true},
 		"an update of the browser":       {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Firefox/141.0.2" }, true},
 		"the device is known by now":     {func(a *Attempt) { a.DeviceTier = policy.TierSecond }, true},
-		"a history":                      {func(a *Attempt) { a.History.SignIns = 3 }, true},
+		"a history":                      {func(a *Attempt) { a.History = json.RawMessage(`{"v":1,"is":{"sign_ins":3}}`) }, true},
+		"a stolen password":              {func(a *Attempt) { a.Breached = true }, false},
 		"another block":                  {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.3.17") }, false},
 		"no address":                     {func(a *Attempt) { a.Address = netip.Addr{} }, false},
 		"another browser":                {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Chrome/140.0" }, false},
@@ -214,7 +216,7 @@ func TestOnlyWhatIsLearnedBecomesHistory(t *testing.T) {
 	if _, err := store.HistoryOf(t.Context(), a.Person); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("learned before it was said: %v", err)
 	}
-	if err := s.Learn(t.Context(), as); err != nil {
+	if err := s.Learn(t.Context(), as, "d2"); err != nil {
 		t.Fatal(err)
 	}
 	row, err := store.HistoryOf(t.Context(), a.Person)
@@ -225,7 +227,36 @@ func TestOnlyWhatIsLearnedBecomesHistory(t *testing.T) {
 	if err != nil || h.SignIns != 1 || !h.LastAt.Equal(noon) {
 		t.Errorf("%+v, %v", h, err)
 	}
-	if a.History = h; s.facts(a).FirstTime {
+	if a.History = row.Document.V; assess(t, s, a).attempt.FirstTime {
 		t.Error("still a first time")
+	}
+	if seen := func(device string) float64 { return h.Seen(policy.Device, s.deviceHash(storage.ID(device)), noon) }; seen("d1") != 0 || seen("d2") == 0 {
+		t.Errorf("the browser is remembered by the id that it had: %v, and by that which it has: %v", seen("d1"), seen("d2"))
+	}
+}
+
+// TestWhatCannotBeReadLocksNobodyOut: a history that is broken is one of somebody who was
+// never here, says so, and is begun anew; one of a newer program stays as it is.
+func TestWhatCannotBeReadLocksNobodyOut(t *testing.T) {
+	s, store := newRisk(t, Config{Rules: rules.Allow()})
+	for doc, want := range map[string]int64{`{"v":2,"is":"!"}`: 1, `{"v":99,"is":{}}`: 0} {
+		a := attempt()
+		person := &storage.Person{ID: a.Person, Sub: string(a.Person), Claims: storage.Document(storage.Raw("{}")), CreatedAt: storage.At(noon), UpdatedAt: storage.At(noon)}
+		row := &storage.History{PersonID: a.Person, Document: storage.Document(storage.Raw(doc)), UpdatedAt: storage.At(noon)}
+		a.History = row.Document.V
+		as := assess(t, s, a)
+		if err := errors.Join(store.CreatePerson(t.Context(), person), store.SetHistory(t.Context(), row), s.Learn(t.Context(), as, a.Device)); err != nil {
+			t.Fatal(err)
+		}
+		if d := as.Decision; d.Outcome != policy.Allow || d.Score != 0 || len(d.Reasons) != 1 || d.Reasons[0].Code != unreadable || !as.attempt.FirstTime {
+			t.Errorf("%s: %+v", doc, d)
+		}
+		left, err := store.HistoryOf(t.Context(), a.Person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := policy.DecodeHistory(left.Document.V); h.SignIns != want || (err == nil) != (want == 1) {
+			t.Errorf("%s: %d sign-ins are remembered, %v", doc, h.SignIns, err)
+		}
 	}
 }
