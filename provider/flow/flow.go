@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -456,7 +455,7 @@ func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw, pro
 	return risk.Attempt{
 		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
 		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent,
-		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: json.RawMessage(history),
+		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: history,
 	}
 }
 
