@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,14 +217,21 @@ func (p *Page) URL() string {
 	return get(p, "location", chromedp.Location())
 }
 
-// Screenshot writes the whole page to name.png among the test's artifacts
-// (go test -artifacts keeps them).
+// Screenshot writes the whole page to name.png among the test's artifacts, where they
+// are kept (go test -artifacts); else nobody would see it, and none is taken.
 func (p *Page) Screenshot(name string) {
 	p.t.Helper()
-	png := get(p, "screenshot", chromedp.FullScreenshot(100))
-	if err := os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), png, 0o600); err != nil {
+	if kept := flag.Lookup("test.artifacts"); kept == nil || kept.Value.String() != "true" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(p.t.ArtifactDir(), name+".png"), p.picture(), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+func (p *Page) picture() []byte {
+	p.t.Helper()
+	return get(p, "screenshot", chromedp.FullScreenshot(100))
 }
 
 // WithoutScript turns JavaScript off, from the next page on.
