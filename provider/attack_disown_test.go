@@ -179,7 +179,7 @@ func TestAnOwnerTakesTheAccountBack(t *testing.T) {
 		if a := again.Walk(rp, rp.AuthorizationURL("openid", providertest.With("acr_values", "aal2"))); a.Params.Get("error") != "unmet_authentication_requirements" {
 			t.Errorf("with a factor that is doubted aal2 can be reached: at %s", a.URL)
 		}
-		if _, err := h.TOTP.Verify(t.Context(), h.ada.Person, code(t, seed, h.Clock.Now())); err == nil {
+		if _, err := h.TOTP.Verify(t.Context(), h.ada.Person, code(t, seed, h.Clock.Now()), untold); err == nil {
 			t.Error("its code is taken")
 		}
 		// The password alone is what the owner had before it: it takes it off the account.
@@ -235,7 +235,7 @@ func TestWhatIsDoubtedCountsOnceItsPersonSaysSo(t *testing.T) {
 			t.Errorf("doubted are %v", got)
 		}
 		for _, seed := range []string{seed, newer} {
-			if _, err := h.TOTP.Verify(t.Context(), h.ada.Person, code(t, seed, h.Clock.Now())); err != nil {
+			if _, err := h.TOTP.Verify(t.Context(), h.ada.Person, code(t, seed, h.Clock.Now()), untold); err != nil {
 				t.Errorf("its code: %v", err)
 			}
 		}

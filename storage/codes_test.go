@@ -11,16 +11,17 @@ import (
 
 // One-time codes and recovery codes.
 var codeTests = map[string]func(*testing.T, fixture){
-	"an authenticator counts once it is confirmed":     testTOTP,
-	"an authenticator is its person's":                 testTOTPOwner,
-	"one of 50 spends a step":                          testRaceTOTP,
-	"an authenticator or a passkey is a second factor": testSecondFactor,
-	"a person has so many authenticators and no more":  testTOTPMost,
-	"recovery codes are counted down":                  testRecoveryCodes,
-	"one of 50 spends a recovery code":                 testRaceRecoveryCode,
-	"of 20 sets of recovery codes at once one is left": testRaceRecoveryCodes,
-	"a sent code works once, in its interaction":       testSentCode,
-	"one of 50 uses a sent code, of few tries":         testRaceSentCode,
+	"an authenticator counts once it is confirmed":              testTOTP,
+	"an authenticator is its person's":                          testTOTPOwner,
+	"one of 50 spends a step":                                   testRaceTOTP,
+	"an authenticator or a passkey is a second factor":          testSecondFactor,
+	"each of 50 tries is counted, and an authenticator stopped": testTriedTOTP,
+	"a person has so many authenticators and no more":           testTOTPMost,
+	"recovery codes are counted down":                           testRecoveryCodes,
+	"one of 50 spends a recovery code":                          testRaceRecoveryCode,
+	"of 20 sets of recovery codes at once one is left":          testRaceRecoveryCodes,
+	"a sent code works once, in its interaction":                testSentCode,
+	"one of 50 uses a sent code, of few tries":                  testRaceSentCode,
 }
 
 func totp(p *storage.Person, name string) *storage.TOTP {
@@ -59,7 +60,7 @@ func testTOTP(t *testing.T, f fixture) {
 		f.must(err)
 	}
 	same(t, []storage.TOTP{*phone}, f.totps(ada))
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 200, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, tablet.ID, 200, now))
 	_, err := f.PendingTOTP(f.ctx, ada.ID, lost.ID, now)
 	f.want(storage.ErrNotFound, err)
 	got, err := f.PendingTOTP(f.ctx, ada.ID, tablet.ID, after(15*time.Minute-time.Microsecond))
@@ -73,9 +74,9 @@ func testTOTP(t *testing.T, f fixture) {
 	f.want(storage.ErrNotFound, f.ConfirmTOTP(f.ctx, ada.ID, tablet.ID, 8, now, 10))
 	_, err = f.PendingTOTP(f.ctx, ada.ID, tablet.ID, now)
 	f.want(storage.ErrNotFound, err)
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 7, now))
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tablet.ID, 6, now))
-	f.must(f.SpendTOTP(f.ctx, tablet.ID, 8, after(time.Second)))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, tablet.ID, 7, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, tablet.ID, 6, now))
+	f.must(f.SpendTOTP(f.ctx, nil, tablet.ID, 8, after(time.Second)))
 	f.must(f.RenameTOTP(f.ctx, ada.ID, tablet.ID, "slate"))
 	tablet.Name, tablet.LastStep, tablet.ConfirmedAt, tablet.UsedAt, tablet.ExpiresAt = "slate", 8, now, after(time.Second), storage.Time{}
 	same(t, []storage.TOTP{*phone, *tablet}, f.totps(ada))
@@ -83,7 +84,7 @@ func testTOTP(t *testing.T, f fixture) {
 	f.must(err)
 	f.must(f.RemoveTOTP(f.ctx, ada.ID, phone.ID))
 	same(t, []storage.TOTP{*tablet}, f.totps(ada))
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, phone.ID, 1000, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, phone.ID, 1000, now))
 }
 
 // The id of another's, and one that is not confirmed, opens nothing.
@@ -152,9 +153,9 @@ func testTOTPMost(t *testing.T, f fixture) {
 // Attack case 61: one success a code, whatever came at the same moment.
 func testRaceTOTP(t *testing.T, f fixture) {
 	phone := f.confirmed(f.person("ada"), "phone")
-	f.oneWins(storage.ErrSpent, race(racers, func(int) error { return f.SpendTOTP(f.ctx, phone.ID, 101, now) }))
+	f.oneWins(storage.ErrSpent, race(racers, func(int) error { return f.SpendTOTP(f.ctx, nil, phone.ID, 101, now) }))
 	won := 0
-	for _, err := range race(racers, func(i int) error { return f.SpendTOTP(f.ctx, phone.ID, 102+int64(i%3), now) }) {
+	for _, err := range race(racers, func(i int) error { return f.SpendTOTP(f.ctx, nil, phone.ID, 102+int64(i%3), now) }) {
 		switch {
 		case err == nil:
 			won++
@@ -165,7 +166,77 @@ func testRaceTOTP(t *testing.T, f fixture) {
 	if won < 1 || won > 3 {
 		t.Errorf("%d of 3 steps were spent", won)
 	}
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, phone.ID, 104, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, phone.ID, 104, now))
+}
+
+// Attack case 61: no two tries at once have one count, at however many authenticators.
+func testTriedTOTP(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	phone, tablet := f.confirmed(ada, "phone"), f.confirmed(ada, "tablet")
+	f.confirmed(bob, "phone")
+	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))
+	try := func(p *storage.Person) []storage.TOTP {
+		t.Helper()
+		tried, err := f.TryTOTPs(f.ctx, p.ID)
+		f.must(err)
+		return tried
+	}
+	counts := func() (n []int64) {
+		t.Helper()
+		for _, a := range f.totps(ada) {
+			n = append(n, a.Wrong)
+		}
+		return n
+	}
+	counted := make(chan int64, 2*racers)
+	for _, err := range race(racers, func(int) error {
+		tried, err := f.TryTOTPs(f.ctx, ada.ID)
+		for _, a := range tried {
+			counted <- a.Wrong
+		}
+		return err
+	}) {
+		f.must(err)
+	}
+	close(counted)
+	times := map[int64]int{}
+	for n := range counted {
+		times[n]++
+	}
+	for n := range int64(racers) {
+		if times[n+1] != 2 {
+			t.Errorf("%d authenticators were tried as number %d, want both", times[n+1], n+1)
+		}
+	}
+	same(t, 1, try(bob)[0].Wrong)
+
+	// A right code has both begin anew.
+	tried := try(ada)
+	same(t, []int64{racers + 1, racers + 1}, []int64{tried[0].Wrong, tried[1].Wrong})
+	f.must(f.SpendTOTP(f.ctx, tried, tablet.ID, 200, now))
+	same(t, []int64{0, 0}, counts())
+	same(t, 2, try(bob)[0].Wrong)
+
+	f.want(storage.ErrSpent, f.StopTOTP(f.ctx, phone.ID, 1, now)) // a right code came
+	try(ada)
+	f.must(f.StopTOTP(f.ctx, phone.ID, 1, now))
+	f.want(storage.ErrSpent, f.StopTOTP(f.ctx, phone.ID, 1, now))
+	tried = try(ada)
+	if len(tried) != 1 || tried[0].ID != tablet.ID {
+		t.Errorf("%+v is tried, want the tablet alone", tried)
+	}
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, tried, phone.ID, 300, now))
+	f.must(f.SpendTOTP(f.ctx, tried, tablet.ID, 300, now))
+	same(t, []int64{1, 0}, counts())
+	same(t, now, f.totps(ada)[0].StoppedAt)
+	f.want(storage.ErrNotFound, f.LiftTOTP(f.ctx, bob.ID, phone.ID))
+	f.want(storage.ErrNotFound, f.LiftTOTP(f.ctx, ada.ID, tablet.ID))
+	f.must(f.LiftTOTP(f.ctx, ada.ID, phone.ID))
+	same(t, []int64{0, 0}, counts())
+	f.must(f.SpendTOTP(f.ctx, try(ada), phone.ID, 300, now))
+	if n := len(try(f.person("nobody"))); n != 0 {
+		t.Errorf("%d authenticators of who has none are tried", n)
+	}
 }
 
 func recoveryCodes(p *storage.Person, codes ...string) (rows []storage.RecoveryCode) {

@@ -172,7 +172,7 @@ func testDisown(t *testing.T, f fixture) {
 	if !slices.Equal(in.TOTPs, []string{string(old.ID)}) || !slices.Equal(in.Passkeys, []string{string(oldKey.ID)}) || !slices.Equal(in.BoundPasskeys, []string{string(oldKey.ID)}) {
 		t.Errorf("what counts: %v, %v, %v", in.TOTPs, in.Passkeys, in.BoundPasskeys)
 	}
-	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, young.ID, 1000, now))
+	f.want(storage.ErrSpent, f.SpendTOTP(f.ctx, nil, young.ID, 1000, now))
 	f.want(storage.ErrStale, f.UsePasskey(f.ctx, youngKey, 0))
 	f.must(f.RemoveTOTP(f.ctx, ada.ID, old.ID))
 	for _, k := range []*storage.Passkey{oldKey} {
@@ -186,7 +186,7 @@ func testDisown(t *testing.T, f fixture) {
 	f.must(f.TrustTOTP(f.ctx, ada.ID, young.ID))
 	f.must(f.TrustPasskey(f.ctx, ada.ID, youngKey.ID))
 	f.want(storage.ErrNotFound, f.TrustTOTP(f.ctx, ada.ID, young.ID))
-	f.must(f.SpendTOTP(f.ctx, young.ID, 1000, now))
+	f.must(f.SpendTOTP(f.ctx, nil, young.ID, 1000, now))
 	f.must(f.UsePasskey(f.ctx, youngKey, 0))
 
 	// A browser that is not known keeps none.

@@ -1,6 +1,11 @@
 package storage
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+)
 
 // TOTP is an authenticator app of a person's (RFC 6238): unconfirmed until its first
 // code, and nothing before that.
@@ -15,6 +20,10 @@ type TOTP struct {
 	UsedAt      Time
 	ExpiresAt   Time // of an unconfirmed one
 	DoubtedAt   Time // since then it counts for nothing, until its person says whose it is
+	// Wrong is how many codes were tried since the last right one, and StoppedAt since when none
+	// is looked at any more: it proves nothing, but is asked for like before.
+	Wrong     int64
+	StoppedAt Time
 }
 
 // BeginTOTP adds an unconfirmed authenticator. Of the person's unconfirmed ones most stay with
@@ -74,14 +83,58 @@ func (s *Store) ConfirmTOTP(ctx context.Context, person, id ID, step int64, now 
 	})
 }
 
-// SpendTOTP uses a step of a confirmed authenticator up: of any number of calls with
-// it, on any number of replicas, one returns nil, all others ErrSpent; so do all with
-// an older one (RFC 6238 section 5.2).
-func (s *Store) SpendTOTP(ctx context.Context, id ID, step int64, now Time) error {
-	return s.do(ctx, write{
-		text:  "UPDATE totps SET last_step = ?, used_at = ? WHERE id = ? AND last_step < ? AND confirmed_at IS NOT NULL AND doubted_at IS NULL",
+// triedTOTPs are the authenticators at which a person's code is tried.
+const triedTOTPs = "person_id = ? AND confirmed_at IS NOT NULL AND doubted_at IS NULL AND stopped_at IS NULL"
+
+// TryTOTPs counts a try at a person's authenticators, before the code is looked at, and returns
+// them, oldest first: each with how many tries there were since the last right code, this one
+// included. One atomic statement: of any number of calls, on any number of replicas, no two
+// return the same count.
+func (s *Store) TryTOTPs(ctx context.Context, person ID) ([]TOTP, error) {
+	inTurn := ""
+	if s.dialect == onPostgres { // who tries at the same moment locks them in the same order
+		inTurn = " ORDER BY id FOR UPDATE"
+	}
+	var ts []TOTP
+	err := s.db(ctx).Raw("UPDATE totps SET wrong = wrong + 1 WHERE id IN (SELECT id FROM totps WHERE "+triedTOTPs+inTurn+") RETURNING *", person).Scan(&ts).Error
+	slices.SortFunc(ts, func(a, b TOTP) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt.Time), strings.Compare(string(a.ID), string(b.ID)))
+	})
+	return ts, translate(err)
+}
+
+// SpendTOTP uses a step of one of a person's authenticators up that a try was counted at, and no try
+// stands against it or their others any more: of any number of calls with the step, on any number
+// of replicas, one returns nil, all others ErrSpent; so do all with an older one (RFC 6238
+// section 5.2).
+func (s *Store) SpendTOTP(ctx context.Context, tried []TOTP, id ID, step int64, now Time) error {
+	spent := write{
+		text: "UPDATE totps SET last_step = ?, used_at = ?, wrong = 0 WHERE id = ? AND last_step < ?" +
+			" AND confirmed_at IS NOT NULL AND doubted_at IS NULL AND stopped_at IS NULL",
 		args:  []any{step, now, id, step},
 		guard: ErrSpent,
+	}
+	if len(tried) < 2 {
+		return s.do(ctx, spent)
+	}
+	person := tried[0].PersonID
+	spent.locks = []waitFor{{"SELECT 1 FROM totps WHERE person_id = ? ORDER BY id FOR UPDATE", []any{person}}} // as TryTOTPs
+	return s.doAll(ctx, spent, write{text: "UPDATE totps SET wrong = 0 WHERE " + triedTOTPs + " AND id <> ?", args: []any{person, id}})
+}
+
+// StopTOTP stops an authenticator at which so many codes were tried; ErrSpent: it is stopped
+// already, or a right code came.
+func (s *Store) StopTOTP(ctx context.Context, id ID, tries int64, now Time) error {
+	return s.do(ctx, write{
+		text: "UPDATE totps SET stopped_at = ? WHERE id = ? AND stopped_at IS NULL AND wrong >= ?", args: []any{now, id, tries}, guard: ErrSpent,
+	})
+}
+
+// LiftTOTP has codes of a stopped authenticator looked at again; ErrNotFound: the person has none
+// of this id that is stopped.
+func (s *Store) LiftTOTP(ctx context.Context, person, id ID) error {
+	return s.do(ctx, write{
+		text: "UPDATE totps SET stopped_at = NULL, wrong = 0 WHERE id = ? AND person_id = ? AND stopped_at IS NOT NULL", args: []any{id, person}, guard: ErrNotFound,
 	})
 }
 

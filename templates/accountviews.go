@@ -29,7 +29,7 @@ type Security struct {
 	Who                       Account
 	Done                      bool // something was just changed
 	Refused                   bool // it could not be
-	Doubted                   bool // one of them is
+	Doubted, Stopped          bool // one of them is
 	Passkeys, Authenticators  []FactorLine
 	AddressesHref             string
 	AddPasskeyHref            string // "" where there are no passkeys
@@ -89,6 +89,7 @@ type FactorLine struct {
 	Synced      bool   // a passkey that may be on several devices
 	Added, Used time.Time
 	Doubted     bool   // it was disowned: it counts for nothing until its person says that it is theirs
+	Stopped     bool   // too many wrong codes were tried: none of it is looked at any more
 	Sole        bool   // it is the last one that counts
 	Href        string // its own page
 }
@@ -123,7 +124,7 @@ type Activity struct {
 	Back    string
 }
 
-// ActivityLine is one thing that happened. Words is "signed_in", "added", "renamed", "removed" or "trusted", each of a Factor; "codes_made" |
+// ActivityLine is one thing that happened. Words is "signed_in", "added", "renamed", "removed" or "trusted", each of a Factor; "stopped" or "lifted", of an authenticator; "codes_made" |
 // "code_used" | "password" | "remembered" | "forgotten" | "asking" | "app_allowed" | "app_removed" | "session_ended" | "signed_out" | "disowned" | "details" | "created". Name is a factor's or an
 // app's, "" for none.
 type ActivityLine struct {

@@ -50,6 +50,9 @@ type MailFactorAdded struct{ MailNotice }
 // MailFactorRemoved tells that a way to sign in is gone; Factor is set.
 type MailFactorRemoved struct{ MailNotice }
 
+// MailFactorStopped tells that a way to sign in does not work any more, after too many wrong tries; Factor is set.
+type MailFactorStopped struct{ MailNotice }
+
 // MailPasswordChanged tells of a new password.
 type MailPasswordChanged struct{ MailNotice }
 
@@ -75,6 +78,7 @@ func (MailVerifyAddress) mail() string   { return "verify_address" }
 func (MailRecover) mail() string         { return "recover" }
 func (MailFactorAdded) mail() string     { return "factor_added" }
 func (MailFactorRemoved) mail() string   { return "factor_removed" }
+func (MailFactorStopped) mail() string   { return "factor_stopped" }
 func (MailPasswordChanged) mail() string { return "password_changed" }
 func (MailNewSignIn) mail() string       { return "new_signin" }
 func (MailRecoveryUsed) mail() string    { return "recovery_used" }
@@ -101,6 +105,7 @@ func mailSamples(lang string) map[string]mailView {
 		"recover-code":        MailRecover{MailLink{base, "", "481516", 600, MailDevice{System: "Windows"}}},
 		"factor_added":        MailFactorAdded{factor},
 		"factor_removed":      MailFactorRemoved{nameless},
+		"factor_stopped":      MailFactorStopped{nameless},
 		"password_changed":    MailPasswordChanged{notice},
 		"new_signin":          MailNewSignIn{notice},
 		"recovery_used":       MailRecoveryUsed{notice},

@@ -79,6 +79,13 @@ func doubted(lines []FactorLine) []FactorLine {
 	return lines
 }
 
+func stopped(lines []FactorLine) []FactorLine {
+	for i := range lines {
+		lines[i].Stopped = true
+	}
+	return lines
+}
+
 func sole(f FactorLine) FactorLine {
 	f.Sole = true
 	return f
@@ -139,6 +146,8 @@ func everyPage(lang string) map[string]any {
 		"lost-none":             Lost{Base: base, Form: form, Who: ada, CancelAction: "/signin/cancel?i=1"},
 		"review":                Review{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Back: "/account/security/factor?id=t1"},
 		"security-doubted":      Security{Base: base, Who: ada, Refused: true, Doubted: true, Passkeys: doubted(everyPasskey()), AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
+		"security-stopped":      Security{Base: base, Who: ada, Stopped: true, Authenticators: stopped(everyTOTP()), AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},
+		"factor-stopped":        Factor{Base: base, FactorLine: stopped(everyTOTP())[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-doubted-alone":  Factor{Base: base, FactorLine: doubted(everyPasskey())[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-doubted":        Factor{Base: base, FactorLine: doubted(everyPasskey())[0], Form: form, Who: ada, ReviewHref: "/account/security/review?id=p1", Back: "/account/security"},
 		"factor-sole":           Factor{Base: base, FactorLine: sole(everyTOTP()[0]), Form: form, Who: ada, Back: "/account/security"},

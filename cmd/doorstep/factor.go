@@ -11,11 +11,12 @@ import (
 )
 
 type printedFactor struct {
-	ID    string  `json:"id"`
-	Kind  string  `json:"kind"`
-	Name  string  `json:"name,omitempty"`
-	Added *string `json:"created_at"`
-	Used  *string `json:"used_at"`
+	ID      string  `json:"id"`
+	Kind    string  `json:"kind"`
+	Name    string  `json:"name,omitempty"`
+	Added   *string `json:"created_at"`
+	Used    *string `json:"used_at"`
+	Stopped *string `json:"stopped_at"`
 }
 
 func (a *app) listFactorsCommand() *cobra.Command {
@@ -31,12 +32,12 @@ func (a *app) listFactorsCommand() *cobra.Command {
 			}
 			out := []printedFactor{}
 			for _, f := range all.Items {
-				out = append(out, printedFactor{f.ID, f.Kind, f.Name, momentOf(&f.CreatedAt), momentOf(f.UsedAt)})
+				out = append(out, printedFactor{f.ID, f.Kind, f.Name, momentOf(&f.CreatedAt), momentOf(f.UsedAt), momentOf(f.StoppedAt)})
 			}
 			return a.print(out, func(w io.Writer) {
-				row(w, "ID", "KIND", "NAME", "ADDED", "USED")
+				row(w, "ID", "KIND", "NAME", "ADDED", "USED", "STOPPED")
 				for _, f := range out {
-					row(w, f.ID, f.Kind, f.Name, show(f.Added), show(f.Used))
+					row(w, f.ID, f.Kind, f.Name, show(f.Added), show(f.Used), show(f.Stopped))
 				}
 			})
 		}),
@@ -58,6 +59,25 @@ Nothing else ends ('doorstep session end' does). They are told by mail.`,
 				return err
 			}
 			return notFound(o.remove(ctx, at+"/factors/"+url.PathEscape(args[1])), "factor of theirs", args[1])
+		}),
+	}
+}
+
+func (a *app) liftFactorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lift-factor PERSON ID",
+		Short: "Have codes of a stopped authenticator looked at again",
+		Long: `Have codes of an authenticator looked at again that a hundred wrong ones stopped. Whoever
+typed them had given another proof, such as the password: see first that this is another
+one now ('doorstep user set-password').`,
+		Example: "  doorstep user lift-factor ada@example.com 01a202a9-03b5-7130-aa5f-c18ae97db90f",
+		Args:    cobra.ExactArgs(2),
+		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {
+			at, err := o.userAt(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return notFound(o.post(ctx, at+"/factors/"+url.PathEscape(args[1])+"/lift", nil, nil), "stopped authenticator of theirs", args[1])
 		}),
 	}
 }

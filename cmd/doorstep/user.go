@@ -43,7 +43,7 @@ func (a *app) userCommand() *cobra.Command {
 	create := a.createUserCommand()
 	update := a.updateUserCommand()
 	setPassword := a.setPasswordCommand()
-	all := []*cobra.Command{create, a.listUsersCommand(), show, update, disable, enable, setPassword, a.listFactorsCommand(), a.removeFactorCommand(), a.listDevicesCommand(), a.forgetDeviceCommand(), a.deleteUserCommand()}
+	all := []*cobra.Command{create, a.listUsersCommand(), show, update, disable, enable, setPassword, a.listFactorsCommand(), a.removeFactorCommand(), a.liftFactorCommand(), a.listDevicesCommand(), a.forgetDeviceCommand(), a.deleteUserCommand()}
 	for _, cmd := range all {
 		addSettingFlags(cmd, databaseSettings...)
 	}

@@ -39,6 +39,8 @@ var told = map[events.Kind]struct {
 	events.FactorRenamed:     {"renamed", false},
 	events.FactorRemoved:     {"removed", true},
 	events.FactorTrusted:     {"trusted", true},
+	events.FactorStopped:     {"stopped", false},
+	events.FactorLifted:      {"lifted", false},
 	events.RecoveryGenerated: {"codes_made", true},
 	events.RecoveryUsed:      {"code_used", true},
 	events.RecoveryBegun:     {"recovery", true},

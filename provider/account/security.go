@@ -42,7 +42,7 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}
 	for _, f := range has {
-		page.Doubted = page.Doubted || f.line.Doubted
+		page.Doubted, page.Stopped = page.Doubted || f.line.Doubted, page.Stopped || f.line.Stopped
 		if f.line.Passkey {
 			page.Passkeys = append(page.Passkeys, f.line)
 		} else {
@@ -80,7 +80,7 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 	}
 	for _, a := range apps {
 		all = append(all, factor{templates.FactorLine{
-			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
+			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Stopped: !a.StoppedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
 		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove, h.TOTP.Trust})
 	}
 	count := 0

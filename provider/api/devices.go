@@ -67,10 +67,7 @@ func (h *Handler) listDevices(ctx context.Context, in *UserPath) (*plain[Page[De
 }
 
 func (h *Handler) forgetDevice(ctx context.Context, in *devicePath) (*nothing, error) {
-	person, err := h.personOf(ctx, in.UserID)
-	if err == nil {
-		err = h.mayManagePerson(ctx, person)
-	}
+	person, err := h.managed(ctx, in.UserID)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ type Factor struct {
 	Name      string     `json:"name,omitempty" doc:"Its owner's name for it."`
 	CreatedAt time.Time  `json:"created_at" required:"true"`
 	UsedAt    *time.Time `json:"used_at,omitempty" doc:"When it proved something last; not there until it did."`
+	StoppedAt *time.Time `json:"stopped_at,omitempty" doc:"Since when, after too many wrong codes, none of an authenticator is looked at any more; not there where they are."`
 }
 
 type factorPath struct {
@@ -33,13 +34,18 @@ func (h *Handler) registerFactors() {
 	register(h, operation{
 		id: "listFactors", method: http.MethodGet, path: of, scope: clients.ScopeUsersRead, status: http.StatusOK,
 		summary: "List a person's passkeys and authenticators", text: "There are few: they are on one page.",
-		answers: Page[Factor]{Items: []Factor{{"01a202a9-03b5-7130-aa5f-c18ae97db90f", string(mail.FactorPasskey), "Phone", made, &used}}},
+		answers: Page[Factor]{Items: []Factor{{"01a202a9-03b5-7130-aa5f-c18ae97db90f", string(mail.FactorPasskey), "Phone", made, &used, nil}}},
 	}, h.listFactors)
 	register(h, operation{
 		id: "removeFactor", method: http.MethodDelete, path: of + "/{factor_id}", scope: clients.ScopeUsersWrite, status: http.StatusNoContent,
 		summary: "Remove a passkey or an authenticator of a person's",
 		text:    "It opens nothing any more, and what it proved in living sessions counts no more; nothing else ends. They are told by mail. " + operatorsText,
 	}, h.removeFactor)
+	register(h, operation{
+		id: "liftFactor", method: http.MethodPost, path: of + "/{factor_id}/lift", scope: clients.ScopeUsersWrite, status: http.StatusNoContent,
+		summary: "Have codes of a stopped authenticator looked at again",
+		text:    "A hundred wrong codes stopped it: whoever typed them had given another proof, such as the password. See first that this is another one now. " + operatorsText,
+	}, h.liftFactor)
 }
 
 // factor is one, and what removes it.
@@ -59,10 +65,10 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 	}
 	var all []factor
 	for _, k := range passkeys {
-		all = append(all, factor{Factor{string(k.ID), string(mail.FactorPasskey), k.Name, k.CreatedAt.UTC(), moment(k.UsedAt)}, h.Passkeys.Remove})
+		all = append(all, factor{Factor{string(k.ID), string(mail.FactorPasskey), k.Name, k.CreatedAt.UTC(), moment(k.UsedAt), nil}, h.Passkeys.Remove})
 	}
 	for _, a := range apps {
-		all = append(all, factor{Factor{string(a.ID), string(mail.FactorTOTP), a.Name, a.CreatedAt.UTC(), moment(a.UsedAt)}, h.TOTP.Remove})
+		all = append(all, factor{Factor{string(a.ID), string(mail.FactorTOTP), a.Name, a.CreatedAt.UTC(), moment(a.UsedAt), moment(a.StoppedAt)}, h.TOTP.Remove})
 	}
 	return all, nil
 }
@@ -83,11 +89,16 @@ func (h *Handler) listFactors(ctx context.Context, in *UserPath) (*plain[Page[Fa
 	return out, nil
 }
 
-func (h *Handler) removeFactor(ctx context.Context, in *factorPath) (*nothing, error) {
-	person, err := h.personOf(ctx, in.UserID)
-	if err == nil {
-		err = h.mayManagePerson(ctx, person)
+func (h *Handler) liftFactor(ctx context.Context, in *factorPath) (*nothing, error) {
+	person, err := h.managed(ctx, in.UserID)
+	if err != nil {
+		return nil, err
 	}
+	return nil, h.TOTP.Lift(ctx, person.ID, storage.ID(in.FactorID), events.ActorOperator)
+}
+
+func (h *Handler) removeFactor(ctx context.Context, in *factorPath) (*nothing, error) {
+	person, err := h.managed(ctx, in.UserID)
 	if err != nil {
 		return nil, err
 	}

@@ -215,13 +215,19 @@ func (h *Handler) foundUser(ctx context.Context, id string) (*found[User], error
 // than the one before.
 func versionOfPerson(p *storage.Person) int64 { return p.UpdatedAt.UnixMicro() }
 
-// userToChange returns the person in the version that the request means, if the caller
-// may change them.
-func (h *Handler) userToChange(ctx context.Context, id string) (*storage.Person, error) {
+// managed returns the person, if the caller may change them.
+func (h *Handler) managed(ctx context.Context, id string) (*storage.Person, error) {
 	p, err := h.personOf(ctx, id)
 	if err == nil {
 		err = h.mayManagePerson(ctx, p)
 	}
+	return p, err
+}
+
+// userToChange returns the person in the version that the request means, if the caller
+// may change them.
+func (h *Handler) userToChange(ctx context.Context, id string) (*storage.Person, error) {
+	p, err := h.managed(ctx, id)
 	if err == nil {
 		err = checkVersion(ctx, etag(versionOfPerson(p), p.CreatedAt))
 	}

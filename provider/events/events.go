@@ -66,6 +66,8 @@ const (
 	RecoveryGenerated Kind = "recovery.generated" // new recovery codes, in the place of all others
 	RecoveryUsed      Kind = "recovery.used"      // one of them
 	FactorTrusted     Kind = "factor.trusted"     // its person said that it is theirs, after all
+	FactorStopped     Kind = "factor.stopped"     // too many wrong codes: none of its codes is looked at any more
+	FactorLifted      Kind = "factor.lifted"      // they are again
 
 	// AccountDisowned: somebody said that something was not them, and all others lost the account.
 	AccountDisowned Kind = "account.disowned"

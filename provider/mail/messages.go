@@ -22,6 +22,7 @@ const (
 	KindRecover         Kind = "recover"
 	KindFactorAdded     Kind = "factor_added"
 	KindFactorRemoved   Kind = "factor_removed"
+	KindFactorStopped   Kind = "factor_stopped"
 	KindPasswordChanged Kind = "password_changed"
 	KindNewSignIn       Kind = "new_signin"
 	KindRecoveryUsed    Kind = "recovery_used"
@@ -100,6 +101,13 @@ type FactorRemoved struct {
 	Name   string
 }
 
+// FactorStopped tells that a way to sign in does not work any more, after too many wrong tries.
+type FactorStopped struct {
+	Notice
+	Factor Factor
+	Name   string
+}
+
 // PasswordChanged tells of a new password.
 type PasswordChanged struct{ Notice }
 
@@ -126,6 +134,9 @@ func (FactorAdded) Kind() Kind { return KindFactorAdded }
 
 // Kind implements Message.
 func (FactorRemoved) Kind() Kind { return KindFactorRemoved }
+
+// Kind implements Message.
+func (FactorStopped) Kind() Kind { return KindFactorStopped }
 
 // Kind implements Message.
 func (PasswordChanged) Kind() Kind { return KindPasswordChanged }
@@ -174,6 +185,11 @@ func (m FactorAdded) view(base templates.MailBase, at links) (any, error) {
 func (m FactorRemoved) view(base templates.MailBase, at links) (any, error) {
 	notice, err := m.notice(base, at, m.Factor, m.Name)
 	return templates.MailFactorRemoved{MailNotice: notice}, err
+}
+
+func (m FactorStopped) view(base templates.MailBase, at links) (any, error) {
+	notice, err := m.notice(base, at, m.Factor, m.Name)
+	return templates.MailFactorStopped{MailNotice: notice}, err
 }
 
 func (m PasswordChanged) view(base templates.MailBase, at links) (any, error) {

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -49,6 +50,10 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
+func (d *desk) stopped(_ context.Context, name string) error {
+	return fmt.Errorf("%s was stopped", name)
+}
+
 func (d *desk) pass(by time.Duration) { d.at.Add(by.Microseconds()) }
 
 // code is what an app shows that has this secret, so many steps from now.
@@ -79,7 +84,7 @@ func (d *desk) enrol(t *testing.T, person *storage.Person, name string) *Enrolme
 
 func (d *desk) verify(t *testing.T, person *storage.Person, code string) error {
 	t.Helper()
-	_, err := d.TOTP.Verify(t.Context(), person, code)
+	_, err := d.TOTP.Verify(t.Context(), person, code, d.stopped)
 	return err
 }
 
@@ -136,7 +141,7 @@ func TestAttack61CodeOfAStepToEachSide(t *testing.T) {
 		}
 	}
 	for _, near := range []int64{-1, 0, 1} { // each newer than the one before
-		ev, err := d.TOTP.Verify(t.Context(), person, d.code(t, e.Secret, near))
+		ev, err := d.TOTP.Verify(t.Context(), person, d.code(t, e.Secret, near), d.stopped)
 		if err != nil || ev.Method != policy.OneTime || ev.Credential != string(e.ID) || ev.At.UnixMicro() != d.at.Load() {
 			t.Errorf("%d steps away: %+v, %v", near, ev, err)
 		}
@@ -168,7 +173,7 @@ func TestCodeWorksOnce(t *testing.T) {
 	)
 	for range 50 {
 		all.Go(func() {
-			switch _, err := d.TOTP.Verify(t.Context(), person, next); {
+			switch _, err := d.TOTP.Verify(t.Context(), person, next, d.stopped); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, ErrWrong):
@@ -193,7 +198,7 @@ func TestSpentCodeStaysSpent(t *testing.T) {
 	}
 	dropped := storage.WithUnit(t.Context())
 	code := d.code(t, e.Secret, 0)
-	_, errTOTP := d.TOTP.Verify(dropped, person, code)
+	_, errTOTP := d.TOTP.Verify(dropped, person, code, d.stopped)
 	_, errRecovery := d.Recovery.Verify(dropped, person, codes[0])
 	if err := errors.Join(errTOTP, errRecovery); err != nil {
 		t.Fatal(err)

@@ -48,6 +48,13 @@ func (n *Notices) RecoveryUsed(ctx context.Context, person *storage.Person, with
 	return n.tell(ctx, person, with, n.now(), true, func(about mail.Notice) mail.Message { return mail.RecoveryUsed{Notice: about} })
 }
 
+// Stopped tells that an authenticator was stopped, in the unit of ctx; untold as Removed is.
+func (n *Notices) Stopped(ctx context.Context, person *storage.Person, with mail.Device, name string) error {
+	return n.tell(ctx, person, with, n.now(), true, func(about mail.Notice) mail.Message {
+		return mail.FactorStopped{Notice: about, Factor: mail.FactorTOTP, Name: name}
+	})
+}
+
 // Removed tells that a proof is gone, in the unit of ctx. Where too many notices went
 // out, it goes untold: who puts things right is not to wait for whoever caused them.
 func (n *Notices) Removed(ctx context.Context, person *storage.Person, with mail.Device, factor mail.Factor, name string) error {

@@ -91,6 +91,9 @@ func code(t *testing.T, secret string, at time.Time) string {
 	return code
 }
 
+// nothing is done when an authenticator is stopped.
+func nothing(context.Context, string) error { return nil }
+
 // TestOathtoolShowsTheSame: what a program of others makes of what we show is right here.
 func TestOathtoolShowsTheSame(t *testing.T) {
 	program := providertest.Oathtool(t)
@@ -104,7 +107,7 @@ func TestOathtoolShowsTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ev, err := r.Verify(t.Context(), person, string(out))
+		ev, err := r.Verify(t.Context(), person, string(out), nothing)
 		want := policy.Evidence{Method: policy.OneTime, At: at, Credential: ev.Credential}
 		if err != nil || ev != want || ev.Credential == "" {
 			t.Errorf("at %v: %q: %+v, %v", at, out, ev, err)
@@ -158,7 +161,7 @@ func TestAttack61CodesWorkOnceOverReplicas(t *testing.T) {
 			at.Add(later)
 			shown := code(t, secret, now())
 			one(t, replicas, func(ctx context.Context, r replica) error {
-				_, err := r.Verify(ctx, person, shown)
+				_, err := r.Verify(ctx, person, shown, nothing)
 				return err
 			})
 		}
@@ -170,6 +173,103 @@ func TestAttack61CodesWorkOnceOverReplicas(t *testing.T) {
 			t.Errorf("%d left, %v", n, err)
 		}
 	})
+}
+
+// TestAttack61TriesAreCountedOverReplicas: attack case 61, NIST SP 800-63B-4 section 3.2.2. A
+// hundred codes are looked at, whatever comes at the same moment: 99 wrong ones leave the right one
+// right, a hundred do not. Each authenticator is stopped once, and its owner told once.
+func TestAttack61TriesAreCountedOverReplicas(t *testing.T) {
+	providertest.Databases(t, func(t *testing.T, url string) {
+		var at atomic.Int64
+		at.Store(noon.Unix())
+		now := func() time.Time { return time.Unix(at.Load(), 0).UTC() }
+		var replicas []replica
+		for range 3 {
+			replicas = append(replicas, newReplica(t, url, now))
+		}
+		r := replicas[0]
+		ada := r.person(t, "ada")
+		secrets := []string{r.enrol(t, ada, now()), r.enrol(t, ada, now())}
+		var told atomic.Int64
+		try := func(r replica, typed string) error {
+			_, err := r.Verify(t.Context(), ada, typed, func(context.Context, string) error { told.Add(1); return nil })
+			return err
+		}
+		right := func() string { at.Add(60); return code(t, secrets[1], now()) }
+		wrong := func(n int) {
+			t.Helper()
+			var all sync.WaitGroup
+			for i := range n {
+				all.Go(func() {
+					if err := try(replicas[i%len(replicas)], "none"); !errors.Is(err, proof.ErrWrong) {
+						t.Errorf("a wrong code: %v", err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		wrong(50)
+		wrong(49)
+		if err := try(r, right()); err != nil {
+			t.Errorf("the right code after 99 wrong ones: %v", err)
+		}
+		wrong(50)
+		wrong(50)
+		for _, secret := range secrets {
+			at.Add(60)
+			if err := try(r, code(t, secret, now())); !errors.Is(err, proof.ErrWrong) {
+				t.Errorf("the right code after a hundred wrong ones: %v", err)
+			}
+		}
+		wrong(50)
+		if told.Load() != 2 {
+			t.Errorf("it was told %d times that one of two was stopped", told.Load())
+		}
+		kinds := map[string]int{}
+		recorded, err := r.store.Events(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range recorded {
+			kinds[e.Kind]++
+		}
+		if kinds[string(events.FactorStopped)] != 2 {
+			t.Errorf("events %v", kinds)
+		}
+		secrets = append(secrets, r.enrol(t, ada, now())) // in their place
+		at.Add(60)
+		if err := try(r, code(t, secrets[2], now())); err != nil {
+			t.Errorf("another authenticator: %v", err)
+		}
+	})
+}
+
+// TestAStopThatCannotBeToldOfHolds: no further code is looked at, and the next try tells.
+func TestAStopThatCannotBeToldOfHolds(t *testing.T) {
+	at := noon
+	r := newReplica(t, providertest.SQLite(t), func() time.Time { return at })
+	ada := r.person(t, "ada")
+	secret := r.enrol(t, ada, at)
+	for range proof.MaxWrong - 1 {
+		_, _ = r.Verify(t.Context(), ada, "none", nothing)
+	}
+	full := errors.New("the mailbox is full")
+	fails := func(context.Context, string) error { return full }
+	at = at.Add(time.Hour)
+	for _, typed := range []string{"none", code(t, secret, at)} {
+		if _, err := r.Verify(t.Context(), ada, typed, fails); !errors.Is(err, full) {
+			t.Errorf("%q: %v, want what failed", typed, err)
+		}
+	}
+	told := 0
+	for range 3 {
+		if _, err := r.Verify(t.Context(), ada, code(t, secret, at), func(context.Context, string) error { told++; return nil }); !errors.Is(err, proof.ErrWrong) {
+			t.Errorf("a right code, too late: %v", err)
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
 }
 
 // TestWrongCodesCostTheSameStatements for somebody who has such a proof, who has none,
@@ -186,7 +286,7 @@ func TestWrongCodesCostTheSameStatements(t *testing.T) {
 	}
 	disabled.DisabledAt = storage.At(noon)
 	tries := map[string]func(*storage.Person) error{
-		"one-time code": func(p *storage.Person) error { _, err := r.Verify(t.Context(), p, "000000"); return err },
+		"one-time code": func(p *storage.Person) error { _, err := r.Verify(t.Context(), p, "none", nothing); return err },
 		"recovery code": func(p *storage.Person) error {
 			_, err := r.recovery.Verify(t.Context(), p, "0000-0000-0000-0000")
 			return err

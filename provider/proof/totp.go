@@ -26,6 +26,9 @@ import (
 const (
 	// MaxTOTP is how many authenticators a person has.
 	MaxTOTP = 10
+	// MaxWrong is how many wrong codes one after the other stop an authenticator (NIST SP 800-63B-4
+	// section 3.2.2).
+	MaxWrong = 100
 	// maxPending is how many wait for their first code: one a tab, as far as anybody has so many.
 	maxPending = 5
 	// enrolTime is how long an authenticator waits for its first code.
@@ -181,23 +184,43 @@ func (t *TOTP) Confirm(ctx context.Context, person *storage.Person, id storage.I
 
 // Verify returns the evidence that a right code gives that was not spent, and spends
 // it, whatever comes of the caller's unit; else [ErrWrong]. A nil person stands for an
-// unknown one: that, a disabled one and one without an authenticator cost one read, like
+// unknown one: that, a disabled one and one without an authenticator cost one statement, like
 // a wrong code. The caller takes from the throttle before it asks, from the buckets of
-// [throttle.Service.TakeSignIn], as for a password.
-func (t *TOTP) Verify(ctx context.Context, person *storage.Person, code string) (policy.Evidence, error) {
+// [throttle.Service.TakeSignIn], as for a password. An authenticator at which [MaxWrong] wrong codes
+// were tried is stopped, with the event and what stopped also does, which is told its name; a code
+// of it is wrong from then on.
+func (t *TOTP) Verify(ctx context.Context, person *storage.Person, code string, stopped func(ctx context.Context, name string) error) (policy.Evidence, error) {
 	owner := t.nobody.PersonID
 	if person != nil && person.DisabledAt.IsZero() {
 		owner = person.ID
 	}
-	rows, err := t.store.TOTPsOf(ctx, owner)
+	ctx = storage.WithoutUnit(ctx)
+	tried, err := t.store.TryTOTPs(ctx, owner)
 	if err != nil {
 		return policy.Evidence{}, fmt.Errorf("proof: TOTP: %w", err)
 	}
-	rows = slices.DeleteFunc(rows, func(row storage.TOTP) bool { return !row.DoubtedAt.IsZero() })
+	rows := slices.DeleteFunc(slices.Clone(tried), func(row storage.TOTP) bool { return row.Wrong > MaxWrong })
 	if len(rows) == 0 {
 		rows = []storage.TOTP{t.nobody}
 	}
 	now := t.now()
+	ev, err := t.look(ctx, tried, rows, code, now)
+	if !errors.Is(err, ErrWrong) {
+		return ev, err
+	}
+	for i := range tried {
+		if tried[i].Wrong < MaxWrong {
+			continue
+		}
+		if err := t.stop(ctx, &tried[i], now, stopped); err != nil {
+			return policy.Evidence{}, err
+		}
+	}
+	return policy.Evidence{}, ErrWrong
+}
+
+// look is [TOTP.Verify] of a try that was counted.
+func (t *TOTP) look(ctx context.Context, tried, rows []storage.TOTP, code string, now time.Time) (policy.Evidence, error) {
 	for i := range rows {
 		row := &rows[i]
 		step, err := t.match(row, code, now)
@@ -209,7 +232,7 @@ func (t *TOTP) Verify(ctx context.Context, person *storage.Person, code string) 
 		case row.ID == t.nobody.ID:
 			return policy.Evidence{}, ErrWrong
 		}
-		err = t.store.SpendTOTP(storage.WithoutUnit(ctx), row.ID, step, storage.At(now))
+		err = t.store.SpendTOTP(ctx, tried, row.ID, step, storage.At(now))
 		switch {
 		case errors.Is(err, storage.ErrSpent):
 			return policy.Evidence{}, ErrWrong
@@ -219,6 +242,23 @@ func (t *TOTP) Verify(ctx context.Context, person *storage.Person, code string) 
 		return evidenceOf(row, now), nil
 	}
 	return policy.Evidence{}, ErrWrong
+}
+
+// stop stops an authenticator, unless somebody else did, or gave a right code meanwhile.
+func (t *TOTP) stop(ctx context.Context, row *storage.TOTP, now time.Time, also func(ctx context.Context, name string) error) error {
+	err := t.store.Together(ctx, func(ctx context.Context) error {
+		if err := t.store.StopTOTP(ctx, row.ID, MaxWrong, storage.At(now)); err != nil {
+			return err
+		}
+		if err := t.record(ctx, events.FactorStopped, row.PersonID, row.ID, row.Name, events.ActorPerson); err != nil {
+			return err
+		}
+		return also(ctx, row.Name)
+	})
+	if err != nil && !errors.Is(err, storage.ErrSpent) {
+		return fmt.Errorf("proof: stop TOTP: %w", err)
+	}
+	return nil
 }
 
 func evidenceOf(row *storage.TOTP, now time.Time) policy.Evidence {
@@ -283,6 +323,14 @@ func (t *TOTP) Remove(ctx context.Context, person, id storage.ID, by events.Acto
 func (t *TOTP) Trust(ctx context.Context, person, id storage.ID, by events.Actor) error {
 	return t.change(ctx, events.FactorTrusted, person, id, "", by, func(ctx context.Context) error {
 		return t.store.TrustTOTP(ctx, person, id)
+	})
+}
+
+// Lift has codes of a stopped authenticator looked at again, with the event.
+// storage.ErrNotFound: the person has none of this id that is stopped.
+func (t *TOTP) Lift(ctx context.Context, person, id storage.ID, by events.Actor) error {
+	return t.change(ctx, events.FactorLifted, person, id, "", by, func(ctx context.Context) error {
+		return t.store.LiftTOTP(ctx, person, id)
 	})
 }
 

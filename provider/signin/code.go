@@ -28,8 +28,8 @@ type codeStep struct {
 }
 
 func (h *Handler) totpStep() codeStep {
-	return codeStep{flow.StepTOTP, web.PathTOTP, func(ctx context.Context, _ *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
-		return h.TOTP.Verify(ctx, person, code)
+	return codeStep{flow.StepTOTP, web.PathTOTP, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
+		return h.TOTP.Verify(ctx, person, code, func(ctx context.Context, name string) error { return h.Notices.Stopped(ctx, person, h.with(r), name) })
 	}}
 }
 

@@ -1,0 +1,152 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorstep-id/doorstep/provider/clients"
+	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
+)
+
+// askForCode goes as far as the page that asks for an authenticator's code.
+func askForCode(p *providertest.P, rp *providertest.RP, b *providertest.Browser) string {
+	b.StopAt(web.PathTOTP)
+	at := b.Ask(rp, "openid", providertest.With("acr_values", "aal2"), providertest.With("prompt", "login"))
+	return p.URL(at.URL.RequestURI())
+}
+
+// fresh is what is new each time a page is shown.
+var fresh = regexp.MustCompile(`((nonce|value)="|\bi=)[^"&]*`)
+
+// Attack case 61, NIST SP 800-63B-4 section 3.2.2: whoever has the password and all the time in the
+// world has a hundred codes looked at. They read nothing of it; the owner is told once, on the
+// security page too, is asked like before, and an operator lifts it.
+func TestAttack61AHundredWrongCodesStopAnAuthenticator(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		rp := h.Client("web", providertest.FirstParty)
+		owner := h.Browser().SignIn("ada")
+		seed := h.addsTOTP(owner)
+		h.DeliverMails()
+		h.box.Got() // of the authenticator
+		thief := h.Browser().SignIn("ada")
+		try := func(typed string) *providertest.Answer {
+			t.Helper()
+			h.Clock.Advance(20 * time.Minute)
+			return thief.Send(thief.Filled(askForCode(h.P, rp, thief), providertest.With("code", typed)))
+		}
+		var pages []string
+		for i := range proof.MaxWrong + 2 {
+			typed := "000000"
+			if i >= proof.MaxWrong {
+				h.Clock.Advance(20 * time.Minute)
+				typed = code(t, seed, h.Clock.Now().Add(20*time.Minute))
+			}
+			a := try(typed)
+			a.WantStatus(http.StatusUnprocessableEntity)
+			pages = append(pages, fresh.ReplaceAllString(string(a.Body), ""))
+			if i == proof.MaxWrong-2 && strings.Contains(security(h.P, owner), "Stopped") {
+				t.Error("99 wrong codes stopped it")
+			}
+		}
+		for i, page := range pages[proof.MaxWrong-2:] {
+			if before := pages[proof.MaxWrong/2]; page != before {
+				t.Errorf("try %d is answered by another page than those before:\n%s\n%s", proof.MaxWrong-1+i, page, before)
+			}
+		}
+		h.DeliverMails()
+		if got := h.box.Got(); len(got) != 1 || !strings.Contains(got[0].Subject, "stopped") || !strings.Contains(got[0].Text, "hundred wrong codes") || len(got[0].Links()) != 1 {
+			t.Errorf("the owner is told by %+v", got)
+		}
+		if page := security(h.P, owner); !strings.Contains(page, "Stopped") || !strings.Contains(page, "A hundred wrong codes") {
+			t.Error("the security page does not say it")
+		}
+
+		op := h.API("op", clients.ScopeUsersRead, clients.ScopeUsersWrite)
+		all := "/users/" + string(h.ada.ID) + "/factors"
+		apps, err := h.Store.TOTPsOf(t.Context(), h.ada.ID)
+		if err != nil || len(apps) != 1 {
+			t.Fatalf("%v, %v", apps, err)
+		}
+		if got := string(op.Do(http.MethodGet, all, nil).WantStatus(http.StatusOK).Body); !strings.Contains(got, `"stopped_at"`) {
+			t.Errorf("%s does not say when it was stopped", got)
+		}
+		lift := all + "/" + string(apps[0].ID) + "/lift"
+		op.Do(http.MethodPost, lift, nil).WantStatus(http.StatusNoContent)
+		op.Do(http.MethodPost, lift, nil).WantStatus(http.StatusNotFound)
+		h.Clock.Advance(time.Hour)
+		at := askForCode(h.P, rp, owner)
+		owner.Send(owner.Filled(at, providertest.With("code", code(t, seed, h.Clock.Now())))).WantStatus(http.StatusSeeOther)
+		kinds := map[string]int{}
+		recorded, err := h.Store.Events(t.Context(), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range recorded {
+			kinds[e.Kind]++
+		}
+		if kinds[string(events.FactorStopped)] != 1 || kinds[string(events.FactorLifted)] != 1 {
+			t.Errorf("events %v", kinds)
+		}
+	})
+}
+
+func security(p *providertest.P, b *providertest.Browser) string {
+	return string(b.Get(p.URL(web.PathSecurity)).WantStatus(http.StatusOK).Body)
+}
+
+// Attack case 61: nobody gets as far as the count without another proof of the person's, so
+// nobody stops the authenticator of a stranger.
+func TestAttack61NobodyStopsAnothersAuthenticator(t *testing.T) {
+	t.Parallel()
+	providertest.Each(t, func(t *testing.T, p *providertest.P) {
+		rp := p.Client("web", providertest.FirstParty)
+		enrols := func(name string) storage.ID {
+			t.Helper()
+			person := p.Person(name).Person
+			app, err := p.TOTP.Begin(t.Context(), person, "phone")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.TOTP.Confirm(t.Context(), person, app.ID, code(t, app.Secret, p.Clock.Now()), events.ActorPerson); err != nil {
+				t.Fatal(err)
+			}
+			return person.ID
+		}
+		ada, eve := enrols("ada"), enrols("eve")
+		stranger := p.Browser()
+		at := stranger.Ask(rp, "openid", providertest.With("acr_values", "aal2"), providertest.With("login_hint", p.Person("ada").Email))
+		i := at.URL.Query().Get("i")
+		wrongPassword := stranger.Filled(p.URL(at.URL.RequestURI()), providertest.With("identifier", p.Person("ada").Email), providertest.With("password", "guess"))
+		stranger.Send(wrongPassword).WantStatus(http.StatusUnprocessableEntity)
+		form := providertest.ReadForm(stranger.Get(p.URL(at.URL.RequestURI())).Body)
+		form.Fields.Set("code", "000000")
+		for range 3 {
+			a := stranger.Post(p.URL(web.PathTOTP)+"?i="+i, form.Fields).WantStatus(http.StatusSeeOther)
+			if to := a.Header.Get("Location"); !strings.Contains(to, web.PathSignIn) {
+				t.Errorf("a stranger's code leads to %s", to)
+			}
+		}
+		// And one's own wrong codes are one's own.
+		b := p.Browser().SignIn("eve")
+		b.Send(b.Filled(askForCode(p, rp, b), providertest.With("code", "000000"))).WantStatus(http.StatusUnprocessableEntity)
+		for person, want := range map[storage.ID]int64{ada: 0, eve: 1} {
+			apps, err := p.Store.TOTPsOf(t.Context(), person)
+			if err != nil || len(apps) != 1 || apps[0].Wrong != want {
+				t.Errorf("%+v, %v; want %d wrong codes", apps, err, want)
+			}
+		}
+	})
+}
+
+// untold is for tries that stop nothing.
+func untold(context.Context, string) error { return errors.New("an authenticator was stopped") }
