@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +44,7 @@ func site(t *testing.T) string {
 		<button id=f onkeydown="if (event.key === 'Tab') event.preventDefault()">f</button><button id=g>g</button>`)
 	page("/heavy", 200, open, `<img alt="" src=`+elsewhere+`/x>`+strings.Repeat("heavy ", 200))
 	page("/lopsided", 200, open, `<style>div{margin-left:9px}p{margin-inline-start:9px}</style><div><p id=p>text</p></div>`)
+	page("/pale", 200, open, `<style>[dir=rtl] #r{color:#ccc}@media (prefers-color-scheme: dark){#d{color:#ddd}}</style><p id=r>by right</p><p id=d>at night</p>`)
 	page("/scheme", 200, open, `<style>p{display:none}@media (prefers-color-scheme: dark){p{display:block}}</style><p id=dark>dark</p>`)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -98,6 +101,14 @@ func TestBrowserNoticesProblems(t *testing.T) {
 	p.Open(home + "/unlabelled")
 	if violations := p.axe(); len(violations) != 1 || !strings.Contains(violations[0], "label") {
 		t.Errorf("axe found %q, want the missing label", violations)
+	}
+	p.Open(home + "/pale")
+	var found []string
+	for _, violation := range p.axeEveryWay() {
+		found = append(found, strings.Join(regexp.MustCompile(`^\w+, \w+|<p id="\w">`).FindAllString(violation, -1), " "))
+	}
+	if want := []string{`dark, rtl <p id="r"> <p id="d">`, `dark, ltr <p id="d">`, `light, rtl <p id="r">`}; !slices.Equal(found, want) {
+		t.Errorf("axe found %q, want %q", found, want)
 	}
 	p.Narrow(320).Open(home + "/wide")
 	if misfits := strings.Join(p.misfits(), "\n"); !strings.Contains(misfits, "sideways") || !strings.Contains(misfits, "window: <div>") ||

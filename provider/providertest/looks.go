@@ -13,8 +13,23 @@ import (
 // Light makes the person one who prefers light pages, as everybody is at first.
 func (p *Page) Light() *Page {
 	p.t.Helper()
+	return p.prefers("light")
+}
+
+// Dark makes the person one who prefers dark pages.
+func (p *Page) Dark() *Page {
+	p.t.Helper()
+	return p.prefers("dark")
+}
+
+// prefers is a preference of colours, and of a page that stands still: what changes its
+// colour has the new one at once, whoever looks.
+func (p *Page) prefers(scheme string) *Page {
+	p.t.Helper()
 	return p.tell(func(ctx context.Context) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}})
 		return err
 	})
 }

@@ -243,17 +243,6 @@ func (p *Page) WithoutScript() *Page {
 	})
 }
 
-// Dark makes the person one who prefers dark pages.
-func (p *Page) Dark() *Page {
-	p.t.Helper()
-	return p.tell(func(ctx context.Context) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
-		})
-		return err
-	})
-}
-
 // Narrow gives the page this width in CSS pixels.
 func (p *Page) Narrow(width int) *Page {
 	p.t.Helper()
@@ -296,9 +285,34 @@ func (p *Page) Axe() {
 	}
 }
 
+// AxeEveryWay is Axe by day and at night, in both directions of writing. It leaves the
+// page light and written from left to right.
+func (p *Page) AxeEveryWay() {
+	p.t.Helper()
+	for _, violation := range p.axeEveryWay() {
+		p.t.Errorf("axe: %s\n\tat %s", violation, p.URL())
+	}
+}
+
+func (p *Page) axeEveryWay() (violations []string) {
+	p.t.Helper()
+	for _, scheme := range []string{"dark", "light"} {
+		p.prefers(scheme)
+		for _, dir := range []string{"rtl", "ltr"} {
+			evaluate[bool](p, "document.documentElement.dir = "+literal(dir)+", true")
+			for _, violation := range p.axe() {
+				violations = append(violations, scheme+", "+dir+": "+violation)
+			}
+		}
+	}
+	return violations
+}
+
 func (p *Page) axe() []string {
 	p.t.Helper()
-	evaluate[bool](p, axeScript+"; true")
+	if !evaluate[bool](p, "typeof axe === 'object'") { // it stays as long as the page
+		evaluate[bool](p, axeScript+"; true")
+	}
 	return evaluate[[]string](p, `axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations']}).then(
 		found => found.violations.map(v => v.id + ': ' + v.help + ' ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')))`)
 }
