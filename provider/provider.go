@@ -56,6 +56,9 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	p.register()
 	store.Observe(p.observer)
 	services.Throttle.Lost = func(err error) { p.job("throttle").Warn("a token was not put back", slog.Any("error", err)) }
+	if services.Risk.Places, err = p.openPlaces(cfg.Places, now); err != nil {
+		return nil, err
+	}
 
 	p.watcher = newWatcher(services, p.job("changes"), p.registry)
 	if p.deliverers, err = p.newDeliverers(); err != nil {

@@ -42,6 +42,7 @@ type Config struct {
 	Passkey  proof.PasskeyConfig
 	Flow     flow.Config
 	Rules    rules.Set // what is demanded of whom; the zero Set is that of [rules.Allow]
+	Places   risk.PlacesConfig
 	Outbound outbound.Config
 	Mail     mail.Config
 	SMS      sms.Config

@@ -117,13 +117,14 @@ type Arrival struct {
 	Passkeys Words
 	TOTPs    Words `gorm:"column:totps"`
 	Password Time  // when it was set; zero: they have none
+	Groups   Words // names of the person's groups
 }
 
 // LoadArrival returns the person's arrival with this device, "" for none; or ErrNotFound.
 func (s *Store) LoadArrival(ctx context.Context, person, device ID, now Time) (*Arrival, error) {
 	var rows []Arrival
 	err := s.db(ctx).Table("persons p").
-		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps, w.changed_at AS password").
+		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps, w.changed_at AS password, "+groupsOf("p.id")+" AS groups").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
 		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins("LEFT JOIN devices d ON d.person_id = p.id AND d.id = ? AND d.expires_at > ?", device, now).

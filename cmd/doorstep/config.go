@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
@@ -67,6 +68,10 @@ type settings struct {
 	SMSCountries                                        []string
 	SMSCaps                                             sms.Caps
 	SMSTimeout                                          time.Duration
+
+	Rules        rules.Set // the zero Set: everybody who proved who they are comes in
+	Places       []string
+	PlacesMaxAge time.Duration
 }
 
 // setting is one row of the table.
@@ -178,6 +183,13 @@ var table = []setting{
 		set: integer(func(s *settings) *int { return &s.SMSCaps.Country }, 1, 100_000_000)},
 	{key: "sms.timeout", preset: "10s", help: "how long the gateway has to take a message",
 		set: duration(func(s *settings) *time.Duration { return &s.SMSTimeout }, time.Second, time.Minute)},
+
+	{key: "risk.rules", help: "YAML file of rules: what has to be proven, by whom and for what (default: none, and every proof will do)",
+		set: func(s *settings, text string) (err error) { s.Rules, err = rulesFile(text); return err }},
+	{key: "risk.places", help: "files that say where addresses are, in the MaxMind DB format, with commas between (default: none)",
+		set: texts(func(s *settings) *[]string { return &s.Places })},
+	{key: "risk.places_max_age", preset: "90d", help: "how old such a file may be before it is told of",
+		set: duration(func(s *settings) *time.Duration { return &s.PlacesMaxAge }, time.Hour, 3650*day)},
 
 	{key: "webauthn.rp_id", help: "domain that passkeys are made for: the issuer's host or a domain above it (default: the issuer's host)",
 		set: anyText(func(s *settings) *string { return &s.RPID })},
@@ -359,6 +371,7 @@ func (c *config) check(l *layers) {
 	c.checkMail(fault)
 	c.checkSMS(fault)
 	c.checkPasskeys(fault)
+	c.checkRisk(fault)
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
 		fault("password.memory", "times password.time must be at least %d: passwords would be too cheap to guess", weakest)

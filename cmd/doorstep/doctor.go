@@ -76,6 +76,7 @@ func (a *app) doctor(ctx context.Context, cmd *cobra.Command, _ []string) error 
 		d.kekFiles()
 		d.disk()
 		d.certificate()
+		d.places()
 		d.issuer(ctx)
 		d.smtp(ctx)
 		d.server(ctx)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -46,6 +47,9 @@ func TestDoctorJudges(t *testing.T) {
 		"a certificate that lasts":        {expiring(90 * day), statusOK, "lasts until 2027-02-25"},
 		"a certificate that ends soon":    {expiring(13 * day), statusWarning, "ends on 2026-12-10"},
 		"a certificate that ended":        {expiring(-time.Hour), statusFault, "ended on 2026-11-27"},
+		"no places":                       {func(d *doctor) { d.ages(nil) }, statusOK, "nothing is known of where addresses are"},
+		"places of late":                  {func(d *doctor) { d.ages([]risk.Age{{Path: "/p", Built: now.Add(-day)}}) }, statusOK, "/p is of 2026-11-26"},
+		"places of long ago":              {func(d *doctor) { d.ages([]risk.Age{{Path: "/p", Built: now.Add(-100 * day), Stale: true}}) }, statusWarning, "/p is of 2026-08-19"},
 		"a disk with room":                {func(d *doctor) { d.space("/d", 5<<30) }, statusOK, "5.0 GB free in /d"},
 		"a disk that fills":               {func(d *doctor) { d.space("/d", 500<<20) }, statusWarning, "500.0 MB free"},
 		"a disk that is full":             {func(d *doctor) { d.space("/d", 12) }, statusFault, "only 12 bytes free"},

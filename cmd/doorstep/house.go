@@ -14,6 +14,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/keys"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -91,6 +92,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	if pc.SMS, err = c.sms(); err != nil {
 		return pc, err
 	}
+	pc.Rules, pc.Places = c.Rules, risk.PlacesConfig{Files: c.Places, MaxAge: c.PlacesMaxAge}
 	pc.Passkey = proof.PasskeyConfig{RPID: c.RPID, Origins: c.PasskeyOrigins, AAGUIDs: c.PasskeyModels}
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil
@@ -111,6 +113,9 @@ func (c *config) mail() mail.Config {
 func (c *config) explain(err error) error {
 	if list, ok := errors.AsType[*proof.BreachedError](err); ok {
 		return c.refuse("password.breached_file", "%v", list.Err)
+	}
+	if place, ok := errors.AsType[*risk.PlacesError](err); ok {
+		return c.refuse("risk.places", "%v", place.Err)
 	}
 	if errors.Is(err, keys.ErrWrongKEK) {
 		return c.refuse("keys.kek", "is not the key-encryption key that %s was sealed with: set the one it was made with; nothing was changed", redact(c.Database))

@@ -124,7 +124,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.`,
 	root.AddCommand(a.lookedAfter()...)
 	root.AddCommand(
 		a.serveCommand(), a.setupLinkCommand(), a.demoCommand(), a.migrateCommand(), a.backupCommand(), a.restoreCommand(), a.tokenCommand(),
-		a.passwordCommand(), a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
+		a.passwordCommand(), a.policyCommand(), a.configCommand(), a.doctorCommand(), a.healthCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {

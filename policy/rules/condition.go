@@ -7,6 +7,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
 	"github.com/doorstep-id/doorstep/policy"
@@ -77,23 +78,24 @@ var environment = func() *cel.Env {
 
 // condition compiles what a rule says under when. One that denies may not look at what is
 // a judgement.
-func condition(text string, denies bool) (Condition, error) {
+func condition(text string, denies bool) (Condition, *cel.Ast, error) {
 	if len(text) > mostCondition {
-		return nil, fmt.Errorf("must have at most %d bytes", mostCondition)
+		return nil, nil, fmt.Errorf("must have at most %d bytes", mostCondition)
 	}
 	checked, issues := environment.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !checked.OutputType().IsExactType(cel.BoolType) {
-		return nil, fmt.Errorf("must be true or false, not a %s", checked.OutputType())
+		return nil, nil, fmt.Errorf("must be true or false, not a %s", checked.OutputType())
 	}
-	if soft := judgements(checked); denies && len(soft) > 0 {
-		return nil, fmt.Errorf("must not deny by %v: ask for more proof, or rest on a fact", soft)
+	soft := slices.DeleteFunc(variablesIn(checked), func(name string) bool { return !variables[name].soft })
+	if denies && len(soft) > 0 {
+		return nil, nil, fmt.Errorf("must not deny by %v: ask for more proof, or rest on a fact", soft)
 	}
 	program, err := environment.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(mostCost))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return func(c Case) (bool, error) {
 		out, _, err := program.Eval(activation{c})
@@ -105,22 +107,38 @@ func condition(text string, denies bool) (Condition, error) {
 			return false, errNotBool
 		}
 		return bool(holds), nil
-	}, nil
+	}, checked, nil
 }
 
 var errNotBool = errors.New("rules: a condition is neither true nor false")
 
-// judgements are the soft variables that a condition looks at.
-func judgements(checked *cel.Ast) []string {
-	var soft []string
+// variablesIn are those that a condition looks at, in order.
+func variablesIn(checked *cel.Ast) []string {
+	var names []string
 	root := ast.NavigateAST(checked.NativeRep())
 	for _, e := range ast.MatchDescendants(root, ast.KindMatcher(ast.IdentKind)) {
-		if name := e.AsIdent(); variables[name].soft && !slices.Contains(soft, name) {
-			soft = append(soft, name)
+		if name := e.AsIdent(); variables[name].kind != nil {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(soft)
-	return soft
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// zonesIn are the zones that a condition names, as far as it says `"name" in zones`.
+func zonesIn(checked *cel.Ast) []string {
+	var names []string
+	root := ast.NavigateAST(checked.NativeRep())
+	for _, e := range ast.MatchDescendants(root, ast.FunctionMatcher(operators.In)) {
+		args := e.AsCall().Args()
+		if args[1].Kind() != ast.IdentKind || args[1].AsIdent() != "zones" || args[0].Kind() != ast.LiteralKind {
+			continue
+		}
+		if name, ok := args[0].AsLiteral().Value().(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // activation gives a condition its variables, those that it asks for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -23,12 +24,13 @@ const (
 
 // document is a set as it is written; docs/policy.md tells of it.
 type document struct {
-	Name     string    `yaml:"name"`
-	Version  string    `yaml:"version"`
-	Levels   levels    `yaml:"levels"`
-	Rules    []line    `yaml:"rules"`
-	Default  demand    `yaml:"default"`
-	Examples []example `yaml:"examples"`
+	Name     string          `yaml:"name"`
+	Version  string          `yaml:"version"`
+	Zones    map[string]zone `yaml:"zones"`
+	Levels   levels          `yaml:"levels"`
+	Rules    []line          `yaml:"rules"`
+	Default  demand          `yaml:"default"`
+	Examples []example       `yaml:"examples"`
 }
 
 type line struct {
@@ -117,10 +119,15 @@ func Parse(text []byte, budget Quantile) (Set, error) {
 		return Set{}, fmt.Errorf("rules: %w", err)
 	}
 	for _, e := range doc.Examples {
-		if err := e.check(set); err != nil {
+		err := e.check(set)
+		if unknown := slices.IndexFunc(e.Given.Zones, func(name string) bool { _, known := doc.Zones[name]; return !known }); unknown >= 0 {
+			err = fmt.Errorf("given: there is no zone %q", e.Given.Zones[unknown])
+		}
+		if err != nil {
 			return Set{}, fmt.Errorf("rules: line %d: example %q: %w", e.at, e.Name, err)
 		}
 	}
+	set.Examples = len(doc.Examples)
 	return set, nil
 }
 
@@ -143,14 +150,21 @@ func (doc *document) set(budget Quantile) (Set, error) {
 	if set.Levels, err = doc.Levels.bits(budget); err != nil {
 		return Set{}, err
 	}
+	if err := doc.zones(&set); err != nil {
+		return Set{}, err
+	}
 	for i, l := range doc.Rules {
 		if l.Name == "" || len(l.Name) > mostName || slices.ContainsFunc(doc.Rules[:i], func(other line) bool { return other.Name == l.Name }) {
 			return Set{}, fmt.Errorf("line %d: name: must be one of its own, of 1 to %d bytes", l.at, mostName)
 		}
-		when, err := condition(l.When, l.Then.Outcome == policy.Deny)
+		when, checked, err := condition(l.When, l.Then.Outcome == policy.Deny)
 		if err != nil {
 			return Set{}, fmt.Errorf("line %d: rule %q: when: %w", l.at, l.Name, err)
 		}
+		if unknown := slices.IndexFunc(zonesIn(checked), func(name string) bool { _, known := doc.Zones[name]; return !known }); unknown >= 0 {
+			return Set{}, fmt.Errorf("line %d: rule %q: when: there is no zone %q", l.at, l.Name, zonesIn(checked)[unknown])
+		}
+		set.Places = set.Places || slices.Contains(variablesIn(checked), "country")
 		set.Rules = append(set.Rules, Rule{Name: l.Name, When: when, Then: l.Then.demand()})
 	}
 	if doc.Default.Outcome == policy.Require {
@@ -158,6 +172,22 @@ func (doc *document) set(budget Quantile) (Set, error) {
 		set.Rules = append(set.Rules, Rule{Name: "default", When: always, Then: doc.Default.demand()})
 	}
 	return set, nil
+}
+
+func (doc *document) zones(set *Set) error {
+	if len(doc.Zones) > mostZones {
+		return fmt.Errorf("zones: must be at most %d", mostZones)
+	}
+	for _, name := range slices.Sorted(maps.Keys(doc.Zones)) {
+		written := doc.Zones[name]
+		zone, err := written.named(name)
+		if err != nil {
+			return fmt.Errorf("zones: %q: %w", name, err)
+		}
+		set.Zones = append(set.Zones, zone)
+		set.Places = set.Places || len(zone.Countries)+len(zone.ASNs) > 0
+	}
+	return nil
 }
 
 func (d demand) demand() Demand {

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,9 @@ import (
 const document = `
 name: house
 version: "4"
+zones:
+  blocked: {networks: [198.51.100.0/24], countries: [KP], asns: [64496]}
+  office: {networks: [192.0.2.0/24, "2001:db8::/32"]}
 levels:
   medium: {cost_ratio: 20000, prior: 0.00001}
   high: {cost_ratio: 2000, prior: 0.000011}
@@ -105,6 +109,43 @@ func TestDefaultMayRequire(t *testing.T) {
 	}
 }
 
+// TestZonesAreWhereAnAddressIs, by what is known of it.
+func TestZonesAreWhereAnAddressIs(t *testing.T) {
+	set := parse(t, document)
+	for _, tc := range []struct {
+		address, country string
+		asn              uint32
+		want             []string
+	}{
+		{"192.0.2.7", "", 0, []string{"office"}},
+		{"::ffff:192.0.2.7", "", 0, []string{"office"}},
+		{"2001:db8::1%eth0", "SE", 64500, []string{"office"}},
+		{"192.0.3.7", "", 0, nil},
+		{"192.0.2.7", "KP", 0, []string{"blocked", "office"}},
+		{"203.0.113.1", "SE", 64496, []string{"blocked"}},
+		{"198.51.100.1", "SE", 64500, []string{"blocked"}},
+	} {
+		if diff := cmp.Diff(tc.want, set.ZonesOf(netip.MustParseAddr(tc.address), tc.country, tc.asn)); diff != "" {
+			t.Errorf("%s %s %d: %s", tc.address, tc.country, tc.asn, diff)
+		}
+	}
+	if got := set.ZonesOf(netip.Addr{}, "", 0); got != nil {
+		t.Errorf("nowhere is in %v", got)
+	}
+	if !set.Places {
+		t.Error("nobody has to know of countries")
+	}
+	for text, want := range map[string]bool{
+		"zones: {office: {networks: [192.0.2.0/24]}}\nrules: [{name: r, when: '\"office\" in zones', then: allow}]\n": false,
+		"zones: {far: {asns: [64496]}}\n":                              true,
+		"rules: [{name: r, when: 'country == \"SE\"', then: allow}]\n": true,
+	} {
+		if set := parse(t, "name: n\nversion: v\ndefault: allow\n"+text); set.Places != want {
+			t.Errorf("%s: %v", text, set.Places)
+		}
+	}
+}
+
 // TestBudgetsAskWhatTheyCost.
 func TestBudgetsAskWhatTheyCost(t *testing.T) {
 	text := "name: n\nversion: v\ndefault: allow\nlevels: {medium: {budget: 0.1}, high: {budget: 0.02}}\n"
@@ -124,43 +165,52 @@ func TestBadDocumentsAreRefused(t *testing.T) {
 		return head + "rules:\n  - name: r\n    when: '" + when + "'\n    then: " + then + "\n"
 	}
 	for name, tc := range map[string]struct{ text, want string }{
-		"nothing":                        {"", "nothing in it"},
-		"no name":                        {"version: v\ndefault: allow\n", "name:"},
-		"no version":                     {"name: n\ndefault: allow\n", "version:"},
-		"no default":                     {"name: n\nversion: v\n", "default:"},
-		"an unknown key":                 {head + "rule: []\n", "rule"},
-		"an unknown key of a rule":       {head + "rules:\n  - {name: r, wen: 'true', then: deny}\n", `line 5: "wen" is not known`},
-		"two documents":                  {head + "---\n" + head, "more than one"},
-		"a rule without a demand":        {head + "rules:\n  - {name: r, when: 'true'}\n", "line 5: then:"},
-		"a rule without a condition":     {head + "rules:\n  - {name: r, then: deny}\n", `line 5: rule "r": when:`},
-		"two rules of one name":          {head + "rules:\n  - {name: r, when: 'true', then: deny}\n  - {name: r, when: 'true', then: deny}\n", "line 6: name:"},
-		"an outcome that is none":        {rule("true", "refuse"), "must be allow, deny or"},
-		"an acr that is none":            {rule("true", "{require: aal9}"), "require:"},
-		"a method that is none":          {rule("true", "{require: aal2, methods: [sms]}"), "methods:"},
-		"a level that is none":           {rule("true", "{require: aal2, level: huge}"), "level:"},
-		"a time that is none":            {rule("true", "{require: aal2, max_age: soon}"), "soon"},
-		"a negative time":                {rule("true", "{require: aal2, max_age: -1s}"), "max_age:"},
-		"a condition that is no CEL":     {rule("client ==", "deny"), `rule "r": when:`},
-		"of an unknown variable":         {rule("password == \"x\"", "deny"), "undeclared reference to ''password''"},
-		"of another type":                {rule("client == 3", "deny"), "no matching overload"},
-		"that is neither true nor false": {rule("client", "deny"), "must be true or false"},
-		"that denies by the score":       {rule("score > 40.0", "deny"), "must not deny by [score]"},
-		"that denies by the level":       {rule("\"x\" in zones && (client == \"a\" || level == \"high\")", "deny"), "must not deny by [level]"},
-		"that denies by a signal":        {rule("signals.exists(s, s == \"NEW_COUNTRY\")", "deny"), "must not deny by [signals]"},
-		"that is too long":               {rule("client == \""+strings.Repeat("x", 3000)+"\"", "deny"), "at most 2000 bytes"},
-		"that is too deep":               {rule(strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), "deny"), "recursion"},
-		"one level alone":                {head + "levels: {high: {budget: 0.1}}\n", "go together"},
-		"levels upside down":             {head + "levels: {medium: {cost_ratio: 20, prior: 0.00001}, high: {cost_ratio: 2000, prior: 0.00001}}\n", "above high"},
-		"a ratio that costs nothing":     {head + "levels: {medium: {cost_ratio: 0.5, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
-		"a prior of everybody":           {head + "levels: {medium: {cost_ratio: 5, prior: 1}, high: {cost_ratio: 20, prior: 0.1}}\n", "prior:"},
-		"a ratio that is no number":      {head + "levels: {medium: {cost_ratio: .nan, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
-		"a budget of more than all":      {head + "levels: {medium: {budget: 2}, high: {budget: 0.1}}\n", "budget:"},
-		"a budget and a ratio":           {head + "levels: {medium: {budget: 0.2, prior: 0.1}, high: {budget: 0.1}}\n", "budget:"},
-		"an example that fails":          {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcome: deny}}\n", `line 5: example "e": outcome is "allow", and "deny" was expected`},
-		"an example of nothing":          {head + "examples:\n  - {name: e, given: {client: a}}\n", "expect: is missing"},
-		"an example of an unknown thing": {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcom: allow}}\n", `"outcom" is not known`},
-		"an example with an odd fact":    {head + "examples:\n  - {name: e, given: {browser: a}, expect: {outcome: allow}}\n", "browser"},
-		"too long a document":            {head + "#" + strings.Repeat("x", rules.MaxDocument), "at most"},
+		"nothing":                           {"", "nothing in it"},
+		"no name":                           {"version: v\ndefault: allow\n", "name:"},
+		"no version":                        {"name: n\ndefault: allow\n", "version:"},
+		"no default":                        {"name: n\nversion: v\n", "default:"},
+		"an unknown key":                    {head + "rule: []\n", "rule"},
+		"an unknown key of a rule":          {head + "rules:\n  - {name: r, wen: 'true', then: deny}\n", `line 5: "wen" is not known`},
+		"two documents":                     {head + "---\n" + head, "more than one"},
+		"a rule without a demand":           {head + "rules:\n  - {name: r, when: 'true'}\n", "line 5: then:"},
+		"a rule without a condition":        {head + "rules:\n  - {name: r, then: deny}\n", `line 5: rule "r": when:`},
+		"two rules of one name":             {head + "rules:\n  - {name: r, when: 'true', then: deny}\n  - {name: r, when: 'true', then: deny}\n", "line 6: name:"},
+		"an outcome that is none":           {rule("true", "refuse"), "must be allow, deny or"},
+		"an acr that is none":               {rule("true", "{require: aal9}"), "require:"},
+		"a method that is none":             {rule("true", "{require: aal2, methods: [sms]}"), "methods:"},
+		"a level that is none":              {rule("true", "{require: aal2, level: huge}"), "level:"},
+		"a time that is none":               {rule("true", "{require: aal2, max_age: soon}"), "soon"},
+		"a negative time":                   {rule("true", "{require: aal2, max_age: -1s}"), "max_age:"},
+		"a condition that is no CEL":        {rule("client ==", "deny"), `rule "r": when:`},
+		"of an unknown variable":            {rule("password == \"x\"", "deny"), "undeclared reference to ''password''"},
+		"of another type":                   {rule("client == 3", "deny"), "no matching overload"},
+		"that is neither true nor false":    {rule("client", "deny"), "must be true or false"},
+		"that denies by the score":          {rule("score > 40.0", "deny"), "must not deny by [score]"},
+		"that denies by the level":          {rule("\"x\" in zones && (client == \"a\" || level == \"high\")", "deny"), "must not deny by [level]"},
+		"that denies by a signal":           {rule("signals.exists(s, s == \"NEW_COUNTRY\")", "deny"), "must not deny by [signals]"},
+		"that is too long":                  {rule("client == \""+strings.Repeat("x", 3000)+"\"", "deny"), "at most 2000 bytes"},
+		"that is too deep":                  {rule(strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), "deny"), "recursion"},
+		"of a zone that is none":            {rule("\"offise\" in zones", "deny"), `there is no zone "offise"`},
+		"a zone of nothing":                 {head + "zones: {office: {}}\n", "nothing is in it"},
+		"a zone with an unknown key":        {head + "zones: {office: {cidrs: [192.0.2.0/24]}}\n", `line 4: "cidrs" is not known`},
+		"a network that is an address":      {head + "zones: {office: {networks: [192.0.2.1]}}\n", `"192.0.2.1" is not a network`},
+		"a network with an address":         {head + "zones: {office: {networks: [192.0.2.1/24]}}\n", `"192.0.2.1/24" is not a network`},
+		"a country by its name":             {head + "zones: {office: {countries: [Sweden]}}\n", `"Sweden" is not a code`},
+		"a system of nobody":                {head + "zones: {office: {asns: [0]}}\n", "0 is the number"},
+		"a system that is no number":        {head + "zones: {office: {asns: [-1]}}\n", "-1"},
+		"one level alone":                   {head + "levels: {high: {budget: 0.1}}\n", "go together"},
+		"levels upside down":                {head + "levels: {medium: {cost_ratio: 20, prior: 0.00001}, high: {cost_ratio: 2000, prior: 0.00001}}\n", "above high"},
+		"a ratio that costs nothing":        {head + "levels: {medium: {cost_ratio: 0.5, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
+		"a prior of everybody":              {head + "levels: {medium: {cost_ratio: 5, prior: 1}, high: {cost_ratio: 20, prior: 0.1}}\n", "prior:"},
+		"a ratio that is no number":         {head + "levels: {medium: {cost_ratio: .nan, prior: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n", "cost_ratio:"},
+		"a budget of more than all":         {head + "levels: {medium: {budget: 2}, high: {budget: 0.1}}\n", "budget:"},
+		"a budget and a ratio":              {head + "levels: {medium: {budget: 0.2, prior: 0.1}, high: {budget: 0.1}}\n", "budget:"},
+		"an example that fails":             {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcome: deny}}\n", `line 5: example "e": outcome is "allow", and "deny" was expected`},
+		"an example of nothing":             {head + "examples:\n  - {name: e, given: {client: a}}\n", "expect: is missing"},
+		"an example of an unknown thing":    {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcom: allow}}\n", `"outcom" is not known`},
+		"an example of a zone that is none": {head + "examples:\n  - {name: e, given: {zones: [office]}, expect: {outcome: allow}}\n", `there is no zone "office"`},
+		"an example with an odd fact":       {head + "examples:\n  - {name: e, given: {browser: a}, expect: {outcome: allow}}\n", "browser"},
+		"too long a document":               {head + "#" + strings.Repeat("x", rules.MaxDocument), "at most"},
 	} {
 		_, err := rules.Parse([]byte(tc.text), none)
 		if err == nil {

@@ -62,9 +62,14 @@ func (l Levels) Of(score float64, firstTime bool) policy.Level {
 type Set struct {
 	Name    string
 	Version string
+	Zones   []Zone
 	Levels  Levels
 	Rules   []Rule
 	Default policy.Outcome
+	// Places says that the set asks where addresses are: without a database of that, what
+	// it says of countries and autonomous systems would never hold.
+	Places   bool
+	Examples int // how many came out as they say
 }
 
 // ID names the set and its version in a decision.

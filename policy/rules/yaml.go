@@ -54,6 +54,12 @@ func (e *example) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
+// UnmarshalYAML refuses what no zone has.
+func (z *zone) UnmarshalYAML(node *yaml.Node) error {
+	type plain zone
+	return strict(node, (*plain)(z))
+}
+
 // UnmarshalYAML refuses facts that there are none of.
 func (g *given) UnmarshalYAML(node *yaml.Node) error {
 	type plain given

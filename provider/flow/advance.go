@@ -176,7 +176,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	}
 	had := b.Device
 	b.Device = p.device.ID
-	attempt := attemptOf(a.Request, b, person.ID, known.History.V, p.standing.Evidence)
+	attempt := attemptOf(a.Request, b, person.ID, known.Groups, known.History.V, p.standing.Evidence)
 	attempt.DeviceTier = tierOf(&known.Device)
 	if p.assessed, err = s.risk.Assess(ctx, attempt); err != nil {
 		return p, fmt.Errorf("assess: %w", err)

@@ -428,7 +428,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 // decision returns the session's last decision while the circumstances are
 // those it was made in, else a new one.
 func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (policy.Decision, *risk.Assessment, error) {
-	attempt := attemptOf(a.Request, a.browser, a.SignIn.Person.ID, a.SignIn.History.V, st.Evidence)
+	attempt := attemptOf(a.Request, a.browser, a.SignIn.Person.ID, a.SignIn.Groups, a.SignIn.History.V, st.Evidence)
 	// The browser that the session was proven in is known by the session itself:
 	// no other read.
 	switch {
@@ -451,9 +451,9 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 	return fresh.Decision, fresh, nil
 }
 
-func attemptOf(r Request, b Browser, person storage.ID, history storage.Raw, proven []policy.Evidence) risk.Attempt {
+func attemptOf(r Request, b Browser, person storage.ID, groups []string, history storage.Raw, proven []policy.Evidence) risk.Attempt {
 	return risk.Attempt{
-		Person: person, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
+		Person: person, Groups: groups, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
 		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent,
 		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: history,
 	}

@@ -51,7 +51,14 @@ const (
 	mostPlaces  = 512 << 20   // bytes of the biggest one
 )
 
-// OpenPlaces opens the files; one that cannot be read is an error that names it.
+// PlacesError says that a file cannot be read.
+type PlacesError struct{ Err error }
+
+func (e *PlacesError) Error() string { return "risk: places: " + e.Err.Error() }
+
+func (e *PlacesError) Unwrap() error { return e.Err }
+
+// OpenPlaces opens the files; one that cannot be read is a [PlacesError] that names it.
 func OpenPlaces(cfg PlacesConfig, now func() time.Time) (*Places, error) {
 	if cfg.MaxAge == 0 {
 		cfg.MaxAge = 90 * 24 * time.Hour
@@ -60,7 +67,7 @@ func OpenPlaces(cfg PlacesConfig, now func() time.Time) (*Places, error) {
 	for _, path := range cfg.Files {
 		f := &placesFile{path: path}
 		if err := f.open(); err != nil {
-			return nil, fmt.Errorf("risk: places: %w", err)
+			return nil, &PlacesError{err}
 		}
 		f.looked = now()
 		p.files = append(p.files, f)

@@ -37,6 +37,10 @@ type Config struct {
 
 // Service decides about attempts.
 type Service struct {
+	// Places says where addresses are; nil: nobody knows. It must be set before the first
+	// attempt, or never.
+	Places *Places
+
 	cfg   Config
 	store *storage.Store
 	now   func() time.Time
@@ -55,6 +59,7 @@ type Attempt struct {
 	Scopes     []string
 	Resources  []string
 	ACRAsked   []string
+	Groups     []string    // of the person
 	Device     storage.ID  // this browser; "" while it has no id
 	DeviceTier policy.Tier // how well it is known to be the person's; "" is TierNone
 	Address    netip.Addr
@@ -97,7 +102,13 @@ func (s *Service) facts(a Attempt, h policy.History) policy.Facts {
 	f := policy.Facts{
 		Client: a.Client, Scopes: a.Scopes, Resources: a.Resources, ACRAsked: a.ACRAsked,
 		DeviceTier: cmp.Or(a.DeviceTier, policy.TierNone), FirstTime: h.SignIns == 0, Breached: a.Breached,
+		Groups: a.Groups,
 	}
+	var at Place
+	if s.Places != nil {
+		at = s.Places.Of(a.Address)
+	}
+	f.CountryOf, f.Zones = at.Country, s.cfg.Rules.ZonesOf(a.Address, at.Country, at.ASN)
 	f.Values[policy.Device].Value = s.deviceHash(a.Device)
 	set := func(feature policy.Feature, what, value string) {
 		if value != "" {

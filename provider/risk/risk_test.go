@@ -6,11 +6,13 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/policy/rules"
@@ -122,6 +124,41 @@ func TestFactsNameNoPlaceAndNoProgram(t *testing.T) {
 	}
 	if g := s.facts(Attempt{}, policy.History{}); g.Values != [policy.Features]policy.Seen{} {
 		t.Errorf("hashes of nothing: %+v", g)
+	}
+}
+
+// TestFactsAreWhereAndWho: what rules may look at, of a place as far as it is known.
+func TestFactsAreWhereAndWho(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "places.mmdb")
+	database(t, path, noon, map[string]mmdbtype.Map{"192.0.2.0/24": {"country_code": mmdbtype.String("SE"), "autonomous_system_number": mmdbtype.Uint32(64500)}})
+	places, err := OpenPlaces(PlacesConfig{Files: []string{path}}, func() time.Time { return noon })
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := rules.Allow()
+	set.Zones = []rules.Zone{{Name: "home", ASNs: []uint32{64500}}, {Name: "lab", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.16/28")}}}
+	s, _ := newRisk(t, Config{Rules: set})
+	a := attempt()
+	a.Groups, a.Breached = []string{"staff"}, true
+	for name, tc := range map[string]struct {
+		places  *Places
+		country string
+		zones   []string
+	}{"with places": {places, "SE", []string{"home", "lab"}}, "without": {nil, "", []string{"lab"}}} {
+		s.Places = tc.places
+		f := assess(t, s, a).attempt.Facts
+		if f.CountryOf != tc.country || !slices.Equal(f.Zones, tc.zones) || !slices.Equal(f.Groups, a.Groups) || !f.Breached {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	was := s.Circumstances(a)
+	for name, change := range map[string]func(){"places are known": func() { s.Places = places }, "they left a group": func() { a.Groups = nil }} {
+		change()
+		now := s.Circumstances(a)
+		if now == was {
+			t.Errorf("%s: the last decision stands", name)
+		}
+		was = now
 	}
 }
 
