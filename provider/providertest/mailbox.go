@@ -37,9 +37,10 @@ import (
 // Mailbox is an SMTP server on loopback, with STARTTLS and AUTH, that keeps what it
 // is sent.
 type Mailbox struct {
-	relay  relay
-	server *smtp.Server
-	t      testing.TB
+	relay    relay
+	server   *smtp.Server
+	listener net.Listener
+	t        testing.TB
 
 	mu     sync.Mutex
 	answer func(at Stage, to string) error
@@ -113,10 +114,11 @@ func NewMailbox(t testing.TB, options ...MailboxOption) *Mailbox {
 	if m.relay.Implicit {
 		l = tls.NewListener(l, m.server.TLSConfig)
 	}
+	m.listener = l
 	served := make(chan error, 1)
 	go func() { served <- m.server.Serve(l) }()
 	t.Cleanup(func() {
-		_ = m.server.Close() // a test may have done so
+		m.Close() // a test may have done so
 		if err := <-served; err != nil && !errors.Is(err, smtp.ErrServerClosed) {
 			t.Error(err)
 		}
@@ -138,8 +140,8 @@ func WithMailbox(m *Mailbox) Option {
 	}
 }
 
-// Close ends it: whoever comes is refused.
-func (m *Mailbox) Close() { _ = m.server.Close() }
+// Close ends it: whoever comes is refused. A server that does not serve yet knows no listener.
+func (m *Mailbox) Close() { _, _ = m.server.Close(), m.listener.Close() }
 
 // Answer changes how it answers from now on, also by waiting before it does; nil takes
 // everything.
