@@ -151,6 +151,7 @@ func TestFactsAreWhereAndWho(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
+	s.Places = nil
 	was := s.Circumstances(a)
 	for name, change := range map[string]func(){"places are known": func() { s.Places = places }, "they left a group": func() { a.Groups = nil }} {
 		change()
