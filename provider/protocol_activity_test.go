@@ -11,9 +11,71 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+// Wrong tries are told to whose account they were at, summed by the hour, the browser and the
+// proof; a wrong one is told whoever typed it, and a right one is not.
+func TestWrongTriesAreSummedOnTheActivityPage(t *testing.T) {
+	t.Parallel()
+	providertest.Databases(t, func(t *testing.T, database string) {
+		p := providertest.Start(t, providertest.On(database))
+		rp := p.Client("web", providertest.FirstParty)
+		b, eve := p.Browser().SignIn("ada"), p.Browser().SignIn("eve")
+		p.Person("ada")
+		p.Clock.Advance(time.Hour)
+		from := p.Clock.Now().Truncate(time.Hour)
+		g := guesserAt(t, p, rp, p.Browser())
+		for range 3 {
+			if a := g.try("ada@example.com", guess, "User-Agent", firefox); a.Status != wrong {
+				t.Fatal(a)
+			}
+		}
+		g.try("nobody@example.com", guess)
+		p.Clock.Advance(time.Hour)
+		g = guesserAt(t, p, rp, p.Browser())
+		g.try("ada@example.com", guess)
+		p.Browser().SignIn("ada").Walk(nil, p.URL(web.PathApps))
+		read := func(b *providertest.Browser) string {
+			t.Helper()
+			page := html.UnescapeString(string(b.Walk(nil, p.URL(web.PathActivity)).WantStatus(http.StatusOK).Body))
+			_, told, _ := strings.Cut(page, `aria-labelledby="wrong"`)
+			told, _, _ = strings.Cut(told, "</section>")
+			return told
+		}
+		told := read(b)
+		between := "between " + from.Format("15:04") + " and " + from.Add(time.Hour).Format("15:04") + " UTC · Firefox on Linux"
+		for _, says := range []string{"3 wrong passwords", between, "1 wrong password<"} {
+			if !strings.Contains(told, says) {
+				t.Errorf("the page does not say %q: %s", says, told)
+			}
+		}
+		if n := strings.Count(told, "<li>"); n != 2 {
+			t.Errorf("%d lines, want 2: %s", n, told)
+		}
+		if strings.Index(told, "3 wrong") < strings.Index(told, "1 wrong") {
+			t.Error("the newest is not first")
+		}
+		if told := read(eve); told != "" {
+			t.Errorf("another's tries are told: %s", told)
+		}
+		// What they go in is kept for 90 days, and for nobody's account for hours.
+		for _, later := range []struct {
+			by   time.Duration
+			want int64
+		}{{0, 3}, {2 * time.Hour, 2}, {90 * 24 * time.Hour, 0}} {
+			p.Clock.Advance(later.by)
+			if _, err := p.Store.Sweep(t.Context(), storage.At(p.Clock.Now()), 1000); err != nil {
+				t.Fatal(err)
+			}
+			if n := providertest.CountRows(t, database)["wrong_tries"]; n != later.want {
+				t.Errorf("after %s more %d rows are left, want %d", later.by, n, later.want)
+			}
+		}
+	})
+}
 
 // People are told what happened to their account lately: theirs alone, in words, with which
 // browser; and what may have been somebody else leads to where they say so.

@@ -76,7 +76,10 @@ func (s *Store) DevicesOf(ctx context.Context, person ID, now Time, limit int) (
 
 // ForgetDevice deletes a device of a person's; ErrNotFound: they have none such.
 func (s *Store) ForgetDevice(ctx context.Context, person, id ID) error {
-	return s.do(ctx, write{text: "DELETE FROM devices WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound})
+	return s.do(ctx, write{
+		text: "DELETE FROM devices WHERE id = ? AND person_id = ?", args: []any{id, person}, guard: ErrNotFound,
+		locks: []waitFor{personAlone(person)}, // a sign-in that relies on it would add it again
+	})
 }
 
 // unremember ends what a person's browsers were remembered by one of their proofs for.

@@ -200,13 +200,14 @@ func (s *Store) EnablePerson(ctx context.Context, id ID, now Time) error {
 }
 
 // DeletePerson removes a disabled person with all that is theirs: identifiers,
-// proofs, sessions, devices, grants, consents, memberships, history and decisions.
+// proofs, sessions, devices, grants, consents, memberships, history, decisions and wrong tries.
 // Notices of logouts stay until they are told, and events as they are. ErrNotFound:
 // there is no such person, they are not disabled, or [Store.LastOperator] says why not.
 func (s *Store) DeletePerson(ctx context.Context, id ID) error {
 	return s.doAll(ctx,
 		unlessLast(write{text: "DELETE FROM persons WHERE id = ? AND disabled_at IS NOT NULL", args: []any{id}, guard: ErrNotFound}, id), // the rest of it cascades
 		write{text: "DELETE FROM decisions WHERE person_id = ?", args: []any{id}},
+		write{text: "DELETE FROM wrong_tries WHERE person_id = ?", args: []any{id}},
 	)
 }
 

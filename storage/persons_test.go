@@ -182,6 +182,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 		f.must(f.CreateMail(f.ctx, newMail(p, now)))
 		f.must(f.PutSentCode(f.ctx, sentCode(storage.NewID(), p.ID, after(time.Hour))))
 		f.disownLink(p, p.Sub+"@example.com", p.Sub, now)
+		f.must(f.CountWrongTry(f.ctx, storage.WrongTry{PersonID: p.ID, Method: "pwd", ExpiresAt: after(time.Hour)}, now.Time))
 		f.must(f.SetConsent(f.ctx, &storage.Consent{PersonID: p.ID, ClientID: "web", CreatedAt: now, UpdatedAt: now}))
 		f.must(f.KeepSessionClient(f.ctx, &storage.SessionClient{SessionID: se.ID, ClientID: "web", Sub: p.Sub, CreatedAt: now}))
 	}
@@ -199,7 +200,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 	f.must(f.DeletePerson(f.ctx, ada.ID))
 	f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, ada.ID))
 	rows := providertest.CountRows(t, f.url)
-	for _, table := range []string{"persons", "identifiers", "passwords", "totps", "recovery_codes", "disown_links", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices", "mails", "sent_codes"} {
+	for _, table := range []string{"persons", "identifiers", "passwords", "totps", "recovery_codes", "disown_links", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices", "mails", "sent_codes", "wrong_tries"} {
 		if rows[table] != 1 {
 			t.Errorf("%s: %d rows, want one", table, rows[table])
 		}

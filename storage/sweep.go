@@ -18,6 +18,7 @@ var swept = []struct{ table, key, but string }{
 	{"totps", "id", ""}, // a confirmed one does not lapse
 	{"mails", "id", ""},
 	{"sent_codes", "interaction_id", ""},
+	{"wrong_tries", "person_id, hour, method, browser, system", ""},
 	{"devices", "id, person_id", ""},
 	{"sessions", "id", " AND settles_at IS NULL"}, // its late clients would go with it, untold
 	{"grants", "id", ""},

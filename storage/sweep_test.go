@@ -17,7 +17,7 @@ var sweepTests = map[string]func(*testing.T, fixture){
 	"sweepers do not stand in each other's way": testSweepRace,
 }
 
-var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "disown_links", "totps", "mails", "sent_codes", "devices", "sessions", "grants"}
+var sweptTables = []string{"interactions", "revocations", "access_tokens", "throttles", "spent_ids", "idempotency_keys", "setup_links", "disown_links", "totps", "mails", "sent_codes", "wrong_tries", "devices", "sessions", "grants"}
 
 func testSweep(t *testing.T, f fixture) {
 	p := f.person("ada")
@@ -34,6 +34,7 @@ func testSweep(t *testing.T, f fixture) {
 		app.ExpiresAt = expires
 		f.must(f.BeginTOTP(f.ctx, app, 5))
 		f.must(f.CreateMail(f.ctx, &storage.Mail{ID: storage.NewID(), Channel: storage.ByMail, Recipient: "ada@example.com", Kind: "code", Lang: "en", LapsesAt: now, CreatedAt: now, ExpiresAt: expires}))
+		f.must(f.CountWrongTry(f.ctx, storage.WrongTry{PersonID: p.ID, Method: "pwd", Browser: n, ExpiresAt: expires}, now.Time))
 		f.must(f.PutSentCode(f.ctx, sentCode(storage.NewID(), "", expires)))
 		f.must(f.CreateAccessToken(f.ctx, &storage.AccessToken{Hash: hash(n), ClientID: "web", Claims: doc(`{}`), CreatedAt: now, ExpiresAt: expires}))
 		f.must(f.SeeDevice(f.ctx, &storage.Device{ID: storage.NewID(), PersonID: p.ID, CreatedAt: now, SeenAt: now, ExpiresAt: expires}))

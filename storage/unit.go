@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
 )
@@ -146,9 +147,24 @@ func (s *Store) doAll(ctx context.Context, writes ...write) error {
 	})
 }
 
-// locked runs fn with the locks of these writes. A statement sees what was committed
-// when it began, so a lock that it took itself would come too late for what it reads.
-func (s *Store) locked(ctx context.Context, writes []write, fn func(db *gorm.DB) error) error {
+// unitTries is how often writes are tried that wait for others who wait for them: such as those
+// of two people who sign in with one browser at once. Postgres undoes those of one of the two.
+const unitTries = 3
+
+// locked runs fn with the locks of these writes, again where Postgres undid all of it. A statement
+// sees what was committed when it began, so a lock that it took itself would come too late for
+// what it reads.
+func (s *Store) locked(ctx context.Context, writes []write, fn func(db *gorm.DB) error) (err error) {
+	for range unitTries {
+		var pg *pgconn.PgError
+		if err = s.lockedOnce(ctx, writes, fn); !errors.As(err, &pg) || pg.Code != pgDeadlock {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Store) lockedOnce(ctx context.Context, writes []write, fn func(db *gorm.DB) error) error {
 	var locks []waitFor
 	for _, w := range writes {
 		for _, l := range w.locks {

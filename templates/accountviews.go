@@ -118,10 +118,19 @@ type Review struct {
 type Activity struct {
 	Base
 	Who     Account
+	Wrong   []WrongLine // tries in vain, the newest hour first
 	Lines   []ActivityLine
 	Later   bool   // it is not the first page
 	Earlier string // the next page; "" for none
 	Back    string
+}
+
+// WrongLine is how often, within an hour, something was wrong: Kind is "password" | "totp" | "recovery" | "mail".
+type WrongLine struct {
+	Kind     string
+	Times    int
+	From, To time.Time
+	Device   MailDevice
 }
 
 // ActivityLine is one thing that happened. Words is "signed_in", "added", "renamed", "removed" or "trusted", each of a Factor; "stopped" or "lifted", of an authenticator; "codes_made" |

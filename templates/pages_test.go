@@ -48,6 +48,16 @@ func everyClaim() []string {
 	}
 }
 
+// everyWrong is one line of each kind, the last of which tells of no browser.
+func everyWrong() (lines []WrongLine) {
+	from := time.Date(2026, time.March, 3, 23, 0, 0, 0, time.UTC)
+	for i, kind := range []string{"password", "totp", "recovery", "mail"} {
+		lines = append(lines, WrongLine{Kind: kind, Times: i + 1, From: from, To: from.Add(time.Hour), Device: MailDevice{"Firefox", "Windows"}})
+	}
+	lines[len(lines)-1].Device = MailDevice{}
+	return lines
+}
+
 // everyActivity is one line of each kind.
 func everyActivity() []ActivityLine {
 	at, firefox := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), MailDevice{"Firefox", "Linux"}
@@ -63,6 +73,10 @@ func everyActivity() []ActivityLine {
 			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, When: at, ByPerson: words == "trusted"})
 		}
 	}
+	for _, words := range []string{"stopped", "lifted"} {
+		lines = append(lines, ActivityLine{ID: words, Words: words, Factor: "totp", When: at, Device: firefox, ByPerson: words == "stopped"})
+	}
+	lines = append(lines, ActivityLine{ID: "stopped-named", Words: "stopped", Factor: "totp", Name: "Work phone", When: at, Device: firefox, ByPerson: true})
 	for _, words := range []string{"codes_made", "code_used", "recovery", "password", "remembered", "forgotten", "asking", "session_ended", "signed_out", "disowned", "details", "created"} {
 		lines = append(lines, ActivityLine{ID: words, Words: words, When: at, Device: firefox, ByPerson: true})
 	}
@@ -130,7 +144,7 @@ func everyPage(lang string) map[string]any {
 		"asking":                Asking{Base: base, Form: form, Who: ada, Choices: []string{"always", "unusual", "sensitive"}, Now: "unusual", Back: "/account/security"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", PasswordHref: "/account/security/password", Back: "/"},
 		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Devices: everyDevice(), Back: "/"},
-		"activity":              Activity{Base: base, Who: ada, Lines: everyActivity(), Later: true, Earlier: "/account/activity?after=7", Back: "/"},
+		"activity":              Activity{Base: base, Who: ada, Wrong: everyWrong(), Lines: everyActivity(), Later: true, Earlier: "/account/activity?after=7", Back: "/"},
 		"activity-empty":        Activity{Base: base, Who: ada, Back: "/"},
 		"language":              Language{Base: base, Form: form, Who: ada, All: []LanguageLink{{Lang: "en", Name: "English"}, {Lang: "es", Name: "Español"}}, Chosen: "es", Done: true, Back: "/"},
 		"language-none":         Language{Base: base, Form: form, Who: ada, All: []LanguageLink{{Lang: "en", Name: "English"}}, Back: "/"},

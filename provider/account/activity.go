@@ -25,6 +25,7 @@ const (
 	// lately is how far back the page looks, and activityPage how much one has.
 	lately       = 90 * 24 * time.Hour
 	activityPage = 20
+	wrongMost    = 10      // lines of wrong tries
 	paramAfter   = "after" // the number of the event that the page before ended with
 )
 
@@ -73,6 +74,11 @@ func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storag
 		return err
 	}
 	page := templates.Activity{Base: h.Web.Base(r, "", s.Person.Locale), Who: web.Account(s), Later: after > 0, Back: h.Web.Path(web.PathHome)}
+	if after == 0 {
+		if page.Wrong, err = h.wrongTries(r.Context(), s); err != nil {
+			return err
+		}
+	}
 	for i := range list.Events {
 		line, err := h.activity(r.Context(), s, &list.Events[i])
 		if err != nil {
@@ -84,6 +90,24 @@ func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storag
 		page.Earlier = h.Web.Path(web.PathActivity) + "?" + url.Values{paramAfter: {strconv.FormatInt(list.Next, 10)}}.Encode()
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
+}
+
+// wrongKinds are how the page calls what was wrong.
+var wrongKinds = map[string]string{policy.Password: "password", policy.OneTime: "totp", policy.Recovery: "recovery", policy.Mail: "mail"}
+
+// wrongTries is how often somebody tried in vain to be the person, hour by hour.
+func (h *Handler) wrongTries(ctx context.Context, s *storage.SignIn) ([]templates.WrongLine, error) {
+	tries, err := h.Store.WrongTriesOf(ctx, s.Person.ID, storage.At(h.Now().Add(-lately)), wrongMost)
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]templates.WrongLine, len(tries))
+	for i, t := range tries {
+		lines[i] = templates.WrongLine{
+			Kind: wrongKinds[t.Method], Times: int(t.Times), From: t.Hour.Time, To: t.Hour.Add(time.Hour), Device: templates.MailDevice{Browser: t.Browser, System: t.System},
+		}
+	}
+	return lines, nil
 }
 
 // activity says in words what an event tells.

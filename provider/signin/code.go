@@ -24,17 +24,18 @@ const (
 type codeStep struct {
 	step   flow.Step
 	path   string
+	method string // of policy
 	verify func(context.Context, *http.Request, *storage.Person, string) (policy.Evidence, error)
 }
 
 func (h *Handler) totpStep() codeStep {
-	return codeStep{flow.StepTOTP, web.PathTOTP, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
+	return codeStep{flow.StepTOTP, web.PathTOTP, policy.OneTime, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
 		return h.TOTP.Verify(ctx, person, code, func(ctx context.Context, name string) error { return h.Notices.Stopped(ctx, person, h.with(r), name) })
 	}}
 }
 
 func (h *Handler) recoveryStep() codeStep {
-	return codeStep{flow.StepRecovery, web.PathRecovery, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
+	return codeStep{flow.StepRecovery, web.PathRecovery, policy.Recovery, func(ctx context.Context, r *http.Request, person *storage.Person, code string) (policy.Evidence, error) {
 		return h.Recovery.Verify(ctx, person, code, func(ctx context.Context) error { return h.Notices.RecoveryUsed(ctx, person, h.with(r)) })
 	}}
 }
@@ -53,7 +54,7 @@ func (h *Handler) takeCode(c codeStep) web.HandlerFunc {
 		}
 		person := &a.SignIn.Person
 		var evidence policy.Evidence
-		err := h.guess(r, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
+		err := h.guess(r, c.method, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
 			evidence, err = c.verify(ctx, r, person, code[:min(len(code), maxCode)])
 			return err
 		})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/fault"
@@ -102,7 +103,7 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 		return nil, policy.Evidence{}, err
 	}
 	var evidence policy.Evidence
-	err = h.guess(r, person, identifier, "", func(ctx context.Context) (err error) {
+	err = h.guess(r, policy.Password, person, identifier, "", func(ctx context.Context) (err error) {
 		evidence, err = h.Passwords.Verify(ctx, person, password)
 		return err
 	})
@@ -114,8 +115,8 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 
 // guess has a proof looked at that could be guessed, under the throttles that all such
 // proofs of one account share: those of nobody's as well. code is whose code it is, ""
-// for a password and for one that was sent, which has few tries of its own.
-func (h *Handler) guess(r *http.Request, person *storage.Person, identifier string, code storage.ID, look func(context.Context) error) error {
+// for a password and for one that was sent, which has few tries of its own. A wrong one is counted.
+func (h *Handler) guess(r *http.Request, method string, person *storage.Person, identifier string, code storage.ID, look func(context.Context) error) error {
 	ctx := r.Context()
 	device, err := h.knownDevice(r, person)
 	if err != nil {
@@ -133,10 +134,33 @@ func (h *Handler) guess(r *http.Request, person *storage.Person, identifier stri
 	if err == nil {
 		err = h.Store.Together(ctx, func(ctx context.Context) error { return h.Throttle.SignedIn(ctx, attempt) })
 	}
-	if err == nil || errors.Is(err, proof.ErrWrong) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, proof.ErrWrong):
+		return cmp.Or(h.countWrong(r, method, person, account), err)
 	}
 	return errors.Join(err, h.Throttle.ReturnSignIn(ctx, attempt))
+}
+
+// How long wrong tries are kept: as far back as people are told of them, and at an account
+// that nobody has no longer than they are added to.
+const (
+	wrongTold   = 90 * 24 * time.Hour
+	wrongNobody = 2 * time.Hour
+)
+
+// countWrong counts a wrong try at an account, for its person to see: by the same statement for
+// one that nobody has.
+func (h *Handler) countWrong(r *http.Request, method string, person *storage.Person, account string) error {
+	with, now := h.with(r), h.Now()
+	try := storage.WrongTry{Method: method, Browser: with.Browser, System: with.System}
+	if person == nil {
+		try.PersonID, try.ExpiresAt = storage.NobodyID(h.Throttle.Key("wrong tries", account)), storage.At(now.Add(wrongNobody))
+	} else {
+		try.PersonID, try.ExpiresAt = person.ID, storage.At(now.Add(wrongTold))
+	}
+	return h.Store.CountWrongTry(storage.WithoutUnit(r.Context()), try, now)
 }
 
 // knownDevice is this browser's device if the person signed in with it before,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/ident"
@@ -111,7 +112,7 @@ func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.An
 		return a, err
 	}
 	next := a
-	err = h.guess(r, owner, address, "", func(ctx context.Context) error {
+	err = h.guess(r, policy.Mail, owner, address, "", func(ctx context.Context) error {
 		proven, err := h.Sent.Verify(ctx, a.Interaction.ID, s.purpose, code[:min(len(code), maxCode)])
 		if err != nil {
 			return err
