@@ -53,9 +53,14 @@ func (s *Store) RotateDevice(ctx context.Context, d *Device, was ID, here ...ID)
 		s.insert(ctx, d, ""))
 }
 
-// Known is that a person's device is there still, by the id that was read.
-func Known(device, person ID) Provided {
-	return Provided{"EXISTS (SELECT 1 FROM devices WHERE id = ? AND person_id = ?)", []any{device, person}}
+// Known is that a person's device is there still, by the id that was read, and knows no less and
+// no more than it did then: who writes it anew brings nothing back that was taken from it.
+func Known(d *Device) Provided {
+	return Provided{
+		"EXISTS (SELECT 1 FROM devices WHERE id = ? AND person_id = ? AND proven_at IS NOT DISTINCT FROM ? AND bound_at IS NOT DISTINCT FROM ?" +
+			" AND remembered_until IS NOT DISTINCT FROM ? AND remembered_by IS NOT DISTINCT FROM ?)",
+		[]any{d.ID, d.PersonID, d.ProvenAt, d.BoundAt, d.RememberedUntil, d.RememberedBy},
+	}
 }
 
 // DeviceKnown reports whether a person signed in with this device before and

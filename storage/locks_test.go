@@ -12,6 +12,7 @@ import (
 var lockTests = map[string]func(*testing.T, fixture){
 	"who waits for who waits for them is not in vain": testDeadlock,
 	"who forgets a browser waits for a sign-in":       testForgetWaits,
+	"what a browser was remembered for is taken once": testKnownAsRead,
 }
 
 func testDeadlock(_ *testing.T, f fixture) {
@@ -53,4 +54,28 @@ func testForgetWaits(_ *testing.T, f fixture) {
 	f.waiting(1)
 	release()
 	f.must(<-done)
+}
+
+// A sign-in that read what a browser is remembered for writes it only where that still holds.
+func testKnownAsRead(_ *testing.T, f fixture) {
+	ada, phone := f.person("ada"), storage.NewID()
+	se := f.session(ada, "secret")
+	d := &storage.Device{
+		ID: storage.NewID(), PersonID: ada.ID, CreatedAt: now, SeenAt: now, ExpiresAt: after(time.Hour),
+		ProvenAt: now, RememberedUntil: after(time.Hour), RememberedBy: phone,
+	}
+	f.must(f.SeeDevice(f.ctx, d))
+	renew := func(d *storage.Device) error { return f.RenewSession(f.ctx, se, hash("secret"), storage.Known(d)) }
+	f.must(renew(d))
+	f.must(f.UnrememberDevices(f.ctx, ada.ID))
+	f.want(storage.ErrStale, renew(d))
+	forgot := *d
+	forgot.RememberedUntil, forgot.RememberedBy = storage.Time{}, ""
+	f.must(renew(&forgot))
+	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Keep: se.ID, Device: d.ID, Since: now, Why: "disowned", Now: now}))
+	f.want(storage.ErrStale, renew(&forgot))
+	forgot.ProvenAt = storage.Time{}
+	f.must(renew(&forgot))
+	f.must(f.ForgetDevice(f.ctx, ada.ID, d.ID))
+	f.want(storage.ErrStale, renew(&forgot))
 }

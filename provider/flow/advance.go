@@ -172,7 +172,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	p.standing.Evidence = policy.AddEvidence(p.standing.Evidence, ev)
 	p.device = s.recognise(p, b, known, person.ID, ev)
 	if known.Device.ID != "" { // another tab, or whoever forgets it, may be quicker: then it is not made anew
-		p.relies = append(p.relies, storage.Known(known.Device.ID, person.ID))
+		p.relies = append(p.relies, storage.Known(&known.Device))
 	}
 	had := b.Device
 	b.Device = p.device.ID
