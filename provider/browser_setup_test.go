@@ -15,7 +15,7 @@ import (
 // TestBrowserSetup: the first operator comes in by the link that serve printed, with
 // and without script, and the browser and axe have nothing to complain about.
 func TestBrowserSetup(t *testing.T) {
-	words, err := templates.New()
+	words, err := templates.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -247,7 +247,7 @@ func (v *tour) in(t *testing.T) *tour {
 // wide for a small phone, and the words are those of the person's language.
 func TestBrowserPages(t *testing.T) {
 	all := newTour(t)
-	words, err := templates.New()
+	words, err := templates.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type walk struct {
 // night, in Swedish, without script.
 func eachWalk(t *testing.T, run func(t *testing.T, w *walk)) {
 	t.Helper()
-	words, err := templates.New()
+	words, err := templates.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func openMail(cfg Config, s *Services, now func() time.Time) (*mail.Service, err
 	var mails *templates.Mails
 	if cfg.Mail.Enabled() { // they take a while to read
 		var err error
-		if mails, err = templates.NewMails(cfg.Mail.Templates); err != nil {
+		if mails, err = templates.NewMails(cfg.Templates); err != nil {
 			return nil, err
 		}
 	}
@@ -30,7 +30,7 @@ func openMail(cfg Config, s *Services, now func() time.Time) (*mail.Service, err
 // openSMS returns the service of text messages. Its client is one of its own: a gateway may
 // take longer than others whom we ask.
 func openSMS(cfg Config, s *Services, now func() time.Time) (*sms.Service, error) {
-	cfg.SMS.Brand, cfg.SMS.Domain, cfg.SMS.Templates = cmp.Or(cfg.Web.Name, "Doorstep"), cfg.Issuer.Hostname(), cfg.Mail.Templates
+	cfg.SMS.Brand, cfg.SMS.Domain, cfg.SMS.Templates = cmp.Or(cfg.Web.Name, "Doorstep"), cfg.Issuer.Hostname(), cfg.Templates
 	cfg.Outbound.Timeout = cmp.Or(cfg.SMS.Timeout, sms.DefaultTimeout)
 	return sms.New(cfg.SMS, sms.Deps{Store: s.Store, Keys: s.Keys, Events: s.Events, Throttle: s.Throttle, Out: outbound.New(cfg.Outbound), Now: now})
 }

@@ -93,9 +93,9 @@ func (s *Services) RevokeOperatorToken(ctx context.Context, id string) error {
 // operator's at the database and needs no token: for the command line, in its own
 // process. It must never be served on a network.
 func (s *Services) OperatorsAPI(cfg Config, log *slog.Logger, now func() time.Time) (http.Handler, error) {
-	pages, err := templates.New()
+	pages, err := templates.New(cfg.Templates)
 	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, err
 	}
 	cfg.Web.Issuer = cfg.Issuer
 	w, err := web.New(cfg.Web, web.Deps{Pages: pages, Key: s.Keys.Derive("web"), Log: logger(log), Now: now, Registry: prometheus.NewRegistry()})

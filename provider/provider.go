@@ -48,9 +48,9 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	pages, err := templates.New()
+	pages, err := templates.New(cfg.Templates)
 	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, err
 	}
 	p := &Provider{Services: services, cfg: cfg.Server, log: log, clock: one, registry: prometheus.NewRegistry()}
 	p.register()

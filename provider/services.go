@@ -48,6 +48,8 @@ type Config struct {
 	SMS      sms.Config
 	API      api.Config
 	Server   ServerConfig
+	// Templates are an operator's own pages, mails and words; nil for none.
+	Templates *templates.Overrides
 	// Traces takes the spans of requests; nil for none.
 	Traces trace.TracerProvider
 	// Demo is shown on the sign-in page; only `doorstep demo` sets it.

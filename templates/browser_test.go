@@ -80,7 +80,7 @@ func TestBrowserEveryPage(t *testing.T) {
 // serveExamples serves each example at /page/NAME, and returns where.
 func serveExamples(t *testing.T) string {
 	t.Helper()
-	pages, err := templates.New()
+	pages, err := templates.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -14,8 +15,8 @@ import (
 	"testing/fstest"
 )
 
-// Overrides are an operator's own mails and words: files mails/NAME.html and mails/NAME.txt, each in the place of ours of that
-// name, and locales/LANG.json, which has the messages of mails that differ.
+// Overrides are an operator's own pages, mails and words: files pages/NAME.html, mails/NAME.html and mails/NAME.txt, each in
+// the place of ours of that name, and locales/LANG.json, which has the messages that differ.
 type Overrides struct {
 	files fstest.MapFS
 	words map[string][]byte // by language
@@ -27,8 +28,8 @@ const (
 	maxOverrideSize = 64 << 10
 )
 
-// ReadOverrides reads a directory and tries every mail with it in every language. The error names the file and, where
-// there is one, the line.
+// ReadOverrides reads a directory and tries every page and mail that is in it, in every language; a page must keep what its
+// safety stands on (see checkPage). The error names the file and, where there is one, the line.
 func ReadOverrides(dir fs.FS) (*Overrides, error) {
 	o := &Overrides{files: fstest.MapFS{}, words: map[string][]byte{}}
 	found := 0
@@ -44,17 +45,32 @@ func ReadOverrides(dir fs.FS) (*Overrides, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := newMails(files, o); err != nil {
-		return nil, err
+	if o.has("mails/") || len(o.words) > 0 {
+		if _, err := newMails(files, o); err != nil {
+			return nil, err
+		}
+	}
+	if o.has("pages/") {
+		if err := o.tryPages(); err != nil {
+			return nil, err
+		}
 	}
 	return o, nil
 }
 
-func (o *Overrides) read(dir fs.FS, name string) error {
-	if ok, _ := path.Match("mails/*", name); !ok { // the pattern is a good one
-		if ok, _ := path.Match("locales/*.json", name); !ok {
-			return fmt.Errorf("%s: is neither mails/NAME.html, mails/NAME.txt nor locales/LANG.json", name)
+// has says whether there is a file of the operator's in that place.
+func (o *Overrides) has(place string) bool {
+	for name := range o.files {
+		if strings.HasPrefix(name, place) {
+			return true
 		}
+	}
+	return false
+}
+
+func (o *Overrides) read(dir fs.FS, name string) error {
+	if !regexp.MustCompile(`^(pages/[^/]*\.html|mails/[^/]*\.(html|txt)|locales/[^/]*\.json)$`).MatchString(name) {
+		return fmt.Errorf("%s: is neither pages/NAME.html, mails/NAME.html, mails/NAME.txt nor locales/LANG.json", name)
 	}
 	if _, err := fs.Stat(files, name); err != nil {
 		return fmt.Errorf("%s: there is no such file to put it in the place of", name)
@@ -73,7 +89,7 @@ func (o *Overrides) read(dir fs.FS, name string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	case len(text) > maxOverrideSize:
 		return fmt.Errorf("%s: is larger than %d KiB", name, maxOverrideSize>>10)
-	case strings.HasPrefix(name, "mails/"):
+	case !strings.HasPrefix(name, "locales/"):
 		o.files[name] = &fstest.MapFile{Data: text}
 		return nil
 	}
@@ -92,11 +108,11 @@ func (o *Overrides) placed(ours fs.FS, name string) (string, error) {
 
 var wordsPlaceholder = regexp.MustCompile(`\{\{\s*\.(\w+)\s*\}\}`)
 
-// checkWords holds an operator's messages against ours: the same keys, each in one form, and no placeholder that ours has not.
+// checkWords holds an operator's messages against ours: the same keys, each in the same forms, and no placeholder that ours
+// has not.
 func checkWords(name string, text []byte) error {
 	at := func(offset int64, format string, args ...any) error {
-		line := 1 + bytes.Count(text[:min(offset, int64(len(text)))], []byte("\n"))
-		return fmt.Errorf("%s:%d: %s", name, line, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%s:%d: %s", name, lineAt(text, int(offset)), fmt.Sprintf(format, args...))
 	}
 	var own, ours map[string]json.RawMessage
 	if err := json.Unmarshal(text, &own); err != nil {
@@ -106,34 +122,64 @@ func checkWords(name string, text []byte) error {
 		}
 		return at(0, "%v", err)
 	}
-	english, err := fs.ReadFile(files, "locales/"+languages[0]+".json")
+	original, err := fs.ReadFile(files, name)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(english, &ours); err != nil {
+	if err := json.Unmarshal(original, &ours); err != nil {
 		return err
 	}
-	for key, raw := range own {
+	for _, key := range slices.Sorted(maps.Keys(own)) {
 		line := int64(bytes.Index(text, []byte(`"`+key+`"`)))
-		var said, original string
-		if ours[key] == nil || !strings.HasPrefix(key, "mail.") {
-			return at(line, "%q is no message of mails", key)
+		if ours[key] == nil {
+			return at(line, "%q is no message of ours", key)
 		}
-		if json.Unmarshal(raw, &said) != nil || strings.TrimSpace(said) == "" {
-			return at(line, "%q is no text", key)
-		}
-		if err := json.Unmarshal(ours[key], &original); err != nil {
-			return err
-		}
-		has := wordsPlaceholder.FindAllStringSubmatch(original, -1)
-		for _, p := range wordsPlaceholder.FindAllStringSubmatch(said, -1) {
-			if !slices.ContainsFunc(has, func(h []string) bool { return h[1] == p[1] }) {
-				return at(line, "%q has no %s", key, p[0])
-			}
-		}
-		if strings.ContainsAny(wordsPlaceholder.ReplaceAllString(said, ""), "{}") {
-			return at(line, "%q has a brace that belongs to no placeholder such as {{.Brand}}", key)
+		if fault := checkMessage(formsOf(own[key]), formsOf(ours[key])); fault != "" {
+			return at(line, "%q %s", key, fault)
 		}
 	}
 	return nil
+}
+
+// checkMessage says what is wrong with the forms of a message.
+func checkMessage(own, ours map[string]string) string {
+	has := wordsPlaceholder.FindAllString(strings.Join(slices.Collect(maps.Values(ours)), " "), -1)
+	if !slices.Equal(slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(ours))) {
+		if ours[""] != "" {
+			return "is no text"
+		}
+		return "must have the forms " + strings.Join(slices.Sorted(maps.Keys(ours)), ", ")
+	}
+	for _, said := range own {
+		if strings.TrimSpace(said) == "" {
+			return "is no text"
+		}
+		for _, p := range wordsPlaceholder.FindAllString(said, -1) {
+			if !slices.ContainsFunc(has, func(h string) bool { return strings.Trim(h, "{ }") == strings.Trim(p, "{ }") }) {
+				return "has no " + p
+			}
+		}
+		if strings.ContainsAny(wordsPlaceholder.ReplaceAllString(said, ""), "{}") {
+			return "has a brace that belongs to no placeholder such as {{.Brand}}"
+		}
+	}
+	return ""
+}
+
+// formsOf are the forms of a message by their names, "" for one that has a single one; none of what is no message.
+func formsOf(raw json.RawMessage) map[string]string {
+	var single string
+	if json.Unmarshal(raw, &single) == nil {
+		return map[string]string{"": single}
+	}
+	forms := map[string]string{}
+	if json.Unmarshal(raw, &forms) != nil {
+		return nil
+	}
+	return forms
+}
+
+// lineAt is the line of a place in a text.
+func lineAt(text []byte, offset int) int {
+	return 1 + bytes.Count(text[:min(max(offset, 0), len(text))], []byte("\n"))
 }

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,11 +49,21 @@ func TestOverridesThatAreWrongAreNamed(t *testing.T) {
 		"no subject":                     {"mails/code.txt", "just text", "mails/code.txt"},
 		"HTML with an open end":          {"mails/code.html", "<p>\n<a href='{{.Code}}", "mails/code.html"},
 		"a file that replaces nothing":   {"mails/kode.html", "x", "mails/kode.html"},
-		"a page":                         {"pages/signin.html", "x", "pages/signin.html"},
+		"a page that replaces nothing":   {"pages/signing.html", "x", "pages/signing.html: there is no such file"},
+		"a page that does not parse":     {"pages/signin.html", "<p>\n\n{{if}}</p>", "pages/signin.html:3"},
+		"a page with no such value":      {"pages/signin.html", "<p>\n{{.Secret}}</p>", "pages/signin.html:2"},
+		"a layout that does not parse":   {"pages/layout.html", "\n{{define}}", "pages/layout.html:2"},
+		"a layout that lacks a part":     {"pages/layout.html", `{{define "head"}}{{end}}`, `no such template "close"`},
+		"an asset":                       {"assets/doorstep.css", "x", "assets/doorstep.css: is neither"},
 		"a file too large":               {"mails/code.html", strings.Repeat("x", maxOverrideSize+1), "mails/code.html: is larger than 64 KiB"},
 		"a locale that is no JSON":       {"locales/sv.json", "{\n\"mail.code.subject\": \"x\",\n}", "locales/sv.json:3"},
 		"a locale that is not there":     {"locales/de.json", "{}", "locales/de.json"},
-		"a message of a page":            {"locales/sv.json", "{\n\"signin.title\": \"x\"}", "locales/sv.json:2"},
+		"a message that is not ours":     {"locales/sv.json", "{\n\"signin.tilte\": \"x\"}", `locales/sv.json:2: "signin.tilte" is no message`},
+		"a form too few":                 {"locales/sv.json", "{\n\"wait.minutes\": {\"other\": \"{{.Count}} min\"}}", "locales/sv.json:2"},
+		"no form where there are two":    {"locales/sv.json", `{"wait.minutes": "{{.Count}} min"}`, "must have the forms one, other"},
+		"forms where there is one":       {"locales/sv.json", `{"signin.title": {"one": "x", "other": "y"}}`, "is no text"},
+		"a number":                       {"locales/sv.json", `{"signin.title": 7}`, "is no text"},
+		"a placeholder in a form":        {"locales/sv.json", `{"wait.minutes": {"one": "{{.Name}}", "other": "{{.Count}} min"}}`, "has no {{.Name}}"},
 		"a placeholder that is not ours": {"locales/sv.json", "{\n\n\"mail.code.subject\": \"{{.Code}}\"}", "locales/sv.json:3"},
 		"a call in a message":            {"locales/sv.json", `{"mail.code.subject": "{{printf \"%d\" 1}}"}`, "locales/sv.json:1"},
 		"an empty message":               {"locales/sv.json", `{"mail.code.subject": " "}`, "locales/sv.json:1"},
@@ -62,6 +73,112 @@ func TestOverridesThatAreWrongAreNamed(t *testing.T) {
 				t.Errorf("%v, want %q", err, tc.says)
 			}
 		})
+	}
+}
+
+// edited is one of our files with some text in the place of another that it has.
+func edited(t *testing.T, file, old, text string) fstest.MapFS {
+	t.Helper()
+	ours, err := files.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(ours), old) {
+		t.Fatalf("%s has no %s", file, old)
+	}
+	return fstest.MapFS{file: {Data: []byte(strings.Replace(string(ours), old, text, 1))}}
+}
+
+// A page and its words are the operator's, in each language; others stay as they are.
+func TestOverridesOfPagesTakeThePlaceOfOurs(t *testing.T) {
+	dir := edited(t, "pages/signin.html", `<h1 id="title">{{$title}}</h1>`, `<h1 id="title">{{$title}} to {{.Brand.Name}}</h1><p><a href="https://help.example/">Help</a></p>`)
+	dir["locales/sv.json"] = &fstest.MapFile{Data: []byte(`{"signin.title": "Kom in <nu>", "wait.minutes": {"one": "en minut till", "other": "{{.Count}} minuter till"}}`)}
+	o, err := ReadOverrides(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lang, heading := range map[string]string{"sv": "Kom in &lt;nu&gt; to Forecourt Motors", "en": "Sign in to Forecourt Motors"} {
+		if got := render(t, p, everyPage(lang)["signin-alone"]); !strings.Contains(got, `<h1 id="title">`+heading+"</h1>") || !strings.Contains(got, "https://help.example/") {
+			t.Errorf("%s: %s", lang, got)
+		}
+	}
+	if got := render(t, p, everyPage("sv")["signin-throttled"]); !strings.Contains(got, "2 minuter till") {
+		t.Error(got)
+	}
+	if got := p.Text("sv", "signin.title"); got != "Kom in <nu>" {
+		t.Error(got)
+	}
+	if got := everyPage("en")["error-expired"]; render(t, p, got) != render(t, newPages(t), got) {
+		t.Error("another page changed")
+	}
+	layout, err := ReadOverrides(edited(t, "pages/layout.html", "<footer>", "<footer>\n<p>Ring us</p>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = New(layout); err != nil {
+		t.Fatal(err)
+	}
+	if got := render(t, p, everyPage("en")["sessions"]); !strings.Contains(got, "<p>Ring us</p>") {
+		t.Error(got)
+	}
+}
+
+// A page that would fail, or be unsafe, in silence is refused before anybody sees it.
+func TestOverridesOfPagesKeepWhatIsSafe(t *testing.T) {
+	const form = `<form class="stack" method="post" action="{{.Form.Action}}" novalidate>`
+	for name, tc := range map[string]struct {
+		file, old, text string
+		says            string
+	}{
+		"no token":                     {"pages/signin.html", `{{template "token" .Form}}`, "", `pages/signin.html: must have a form by POST to "/signin/password?i=1" with the hidden fields form_token`},
+		"a token of its own":           {"pages/signin.html", `{{template "token" .Form}}`, `<input type="hidden" name="form_token" value="1">`, "pages/signin.html: must have a form"},
+		"a token that layout spoils":   {"pages/layout.html", `value="{{.Token}}"`, `value="x"`, "pages/layout.html: must have a form"},
+		"a hidden field less":          {"pages/changepassword.html", `<input type="hidden" name="session" value="{{.Who.ID}}">`, "", "form_token, session"},
+		"a form by GET":                {"pages/signin.html", form, strings.Replace(form, "post", "get", 1), "pages/signin.html: must have a form"},
+		"a form elsewhere":             {"pages/signin.html", form, strings.Replace(form, "{{.Form.Action}}", "https://thief.example/", 1), "pages/signin.html: must have a form"},
+		"one form more":                {"pages/signedout.html", "<h1", "\n<form action=\"https://thief.example/\"></form><h1", "pages/signedout.html:11: has a form by GET to"},
+		"a button that leads away":     {"pages/signin.html", `<button class="btn primary wide"`, `<button formaction="https://thief.example/" class="btn primary wide"`, "has the attribute formaction"},
+		"a passkey form without its":   {"pages/signin.html", ` data-passkey="{{.Options}}"`, "", "pages/signin.html: must have a form"},
+		"a style in the page":          {"pages/signedout.html", "<h1", "\n<style>h1{}</style><h1", "pages/signedout.html:11: has <style>"},
+		"a style of an element":        {"pages/signedout.html", "<h1", `<h1 style="color:red"`, "pages/signedout.html:10: has the attribute style"},
+		"a handler":                    {"pages/signedout.html", "<h1", `<h1 onclick="f()"`, "pages/signedout.html:10: has the attribute onclick"},
+		"a handler in the layout":      {"pages/layout.html", "<body>", `<body onload="f()">`, "pages/layout.html:18: has the attribute onload"},
+		"a script":                     {"pages/signedout.html", "<h1", `<script>f()</script><h1`, "pages/signedout.html:10: has a script that is not ours"},
+		"a script with the nonce":      {"pages/signedout.html", "<h1", `<script nonce="{{.Nonce}}">f()</script><h1`, "pages/signedout.html:10: has a script that is not ours"},
+		"no script":                    {"pages/layout.html", `<script type="module" src="{{.Paths.Assets}}/{{asset "doorstep.js"}}" nonce="{{.Nonce}}"></script>`, "", "must have the script of ours once"},
+		"a picture from elsewhere":     {"pages/signedout.html", "<h1", `<img alt="" src="https://cdn.example/x.png"><h1`, `pages/signedout.html:10: loads "https://cdn.example/x.png"`},
+		"a style sheet from elsewhere": {"pages/layout.html", `<link rel="icon"`, `<link rel="stylesheet" href="//cdn.example/x.css"><link rel="icon"`, "pages/layout.html:11: loads"},
+		"a base":                       {"pages/layout.html", `<meta charset="utf-8">`, `<meta charset="utf-8"><base href="https://thief.example/">`, "pages/layout.html:2: has <base>"},
+		"a page that leads away":       {"pages/layout.html", `<meta charset="utf-8">`, `<meta charset="utf-8"><meta http-equiv="refresh" content="0;url=https://thief.example/">`, "pages/layout.html:2: has the attribute http-equiv"},
+		"another language":             {"pages/signedout.html", `lang="{{lang}}"`, `lang="en"`, "pages/signedout.html:2: must begin with <html lang=\"sv\">"},
+		"two headings":                 {"pages/signedout.html", "<h1", "<h1>x</h1><h1", "pages/signedout.html:10: must have one <h1>, and has 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := ReadOverrides(edited(t, tc.file, tc.old, tc.text)); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%v, want %q", err, tc.says)
+			}
+		})
+	}
+}
+
+// Ours are as an operator's must be.
+func TestOurOwnPagesCanBeOverrides(t *testing.T) {
+	dir := fstest.MapFS{}
+	for _, pattern := range []string{"pages/*.html", "mails/*", "locales/*.json"} {
+		names, err := fs.Glob(files, pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			dir[name] = edited(t, name, "", "")[name]
+		}
+	}
+	if _, err := ReadOverrides(dir); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -22,26 +22,34 @@ type Pages struct {
 	pages   map[string]map[string]*template.Template // by language, by file
 }
 
-// New parses every page and every locale, once.
-func New() (*Pages, error) {
-	locales, err := loadLocales(files, nil)
+// New parses every page and every locale, with an operator's own in the place of ours (nil: none), once.
+func New(own *Overrides) (*Pages, error) {
+	p, err := openPages(files, own)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
+	}
+	return p, nil
+}
+
+func openPages(files fs.FS, own *Overrides) (*Pages, error) {
+	locales, err := loadLocales(files, own)
+	if err != nil {
+		return nil, err
 	}
 	icons, err := loadIcons(files)
 	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, err
 	}
-	parsed, err := parsePages(files, icons)
+	parsed, err := parsePages(files, own, icons)
 	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, err
 	}
 	p := &Pages{locales: locales, matcher: newMatcher(), pages: map[string]map[string]*template.Template{}}
 	for lang, l := range locales {
 		p.pages[lang] = make(map[string]*template.Template, len(parsed))
 		for name, t := range parsed {
 			if t, err = t.Clone(); err != nil {
-				return nil, fmt.Errorf("templates: %s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 			p.pages[lang][name] = t.Funcs(words(l))
 		}
@@ -59,12 +67,18 @@ func (p *Pages) Render(w io.Writer, page any) error {
 	if !ok || reflect.ValueOf(page).Kind() != reflect.Struct {
 		return fmt.Errorf("templates: no page for %T", page)
 	}
-	var buf bytes.Buffer
-	if err := p.pages[p.Match("", v.base().Lang, "")][v.file()].Execute(&buf, v); err != nil {
+	out, err := p.render(v)
+	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
-	_, err := buf.WriteTo(w)
+	_, err = w.Write(out)
 	return err
+}
+
+func (p *Pages) render(v view) ([]byte, error) {
+	var buf bytes.Buffer
+	err := p.pages[p.Match("", v.base().Lang, "")][v.file()].Execute(&buf, v)
+	return buf.Bytes(), err
 }
 
 // Text returns one message in the nearest of our languages, for surfaces that need a word of their own, and the key itself
@@ -77,8 +91,15 @@ func (p *Pages) Text(lang, key string) string {
 	return s
 }
 
-func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*template.Template, error) {
-	layout, err := template.New("layout").Funcs(words(locale{})).Funcs(template.FuncMap{
+// layoutFile has what is around every page, and its parts.
+const layoutFile = "pages/layout.html"
+
+func parsePages(files fs.FS, own *Overrides, icons map[string]template.HTML) (map[string]*template.Template, error) {
+	text, err := own.placed(files, layoutFile)
+	if err != nil {
+		return nil, err
+	}
+	layout, err := template.New(layoutFile).Funcs(words(locale{})).Funcs(template.FuncMap{
 		"asset":   func(name string) string { return assets().names[name] },
 		"icon":    iconFunc(icons),
 		"href":    safeHref,
@@ -88,7 +109,7 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 		"kind":    errorKind,
 		"cancel":  newCancelForm,
 		"later":   newLaterForm,
-	}).ParseFS(files, "pages/layout.html")
+	}).Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -98,18 +119,20 @@ func parsePages(files fs.FS, icons map[string]template.HTML) (map[string]*templa
 	}
 	pages := map[string]*template.Template{}
 	for _, name := range names {
-		page := strings.TrimSuffix(path.Base(name), ".html")
-		if page == "layout" {
+		if name == layoutFile {
 			continue
+		}
+		if text, err = own.placed(files, name); err != nil {
+			return nil, err
 		}
 		t, err := layout.Clone()
 		if err != nil {
 			return nil, err
 		}
-		if t, err = t.ParseFS(files, name); err != nil {
+		// Under the whole name, by which faults are told.
+		if pages[strings.TrimSuffix(path.Base(name), ".html")], err = t.New(name).Parse(text); err != nil {
 			return nil, err
 		}
-		pages[page] = t.Lookup(page + ".html")
 	}
 	return pages, nil
 }

@@ -41,6 +41,7 @@ type settings struct {
 	LogLevel       slog.Level
 	LogFormat      string
 	Brand          string
+	Templates      *templates.Overrides // nil: none
 
 	RPID            string   // of passkeys; "": the issuer's host
 	PasskeyOrigins  []string // beside the issuer's
@@ -62,7 +63,6 @@ type settings struct {
 	SMTPTLS                    string     // "": as the server's place demands
 	SMTPUsername, SMTPPassword string
 	MailFrom, MailReplyTo      *netmail.Address
-	MailTemplates              *templates.Overrides // nil: none
 
 	SMSURL, SMSGateway, SMSUsername, SMSSecret, SMSFrom string
 	SMSCountries                                        []string
@@ -145,6 +145,8 @@ var table = []setting{
 		set: oneOf(func(s *settings) *string { return &s.LogFormat }, "json", "text")},
 	{key: "brand.name", preset: "Doorstep", help: "what pages call this place",
 		set: anyText(func(s *settings) *string { return &s.Brand })},
+	{key: "templates", help: "directory with pages, mails and words of your own, in the place of the built-in ones (default: none)",
+		set: func(s *settings, text string) (err error) { s.Templates, err = overrides(text); return err }},
 
 	{key: "mail.smtp.url", help: "SMTP server that takes mails, smtp://host:587 (STARTTLS) or smtps://host:465 (default: none, and no mails are sent)",
 		set: func(s *settings, text string) (err error) { s.SMTP, err = mail.ParseSMTP(text); return err }},
@@ -158,8 +160,6 @@ var table = []setting{
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailFrom })},
 	{key: "mail.reply_to", help: "where answers to mails go (default: to the sender)",
 		set: mailAddress(func(s *settings) **netmail.Address { return &s.MailReplyTo })},
-	{key: "mail.templates", help: "directory with mails and words of your own, in the place of the built-in ones (default: none)",
-		set: func(s *settings, text string) (err error) { s.MailTemplates, err = mailTemplates(text); return err }},
 
 	{key: "sms.url", help: "where text messages are given to a gateway, such as https://sms.example/send (default: none, and no text messages are sent)",
 		set: func(s *settings, text string) (err error) { s.SMSURL, err = gatewayURL(text); return err }},
@@ -381,7 +381,7 @@ func (c *config) check(l *layers) {
 // checkMail holds the settings of mails against each other.
 func (c *config) checkMail(fault func(key, format string, args ...any)) {
 	if c.SMTP == nil {
-		for _, key := range []string{"mail.smtp.tls", "mail.smtp.username", "mail.smtp.password", "mail.from", "mail.reply_to", "mail.templates"} {
+		for _, key := range []string{"mail.smtp.tls", "mail.smtp.username", "mail.smtp.password", "mail.from", "mail.reply_to"} {
 			if c.values[key].text != "" && c.values["mail.smtp.url"].text == "" {
 				fault(key, "is of no use without mail.smtp.url")
 			}

@@ -88,7 +88,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
 		Workers: c.PasswordWorkers, Words: []string{c.Brand}, Breached: c.PasswordBreached,
 	}
-	pc.Mail = c.mail()
+	pc.Mail, pc.Templates = c.mail(), c.Templates
 	if pc.SMS, err = c.sms(); err != nil {
 		return pc, err
 	}
@@ -106,7 +106,7 @@ func (c *config) mail() mail.Config {
 	smtp := *c.SMTP
 	smtp.Username, smtp.Password = c.SMTPUsername, c.SMTPPassword
 	smtp.Opportunistic = c.SMTPTLS == "opportunistic" || c.SMTPTLS == "" && isLoopback(smtp.Host)
-	return mail.Config{SMTP: &smtp, From: c.MailFrom, ReplyTo: c.MailReplyTo, Templates: c.MailTemplates}
+	return mail.Config{SMTP: &smtp, From: c.MailFrom, ReplyTo: c.MailReplyTo}
 }
 
 // explain turns what a room refuses into what an operator can do.

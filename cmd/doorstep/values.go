@@ -209,8 +209,8 @@ func mailAddress(field func(*settings) **netmail.Address) func(*settings, string
 	}
 }
 
-// mailTemplates reads a directory of an operator's own mails, out of which no link leads.
-func mailTemplates(dir string) (*templates.Overrides, error) {
+// overrides reads a directory of an operator's own pages, mails and words, out of which no link leads.
+func overrides(dir string) (*templates.Overrides, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err

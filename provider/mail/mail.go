@@ -28,8 +28,6 @@ type Config struct {
 	Issuer  string           // every link in a mail begins with it
 	Timeout time.Duration    // how long a server has to take a mail; default 20 s
 
-	Templates *templates.Overrides // in the place of ours; nil for none
-
 	// Deliver, if set, takes mails in the place of an SMTP server, as the demo's mailbox does.
 	Deliver func(ctx context.Context, l *Letter) error
 }

@@ -30,7 +30,7 @@ type edge struct {
 
 func newEdge(t *testing.T, change ...func(*Config)) *edge {
 	t.Helper()
-	pages, err := templates.New()
+	pages, err := templates.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
