@@ -23,13 +23,14 @@ type Evidence struct {
 	Idle time.Duration `json:"idle,omitempty"`
 }
 
-// Methods of proof. The first four are values of amr (RFC 8176 section 2); mail
+// Methods of proof. The first five are values of amr (RFC 8176 section 2); mail
 // and recovery prove an address, and never raise an assurance or move its time.
 const (
 	Password = "pwd"
 	Hardware = "hwk"
 	Software = "swk"
 	OneTime  = "otp"
+	SMS      = "sms"
 	Mail     = "mail"
 	Recovery = "recovery"
 )

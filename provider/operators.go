@@ -26,7 +26,7 @@ func (s *Services) api(cfg Config, w *web.Web, now func() time.Time, as *api.Cal
 	cfg.API.KeepEvents = cfg.Server.KeepEvents
 	return api.New(cfg.API, api.Deps{
 		Web: w, Store: s.Store, Keys: s.Keys, Clients: s.Clients, Directory: s.Directory, Sessions: s.Sessions, Grants: s.Grants, Events: s.Events,
-		Throttle: s.Throttle, Mail: s.Mail, Passkeys: s.Passkeys, TOTP: s.TOTP, Notices: s.Notices, Now: now, CreatePerson: s.CreatePerson, SetPassword: s.Passwords.Set,
+		Throttle: s.Throttle, Mail: s.Mail, Passkeys: s.Passkeys, TOTP: s.TOTP, Phones: s.Phones, Notices: s.Notices, Now: now, CreatePerson: s.CreatePerson, SetPassword: s.Passwords.Set,
 		Verify: s.verifyCaller, RotateKey: s.RotateKey, RevokeKey: s.RevokeKey, As: as,
 	})
 }

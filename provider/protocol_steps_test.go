@@ -168,8 +168,8 @@ func (s *script) wantNext(next, begins string) string {
 func TestEveryStepAsJSON(t *testing.T) {
 	t.Parallel()
 	providertest.Databases(t, func(t *testing.T, database string) {
-		box := providertest.NewMailbox(t)
-		p := providertest.Start(t, providertest.On(database), providertest.WithMailbox(box))
+		box, gateway := providertest.NewMailbox(t), providertest.NewGateway(t)
+		p := providertest.Start(t, providertest.On(database), providertest.WithMailbox(box), providertest.WithGateway(gateway))
 		rp, ours := p.Client("web"), p.Client("ours", providertest.FirstParty)
 		p.Person("ada")
 		d := p.Device(phone)
@@ -277,6 +277,26 @@ func TestEveryStepAsJSON(t *testing.T) {
 				if s.dig("addresses.1.email") != "ada@example.net" {
 					t.Errorf("the addresses: %v", s.data)
 				}
+			}},
+			{"a mobile", func() {
+				s.open(web.PathSecurity, "security")
+				s.open(s.dig("add_phone_href"), "sentcode")
+				if s.dig("kind") != "phone" || s.raw("sent") != "null" {
+					t.Errorf("before a code is sent: %v", s.data)
+				}
+				s.take(s.b.Send(s.sends("form", "do", "send", "phone", "070-174 06 05")), http.StatusUnprocessableEntity)
+				if s.page != "sentcode" || s.dig("problem") != "phone" || s.dig("address") != "070-174 06 05" {
+					t.Errorf("no number: %s %v", s.page, s.data)
+				}
+				s.open(s.wantNext(s.send("form", "do", "send", "phone", "+46 70 174 06 05"), web.PathAddPhone), "sentcode")
+				p.DeliverMails()
+				s.open(s.wantNext(s.send("form", "do", "code", "code", gateway.Code()), web.PathSecurity), "security")
+				s.open(s.dig("phones.0.href"), "factor")
+				if s.dig("kind") != "phone" || s.dig("name") != "•••• 05" {
+					t.Errorf("the mobile: %v", s.data)
+				}
+				s.wantNext(s.send("form", "do", "remove", "session", s.dig("who.id")), web.PathSecurity)
+				box.Got()
 			}},
 			{"a lost password", func() {
 				b := &script{t: t, p: p, b: p.Browser(), seen: seen}

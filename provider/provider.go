@@ -88,14 +88,14 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	}
 	people, err := signin.New(signin.Config{Demo: cfg.Demo}, signin.Deps{
 		Web: w, Store: store, Flow: services.Flow, Directory: services.Directory,
-		Passwords: services.Passwords, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Sent: services.Sent, Notices: services.Notices, Events: services.Events, Throttle: services.Throttle, Clients: services.Clients, Now: now, Tell: p.logouts.Tell, Metrics: p.registry,
+		Passwords: services.Passwords, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Sent: services.Sent, Texted: services.Texted, Phones: services.Phones, Notices: services.Notices, Events: services.Events, Throttle: services.Throttle, Clients: services.Clients, Now: now, Tell: p.logouts.Tell, Metrics: p.registry,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("signin: %w", err)
 	}
 	themselves := account.New(account.Deps{
 		Web: w, Store: store, Flow: services.Flow, Clients: services.Clients, Grants: services.Grants,
-		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Sent: services.Sent, Notices: services.Notices, Tell: p.logouts.Tell,
+		Sessions: services.Sessions, Passkeys: services.Passkeys, TOTP: services.TOTP, Recovery: services.Recovery, Sent: services.Sent, Texted: services.Texted, Phones: services.Phones, Notices: services.Notices, Tell: p.logouts.Tell,
 		Directory: services.Directory, Events: services.Events, Throttle: services.Throttle, Now: now,
 	})
 	programs, err := services.api(cfg, w, now, nil)

@@ -72,7 +72,9 @@ type Services struct {
 	Passwords *proof.Password
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
-	Sent      *proof.Sent
+	Sent      *proof.Sent // by mail
+	Texted    *proof.Sent // by SMS
+	Phones    *proof.Phones
 	Notices   *proof.Notices
 	Passkeys  *proof.Passkey
 	Risk      *risk.Service
@@ -121,7 +123,9 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		return nil, err
 	}
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
-	s.Sent = proof.NewSent(store, s.Mail, s.Throttle, k.Derive("sent-codes"), now)
+	s.Sent = proof.NewSent(proof.ByMail(s.Mail), store, s.Throttle, k.Derive("sent-codes"), now)
+	s.Texted = proof.NewSent(proof.BySMS(s.SMS), store, s.Throttle, k.Derive("sent-codes"), now)
+	s.Phones = proof.NewPhones(store, s.Events, now)
 	s.Mail.Wanted = s.Sent.Wanted
 	s.Notices = proof.NewNotices(store, s.Mail, s.Events, proof.NoticePaths{NotMe: web.PathNotMe, Activity: web.PathActivity}, now)
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
@@ -146,7 +150,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome, NotMe: prefix + web.PathNotMe,
 		Add: map[flow.Step]string{
 			flow.StepVerify: prefix + web.PathVerify, flow.StepRecover: prefix + web.PathRecover, flow.StepReset: prefix + web.PathReset,
-			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
+			flow.StepAddPasskey: prefix + web.PathAddPasskey, flow.StepAddTOTP: prefix + web.PathAddTOTP, flow.StepPhone: prefix + web.PathAddPhone, flow.StepRecoveryCodes: prefix + web.PathRecoveryCodes,
 			flow.StepNewPassword: prefix + web.PathNewPassword, flow.StepBreached: prefix + web.PathBreached,
 			flow.StepDisown: prefix + web.PathDisown,
 		},
@@ -154,7 +158,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 			flow.PageApps: prefix + web.PathApps, flow.PageSetupDone: prefix + web.PathSetupDone,
 			flow.PageSecurity: prefix + web.PathSecurity, flow.PageSessions: prefix + web.PathSessions, flow.PageFactor: prefix + web.PathSecurityFactor, flow.PageAddPasskey: prefix + web.PathSecurityAddPasskey,
 			flow.PageAddresses: prefix + web.PathAddresses, flow.PageVerify: prefix + web.PathAddresses, flow.PageRecover: prefix + web.PathHome,
-			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PagePassword: prefix + web.PathSecurityPassword, flow.PageAsking: prefix + web.PathSecurityAsking,
+			flow.PageAddTOTP: prefix + web.PathSecurityAddTOTP, flow.PageAddPhone: prefix + web.PathSecurityAddPhone, flow.PageRecovery: prefix + web.PathSecurityRecovery, flow.PagePassword: prefix + web.PathSecurityPassword, flow.PageAsking: prefix + web.PathSecurityAsking,
 			flow.PageActivity: prefix + web.PathActivity, flow.PageLanguage: prefix + web.PathLanguage, flow.PageDisown: prefix + web.PathNotMeEvent, flow.PageReview: prefix + web.PathSecurityReview,
 		},
 	}

@@ -90,6 +90,10 @@ func (s *Store) Disown(ctx context.Context, d Disowning) error {
 			text: "UPDATE passkeys SET doubted_at = ? WHERE person_id = ? AND doubted_at IS NULL AND (created_at >= ? OR id = ?)",
 			args: []any{d.Now, d.PersonID, d.Since, d.Also},
 		},
+		write{
+			text: "UPDATE phones SET doubted_at = ? WHERE person_id = ? AND doubted_at IS NULL AND (verified_at >= ? OR id = ?)",
+			args: []any{d.Now, d.PersonID, d.Since, d.Also},
+		},
 		write{text: "DELETE FROM recovery_codes WHERE person_id = ? AND created_at >= ?", args: []any{d.PersonID, d.Since}},
 	)...)
 }
@@ -99,12 +103,13 @@ func LinkOf(person ID, secretHash []byte) Provided {
 	return Provided{"EXISTS (SELECT 1 FROM disown_links WHERE person_id = ? AND secret_hash = ?)", []any{person, secretHash}}
 }
 
-// ProofsSince are the ids of the passkeys and authenticators that a person added at a
+// ProofsSince are the ids of the passkeys, authenticators and phones that a person added at a
 // time or later, and whether their password was set then or later.
 func (s *Store) ProofsSince(ctx context.Context, person ID, since Time) (factors []ID, password bool, err error) {
 	err = s.db(ctx).Raw("SELECT id FROM passkeys WHERE person_id = ? AND created_at >= ?"+
 		" UNION ALL SELECT id FROM totps WHERE person_id = ? AND confirmed_at >= ?"+
-		" UNION ALL SELECT person_id FROM passwords WHERE person_id = ? AND changed_at >= ?", person, since, person, since, person, since).
+		" UNION ALL SELECT id FROM phones WHERE person_id = ? AND verified_at >= ?"+
+		" UNION ALL SELECT person_id FROM passwords WHERE person_id = ? AND changed_at >= ?", person, since, person, since, person, since, person, since).
 		Scan(&factors).Error
 	for i, id := range factors {
 		if id == person {

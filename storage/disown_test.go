@@ -90,6 +90,9 @@ func testDisown(t *testing.T, f fixture) {
 	f.must(f.BeginTOTP(f.ctx, pending, 5))
 	oldKey, also, youngKey := f.passkey(ada, "old", now), f.passkey(ada, "also", now), f.passkey(ada, "young", moment)
 	bobs, bobsKey := f.confirmed(bob, "bob's"), f.passkey(bob, "bob's", moment)
+	f.phone(ada, "+46701740604", now)
+	alsoPhone, youngPhone := f.phone(ada, "+46701740605", now), f.phone(ada, "+46701740606", moment)
+	f.phone(bob, "+46701740606", moment)
 	f.must(f.ReplaceRecoveryCodes(f.ctx, ada.ID, []storage.RecoveryCode{{Hash: hash("young"), PersonID: ada.ID, CreatedAt: moment}}))
 	f.must(f.ReplaceRecoveryCodes(f.ctx, bob.ID, []storage.RecoveryCode{{Hash: hash("bob"), PersonID: bob.ID, CreatedAt: moment}}))
 
@@ -143,7 +146,7 @@ func testDisown(t *testing.T, f fixture) {
 	if left, err := f.LogoutNotices(f.ctx, thief.session.ID); err != nil || len(left) != 1 {
 		t.Errorf("notices of the thief's logout: %v, %v", left, err)
 	}
-	var doubted []storage.ID
+	var doubted, doubtedPhones []storage.ID
 	for _, p := range []*storage.Person{ada, bob} {
 		for _, a := range f.totps(p) {
 			if !a.DoubtedAt.IsZero() {
@@ -157,6 +160,14 @@ func testDisown(t *testing.T, f fixture) {
 				doubted = append(doubted, k.ID)
 			}
 		}
+		for _, one := range f.phones(p) {
+			if !one.DoubtedAt.IsZero() {
+				doubtedPhones = append(doubtedPhones, one.ID)
+			}
+		}
+	}
+	if want := []storage.ID{youngPhone.ID}; !slices.Equal(doubtedPhones, want) {
+		t.Errorf("doubted phones are %v, want %v", doubtedPhones, want)
 	}
 	if want := []storage.ID{young.ID, also.ID, youngKey.ID}; !slices.Equal(doubted, want) {
 		t.Errorf("doubted are %v, want %v; not %v", doubted, want, []storage.ID{old.ID, oldKey.ID, bobs.ID, bobsKey.ID})
@@ -189,10 +200,15 @@ func testDisown(t *testing.T, f fixture) {
 	f.must(f.SpendTOTP(f.ctx, nil, young.ID, 1000, now))
 	f.must(f.UsePasskey(f.ctx, youngKey, 0))
 
-	// A browser that is not known keeps none.
-	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Keep: kept.ID, Since: after(time.Hour), Why: "disowned", Now: after(time.Hour)}))
+	// A browser that is not known keeps none; a phone that was meant is doubted whenever it was added.
+	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Keep: kept.ID, Since: after(time.Hour), Also: alsoPhone.ID, Why: "disowned", Now: after(time.Hour)}))
 	if known(here, ada) {
 		t.Error("a browser that nobody named is kept")
+	}
+	for _, one := range f.phones(ada) {
+		if one.DoubtedAt.IsZero() == (one.ID == alsoPhone.ID || one.ID == youngPhone.ID) {
+			t.Errorf("%s: doubted at %v", one.Number, one.DoubtedAt)
+		}
 	}
 }
 
@@ -267,6 +283,8 @@ func testProofsSince(t *testing.T, f fixture) {
 	ada, bob := f.person("ada"), f.person("bob")
 	old, young := f.confirmed(ada, "old"), f.passkey(ada, "young", after(time.Minute))
 	f.passkey(bob, "bob's", after(time.Minute))
+	phone := f.phone(ada, "+46701740605", now)
+	f.phone(bob, "+46701740605", now)
 	f.must(f.BeginTOTP(f.ctx, totp(ada, "pending"), 5))
 	f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: ada.ID, Hash: "x", ChangedAt: now}))
 	for _, c := range []struct {
@@ -274,7 +292,7 @@ func testProofsSince(t *testing.T, f fixture) {
 		factors  []storage.ID
 		password bool
 	}{
-		{now, []storage.ID{young.ID, old.ID}, true},
+		{now, []storage.ID{young.ID, old.ID, phone.ID}, true},
 		{after(time.Microsecond), []storage.ID{young.ID}, false},
 		{after(time.Minute), []storage.ID{young.ID}, false},
 		{after(time.Hour), nil, false},

@@ -173,6 +173,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 		f.email(p, p.Sub+"@example.com", now)
 		f.must(f.SetPassword(f.ctx, &storage.Password{PersonID: p.ID, Hash: "x", ChangedAt: now}))
 		f.must(f.BeginTOTP(f.ctx, totp(p, "phone"), 5))
+		f.phone(p, "+46701740605", now)
 		f.must(f.ReplaceRecoveryCodes(f.ctx, p.ID, []storage.RecoveryCode{{Hash: hash(p.Sub), PersonID: p.ID, CreatedAt: now}}))
 		se := f.session(p, p.Sub)
 		f.grant(p, p.Sub)
@@ -200,7 +201,7 @@ func testDeletePerson(t *testing.T, f fixture) {
 	f.must(f.DeletePerson(f.ctx, ada.ID))
 	f.want(storage.ErrNotFound, f.DeletePerson(f.ctx, ada.ID))
 	rows := providertest.CountRows(t, f.url)
-	for _, table := range []string{"persons", "identifiers", "passwords", "totps", "recovery_codes", "disown_links", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices", "mails", "sent_codes", "wrong_tries"} {
+	for _, table := range []string{"persons", "identifiers", "passwords", "totps", "phones", "recovery_codes", "disown_links", "sessions", "session_clients", "grants", "members", "devices", "decisions", "consents", "logout_notices", "mails", "sent_codes", "wrong_tries"} {
 		if rows[table] != 1 {
 			t.Errorf("%s: %d rows, want one", table, rows[table])
 		}

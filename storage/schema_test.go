@@ -36,7 +36,7 @@ var entities = []any{
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
 	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.IdempotencyKey{}, storage.SessionClient{}, storage.LogoutNotice{},
 	storage.Group{}, storage.Member{}, storage.SchemaFloor{}, storage.EventChain{}, storage.EventHead{}, storage.PersonSalt{},
-	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Mail{}, storage.SentCode{}, storage.DisownLink{}, storage.WrongTry{},
+	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Phone{}, storage.Mail{}, storage.SentCode{}, storage.DisownLink{}, storage.WrongTry{},
 }
 
 // A column as both databases can tell it.

@@ -31,8 +31,10 @@ type Security struct {
 	Refused                   bool // it could not be
 	Doubted, Stopped          bool // one of them is
 	Passkeys, Authenticators  []FactorLine
+	Phones                    []FactorLine
 	AddressesHref             string
 	AddPasskeyHref            string // "" where there are no passkeys
+	AddPhoneHref              string // "" where there are no text messages
 	AddTOTPHref, RecoveryHref string
 	PasswordHref              string
 	PasswordSet               time.Time // zero: there is none
@@ -81,9 +83,9 @@ type DeviceLine struct {
 	Since, Seen, Remembered time.Time
 }
 
-// FactorLine is a passkey or an authenticator. Used is zero before its first use.
+// FactorLine is a passkey, an authenticator or a phone. Used is zero before its first use.
 type FactorLine struct {
-	Passkey     bool
+	Kind        string // "passkey" | "totp" | "phone"
 	ID, Name    string
 	Model       string // what its maker calls a passkey's authenticator, "" if nobody knows
 	Synced      bool   // a passkey that may be on several devices
@@ -94,7 +96,8 @@ type FactorLine struct {
 	Href        string // its own page
 }
 
-// Factor is the page of one of them: the field "do" is "rename", with "name", or "remove"; "session" is Who.ID.
+// Factor is the page of one of them: the field "do" is "rename", with "name", or "remove"; "session" is Who.ID. A phone has no other
+// name than the end of its number.
 type Factor struct {
 	Base
 	FactorLine
@@ -125,7 +128,7 @@ type Activity struct {
 	Back    string
 }
 
-// WrongLine is how often, within an hour, something was wrong: Kind is "password" | "totp" | "recovery" | "mail".
+// WrongLine is how often, within an hour, something was wrong: Kind is "password" | "totp" | "recovery" | "mail" | "sms".
 type WrongLine struct {
 	Kind     string
 	Times    int
@@ -138,7 +141,7 @@ type WrongLine struct {
 // app's, "" for none.
 type ActivityLine struct {
 	ID, Words string
-	Factor    string // "passkey" | "totp" | ""
+	Factor    string // "passkey" | "totp" | "phone" | ""
 	Name      string
 	When      time.Time
 	Device    MailDevice

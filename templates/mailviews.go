@@ -37,7 +37,7 @@ type MailRecover struct{ MailLink }
 // MailNotice tells what happened, when and with which device, and where to go if it was not the reader who did it.
 type MailNotice struct {
 	MailBase
-	Factor string // "password" | "passkey" | "totp" | "recovery" | "mailcode"; "" where it is about none
+	Factor string // "password" | "passkey" | "totp" | "recovery" | "mailcode" | "address" | "phone"; "" where it is about none
 	Name   string // its owner's name for it; "" for none
 	When   time.Time
 	Device MailDevice

@@ -23,7 +23,7 @@ func everyClaim() []string {
 // everyWrong is one line of each kind, the last of which tells of no browser.
 func everyWrong() (lines []WrongLine) {
 	from := time.Date(2026, time.March, 3, 23, 0, 0, 0, time.UTC)
-	for i, kind := range []string{"password", "totp", "recovery", "mail"} {
+	for i, kind := range []string{"password", "totp", "recovery", "mail", "sms"} {
 		lines = append(lines, WrongLine{Kind: kind, Times: i + 1, From: from, To: from.Add(time.Hour), Device: MailDevice{"Firefox", "Windows"}})
 	}
 	lines[len(lines)-1].Device = MailDevice{}
@@ -40,8 +40,12 @@ func everyActivity() []ActivityLine {
 			lines = append(lines, ActivityLine{ID: words + factor + "-nameless", Words: words, Factor: factor, When: at, ByPerson: true})
 		}
 	}
+	for _, phone := range []ActivityLine{{ID: "addedphone", Name: "•••• 05"}, {ID: "addedphone-nameless"}} {
+		phone.Words, phone.Factor, phone.When, phone.Device, phone.ByPerson = "added", "phone", at, firefox, true
+		lines = append(lines, phone)
+	}
 	for _, words := range []string{"removed", "trusted"} {
-		for _, factor := range []string{"passkey", "totp"} {
+		for _, factor := range []string{"passkey", "totp", "phone"} {
 			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, When: at, ByPerson: words == "trusted"})
 		}
 	}
@@ -115,9 +119,10 @@ func everyPage(lang string) map[string]any {
 		"offerpasskey-throttle": OfferPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Form: form, Who: ada, Problem: "throttled", RetryAfter: 90},
 		"addpasskey-throttled":  AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Options: `{"challenge":"AQ"}`, Creates: true}, Who: ada, Problem: "throttled", RetryAfter: 90},
 		"addpasskey-many":       AddPasskey{Base: base, Prompt: PasskeyPrompt{Form: form, Creates: true}, Who: ada, Problem: "passkeys_many", CancelAction: "/signin/cancel?i=1"},
-		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", AddressesHref: "/account/addresses", RecoveryLeft: 2, PasswordHref: "/account/security/password", PasswordSet: everyTOTP()[0].Added, Asking: "unusual", AskingHref: "/account/security/asking", Back: "/"},
+		"security":              Security{Base: base, Who: ada, Done: true, Passkeys: everyPasskey(), Authenticators: everyTOTP(), Phones: everyPhone(), AddPhoneHref: "/account/security/add-phone", AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", AddressesHref: "/account/addresses", RecoveryLeft: 2, PasswordHref: "/account/security/password", PasswordSet: everyTOTP()[0].Added, Asking: "unusual", AskingHref: "/account/security/asking", Back: "/"},
 		"asking":                Asking{Base: base, Form: form, Who: ada, Choices: []string{"always", "unusual", "sensitive"}, Now: "unusual", Back: "/account/security"},
 		"security-empty":        Security{Base: base, Who: ada, AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", PasswordHref: "/account/security/password", Back: "/"},
+		"security-texts":        Security{Base: base, Who: ada, AddPhoneHref: "/account/security/add-phone", AddPasskeyHref: "/account/security/add-passkey", AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", PasswordHref: "/account/security/password", Back: "/"},
 		"sessions":              Sessions{Base: base, Form: form, Who: ada, Done: true, Sessions: everySession(), Devices: everyDevice(), Back: "/"},
 		"activity":              Activity{Base: base, Who: ada, Wrong: everyWrong(), Lines: everyActivity(), Later: true, Earlier: "/account/activity?after=7", Back: "/"},
 		"activity-empty":        Activity{Base: base, Who: ada, Back: "/"},
@@ -143,6 +148,8 @@ func everyPage(lang string) map[string]any {
 		"sessions-one":          Sessions{Base: base, Form: form, Who: ada, Sessions: everySession()[:1], Back: "/"},
 		"factor-passkey":        Factor{Base: base, FactorLine: everyPasskey()[0], Form: form, Who: ada, Back: "/account/security"},
 		"factor-totp":           Factor{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Problem: "name", Back: "/account/security"},
+		"factor-phone":          Factor{Base: base, FactorLine: everyPhone()[0], Form: form, Who: ada, Back: "/account/security"},
+		"factor-phone-doubted":  Factor{Base: base, FactorLine: doubted(everyPhone())[0], Form: form, Who: ada, ReviewHref: "/account/security/review?id=n1", Back: "/account/security"},
 		"code-totp":             Code{Base: base, Form: form, Kind: "totp", Who: ada, ClientName: "Kerbside", Others: []OtherWay{{"passkey", "/signin/passkey?i=1"}, {"recovery", "/signin/recovery?i=1"}, {"lost", "/account/security"}}, CancelAction: "/signin/cancel?i=1"},
 		"code-totp-wrong":       Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "wrong"},
 		"code-totp-second":      Code{Base: base, Form: form, Kind: "totp", Who: ada, Problem: "wrong", Remembering: Remembering{true, true}},
@@ -156,6 +163,10 @@ func everyPage(lang string) map[string]any {
 		"sentcode-mail":         SentCode{Base: base, Form: form, Kind: "mail", Who: ada, Address: "ada@example.com", CancelAction: "/signin/cancel?i=1"},
 		"sentcode-mail-sent":    SentCode{Base: base, Form: form, Kind: "mail", Who: ada, Address: "ada@example.com", Sent: true, CancelAction: "/signin/cancel?i=1"},
 		"sentcode-verify-taken": SentCode{Base: base, Form: form, Kind: "verify", Who: ada, Address: "ada@work.example", Problem: "taken"},
+		"sentcode-phone":        SentCode{Base: base, Form: form, Kind: "phone", Who: ada, CancelAction: "/signin/cancel?i=1"},
+		"sentcode-phone-wrong":  SentCode{Base: base, Form: form, Kind: "phone", Who: ada, Address: "0701740605", Problem: "phone"},
+		"sentcode-phone-taken":  SentCode{Base: base, Form: form, Kind: "phone", Who: ada, Address: "+46 70 174 06 05", Problem: "taken"},
+		"sentcode-phone-sent":   SentCode{Base: base, Form: form, Kind: "phone", Who: ada, Address: "+46 70 174 06 05", Sent: true, CancelAction: "/signin/cancel?i=1"},
 		"sentcode-recover":      SentCode{Base: base, Form: form, Kind: "recover", CancelAction: "/signin/cancel?i=1"},
 		"sentcode-email":        SentCode{Base: base, Form: form, Kind: "recover", Address: "ada", Problem: "email"},
 		"sentcode-throttled":    SentCode{Base: base, Form: form, Kind: "recover", Address: "ada@example.com", Problem: "throttled", RetryAfter: 61},
@@ -223,8 +234,8 @@ func everyPage(lang string) map[string]any {
 func everyPasskey() []FactorLine {
 	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
 	return []FactorLine{
-		{Passkey: true, ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/factor?id=p1"},
-		{Passkey: true, ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/factor?id=p2"},
+		{Kind: "passkey", ID: "p1", Name: "My phone", Model: "iCloud Keychain", Synced: true, Added: added, Used: added.AddDate(0, 1, 0), Href: "/account/security/factor?id=p1"},
+		{Kind: "passkey", ID: "p2", Name: "Blue key on my ring", Added: added, Href: "/account/security/factor?id=p2"},
 	}
 }
 
@@ -247,7 +258,12 @@ func everyDevice() []DeviceLine {
 
 func everyTOTP() []FactorLine {
 	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
-	return []FactorLine{{ID: "t1", Name: "Authenticator app", Added: added, Used: added, Href: "/account/security/factor?id=t1"}}
+	return []FactorLine{{Kind: "totp", ID: "t1", Name: "Authenticator app", Added: added, Used: added, Href: "/account/security/factor?id=t1"}}
+}
+
+func everyPhone() []FactorLine {
+	added := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC)
+	return []FactorLine{{Kind: "phone", ID: "n1", Name: "•••• 05", Added: added, Href: "/account/security/factor?id=n1"}}
 }
 
 func everyApp() []AppAccess {

@@ -87,16 +87,16 @@ type Code struct {
 	Remembering
 }
 
-// SentCode sends a code to an address, and asks for it. The field "do" is "send", with "identifier" where Kind is "recover", or
-// "code", with "code".
+// SentCode sends a code to an address, and asks for it. The field "do" is "send", with "identifier" where Kind is "recover", or "phone"
+// where it is "phone", or "code", with "code".
 type SentCode struct {
 	Base
 	Form         Form
-	Kind         string // "verify": an address of Who's; "mail": the one that they are known by; "recover": that of somebody who lost their password
+	Kind         string // "verify": an address of Who's; "phone": a mobile of theirs; "mail": the address that they are known by; "recover": that of somebody who lost their password
 	Who          Account
 	Address      string // where to
 	Sent         bool   // one is on its way
-	Problem      string // "" | "email" | "taken" | "empty" | "wrong" | "over" | "throttled" | "busy"
+	Problem      string // "" | "email" | "phone" | "taken" | "empty" | "wrong" | "over" | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	CancelAction string
 }

@@ -22,7 +22,7 @@ type printedFactor struct {
 func (a *app) listFactorsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "factors PERSON",
-		Short:   "List a person's passkeys and authenticators",
+		Short:   "List a person's passkeys, authenticators and phones",
 		Example: "  doorstep user factors ada@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.onPerson(func(ctx context.Context, o *operators, at string) error {
@@ -47,10 +47,10 @@ func (a *app) listFactorsCommand() *cobra.Command {
 func (a *app) removeFactorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove-factor PERSON ID",
-		Short: "Remove a passkey or an authenticator of a person's",
-		Long: `Remove a passkey or an authenticator of a person's, which was lost or is somebody
-else's: it opens nothing any more, and what it proved in living sessions counts no more.
-Nothing else ends ('doorstep session end' does). They are told by mail.`,
+		Short: "Remove a passkey, an authenticator or a phone of a person's",
+		Long: `Remove a passkey, an authenticator or a phone of a person's, which was lost or is
+somebody else's: it opens nothing any more, and what it proved in living sessions counts
+no more. Nothing else ends ('doorstep session end' does). They are told by mail.`,
 		Example: "  doorstep user remove-factor ada@example.com 01a202a9-03b5-7130-aa5f-c18ae97db90f",
 		Args:    cobra.ExactArgs(2),
 		RunE: a.onAPI(func(ctx context.Context, o *operators, args []string) error {

@@ -93,7 +93,7 @@ func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storag
 }
 
 // wrongKinds are how the page calls what was wrong.
-var wrongKinds = map[string]string{policy.Password: "password", policy.OneTime: "totp", policy.Recovery: "recovery", policy.Mail: "mail"}
+var wrongKinds = map[string]string{policy.Password: "password", policy.OneTime: "totp", policy.Recovery: "recovery", policy.Mail: "mail", policy.SMS: "sms"}
 
 // wrongTries is how often somebody tried in vain to be the person, hour by hour.
 func (h *Handler) wrongTries(ctx context.Context, s *storage.SignIn) ([]templates.WrongLine, error) {
@@ -135,6 +135,8 @@ func (h *Handler) activity(ctx context.Context, s *storage.SignIn, e *events.Rec
 		line.Factor = "passkey"
 	case policy.OneTime:
 		line.Factor = "totp"
+	case policy.SMS:
+		line.Factor = "phone"
 	}
 	if kind.mine && line.ByPerson && !line.Here {
 		line.NotMe = h.Web.Path(web.PathNotMeEvent) + "?" + url.Values{flow.ParamObject: {string(e.ID)}}.Encode()

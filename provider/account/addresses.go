@@ -67,7 +67,7 @@ func (h *Handler) takeAddresses(w http.ResponseWriter, r *http.Request, s *stora
 // beginVerify leads to the step that shows an address to be theirs.
 func (h *Handler) beginVerify(w http.ResponseWriter, r *http.Request, address string) error {
 	if !h.Sent.Enabled() {
-		return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New("there are no mails")}
+		return notOffered("there are no mails")
 	}
 	ctx := storage.WithUnit(r.Context())
 	a, err := h.Flow.Begin(ctx, flow.Request{Page: flow.PageVerify, Address: address}, flow.Browser(h.Web.Visitor(r)))
@@ -78,6 +78,11 @@ func (h *Handler) beginVerify(w http.ResponseWriter, r *http.Request, address st
 		return err
 	}
 	return web.SeeOther(w, a.Path)
+}
+
+// notOffered is of what there is not in this place.
+func notOffered(why string) error {
+	return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New(why)}
 }
 
 // removeAddress takes an address away, and tells of it at those that were verified, that

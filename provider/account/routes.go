@@ -32,6 +32,7 @@ func (h *Handler) Routes() []web.Route {
 		page(web.PathSecurity, h.at(flow.PageSecurity, h.showSecurity)),
 		page(web.PathSecurityAddPasskey, h.at(flow.PageAddPasskey, h.showSecurity)),
 		page(web.PathSecurityAddTOTP, h.at(flow.PageAddTOTP, h.showSecurity)),
+		page(web.PathSecurityAddPhone, h.addPhone()),
 		page(web.PathSecurityRecovery, h.at(flow.PageRecovery, h.showSecurity)),
 		page(web.PathSecurityPassword, h.at(flow.PagePassword, h.showSecurity)),
 		page(web.PathSecurityFactor, h.at(flow.PageFactor, h.showFactor)),

@@ -10,6 +10,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -17,7 +18,7 @@ import (
 	"github.com/doorstep-id/doorstep/templates"
 )
 
-// The fields of the page of a passkey or an authenticator: what to do, and its name.
+// The fields of the page of a passkey, an authenticator or a phone: what to do, and its name.
 const (
 	fieldDo   = "do"
 	fieldName = "name"
@@ -35,28 +36,45 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		AddTOTPHref:   h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 		PasswordHref: h.Web.Path(web.PathSecurityPassword), PasswordSet: s.Password.Time,
 	}
-	if len(has) > 0 {
+	if slices.ContainsFunc(has, func(f factor) bool { return f.kind != mail.FactorPhone }) {
 		page.Asking, page.AskingHref = askingOf(s), h.Web.Path(web.PathSecurityAsking)
 	}
 	if h.Passkeys.Enabled() {
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}
+	if h.Texted.Enabled() {
+		page.AddPhoneHref = h.Web.Path(web.PathSecurityAddPhone)
+	}
 	for _, f := range has {
 		page.Doubted, page.Stopped = page.Doubted || f.line.Doubted, page.Stopped || f.line.Stopped
-		if f.line.Passkey {
+		switch f.kind {
+		case mail.FactorPasskey:
 			page.Passkeys = append(page.Passkeys, f.line)
-		} else {
+		case mail.FactorPhone:
+			page.Phones = append(page.Phones, f.line)
+		default:
 			page.Authenticators = append(page.Authenticators, f.line)
 		}
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
 }
 
-// factor is a passkey or an authenticator of a person's, and what can be done to it.
+// addPhone leads to the step that adds a mobile, where there are text messages.
+func (h *Handler) addPhone() web.HandlerFunc {
+	lead := h.at(flow.PageAddPhone, h.showSecurity)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !h.Texted.Enabled() {
+			return notOffered("there are no text messages")
+		}
+		return lead(w, r)
+	}
+}
+
+// factor is a passkey, an authenticator or a phone of a person's, and what can be done to it.
 type factor struct {
 	line   templates.FactorLine
 	kind   mail.Factor
-	rename func(ctx context.Context, person, id storage.ID, name string, by events.Actor) error
+	rename func(ctx context.Context, person, id storage.ID, name string, by events.Actor) error // nil: its name is its own
 	remove func(ctx context.Context, person, id storage.ID, by events.Actor) error
 	trust  func(ctx context.Context, person, id storage.ID, by events.Actor) error
 }
@@ -70,17 +88,21 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 	if err != nil {
 		return nil, err
 	}
+	phones, err := h.Phones.List(ctx, person)
+	if err != nil {
+		return nil, err
+	}
 	var all []factor
 	for i := range keys {
 		k := &keys[i]
 		all = append(all, factor{templates.FactorLine{
-			Passkey: true, ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible,
+			Kind: string(mail.FactorPasskey), ID: string(k.ID), Name: k.Name, Model: h.Passkeys.Model(k), Synced: k.BackupEligible,
 			Added: k.CreatedAt.Time, Used: k.UsedAt.Time, Doubted: !k.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, k.ID),
 		}, mail.FactorPasskey, h.Passkeys.Rename, h.Passkeys.Remove, h.Passkeys.Trust})
 	}
 	for _, a := range apps {
 		all = append(all, factor{templates.FactorLine{
-			ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Stopped: !a.StoppedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
+			Kind: string(mail.FactorTOTP), ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Stopped: !a.StoppedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
 		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove, h.TOTP.Trust})
 	}
 	count := 0
@@ -91,6 +113,12 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 	}
 	for i := range all {
 		all[i].line.Sole = count == 1 && !all[i].line.Doubted
+	}
+	for _, p := range phones { // which are weaker than those: they make none of them one of several
+		all = append(all, factor{templates.FactorLine{
+			Kind: string(mail.FactorPhone), ID: string(p.ID), Name: ident.MaskPhone(p.Number),
+			Added: p.VerifiedAt.Time, Used: p.UsedAt.Time, Doubted: !p.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, p.ID),
+		}, mail.FactorPhone, nil, h.Phones.Remove, h.Phones.Trust})
 	}
 	return all, nil
 }
@@ -112,7 +140,7 @@ func (h *Handler) factor(r *http.Request, person storage.ID) (factor, error) {
 	return factor{}, storage.ErrNotFound
 }
 
-// showFactor is the page of one passkey or authenticator.
+// showFactor is the page of one passkey, authenticator or phone.
 func (h *Handler) showFactor(w http.ResponseWriter, r *http.Request, s *storage.SignIn) error {
 	f, err := h.factor(r, s.Person.ID)
 	if err != nil {
@@ -132,13 +160,13 @@ func (h *Handler) takeFactor(w http.ResponseWriter, r *http.Request, s *storage.
 		return err
 	}
 	id := storage.ID(f.line.ID)
-	switch r.PostForm.Get(fieldDo) {
-	case "rename":
+	switch do := r.PostForm.Get(fieldDo); {
+	case do == "rename" && f.rename != nil:
 		err = f.rename(r.Context(), s.Person.ID, id, r.PostForm.Get(fieldName), events.ActorPerson)
 		if len(fault.All(err)) > 0 {
 			return h.factorPage(w, r, s, http.StatusUnprocessableEntity, f, "name")
 		}
-	case "remove":
+	case do == "remove":
 		err = h.Store.Together(r.Context(), func(ctx context.Context) error {
 			if err := f.remove(ctx, s.Person.ID, id, events.ActorPerson); err != nil {
 				return err

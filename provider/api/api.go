@@ -50,6 +50,7 @@ type Deps struct {
 	Mail      *mail.Service
 	Passkeys  *proof.Passkey
 	TOTP      *proof.TOTP
+	Phones    *proof.Phones
 	Notices   *proof.Notices
 	Now       func() time.Time
 

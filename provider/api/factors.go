@@ -8,15 +8,16 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// Factor is a passkey or an authenticator app of a person's.
+// Factor is a passkey, an authenticator app or a mobile of a person's.
 type Factor struct {
 	ID        string     `json:"id" required:"true"`
-	Kind      string     `json:"kind" required:"true" enum:"passkey,totp"`
-	Name      string     `json:"name,omitempty" doc:"Its owner's name for it."`
+	Kind      string     `json:"kind" required:"true" enum:"passkey,totp,phone"`
+	Name      string     `json:"name,omitempty" doc:"Its owner's name for it; of a phone the end of its number."`
 	CreatedAt time.Time  `json:"created_at" required:"true"`
 	UsedAt    *time.Time `json:"used_at,omitempty" doc:"When it proved something last; not there until it did."`
 	StoppedAt *time.Time `json:"stopped_at,omitempty" doc:"Since when, after too many wrong codes, none of an authenticator is looked at any more; not there where they are."`
@@ -33,12 +34,12 @@ func (h *Handler) registerFactors() {
 	used := made.Add(time.Hour)
 	register(h, operation{
 		id: "listFactors", method: http.MethodGet, path: of, scope: clients.ScopeUsersRead, status: http.StatusOK,
-		summary: "List a person's passkeys and authenticators", text: "There are few: they are on one page.",
+		summary: "List a person's passkeys, authenticators and phones", text: "There are few: they are on one page.",
 		answers: Page[Factor]{Items: []Factor{{"01a202a9-03b5-7130-aa5f-c18ae97db90f", string(mail.FactorPasskey), "Phone", made, &used, nil}}},
 	}, h.listFactors)
 	register(h, operation{
 		id: "removeFactor", method: http.MethodDelete, path: of + "/{factor_id}", scope: clients.ScopeUsersWrite, status: http.StatusNoContent,
-		summary: "Remove a passkey or an authenticator of a person's",
+		summary: "Remove a passkey, an authenticator or a phone of a person's",
 		text:    "It opens nothing any more, and what it proved in living sessions counts no more; nothing else ends. They are told by mail. " + operatorsText,
 	}, h.removeFactor)
 	register(h, operation{
@@ -63,12 +64,19 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 	if err != nil {
 		return nil, err
 	}
+	phones, err := h.Phones.List(ctx, person)
+	if err != nil {
+		return nil, err
+	}
 	var all []factor
 	for _, k := range passkeys {
 		all = append(all, factor{Factor{string(k.ID), string(mail.FactorPasskey), k.Name, k.CreatedAt.UTC(), moment(k.UsedAt), nil}, h.Passkeys.Remove})
 	}
 	for _, a := range apps {
 		all = append(all, factor{Factor{string(a.ID), string(mail.FactorTOTP), a.Name, a.CreatedAt.UTC(), moment(a.UsedAt), moment(a.StoppedAt)}, h.TOTP.Remove})
+	}
+	for _, p := range phones {
+		all = append(all, factor{Factor{string(p.ID), string(mail.FactorPhone), ident.MaskPhone(p.Number), p.VerifiedAt.UTC(), moment(p.UsedAt), nil}, h.Phones.Remove})
 	}
 	return all, nil
 }

@@ -25,6 +25,7 @@ const (
 	// What pages of ours are there for: see pageRules.
 	StepAddPasskey    Step = "add-passkey"
 	StepAddTOTP       Step = "add-totp"
+	StepPhone         Step = "phone" // a mobile is theirs: what is sent to it is read here
 	StepRecoveryCodes Step = "recovery-codes"
 	StepDisown        Step = "disown"
 	// A new password: what a page of ours is there for, and what who chose it at

@@ -30,14 +30,15 @@ const PageSetupDone Page = "setup-done"
 const (
 	PageSecurity   Page = "security"    // what they have
 	PageSessions   Page = "sessions"    // where they are signed in
-	PageFactor     Page = "factor"      // one passkey or authenticator
+	PageFactor     Page = "factor"      // one passkey, authenticator or phone
 	PageAsking     Page = "asking"      // how often they want to be asked
 	PageAddPasskey Page = "add-passkey" // leads to the step, and ends at PageSecurity; so do the next
 	PageAddTOTP    Page = "add-totp"
+	PageAddPhone   Page = "add-phone"
 	PageRecovery   Page = "recovery-codes"
 	PagePassword   Page = "password"
 	PageDisown     Page = "disown" // "this wasn't me": Object is the event that was not, or Link leads there
-	PageReview     Page = "review" // whether a passkey or an authenticator that was disowned is theirs after all
+	PageReview     Page = "review" // whether one that was disowned is theirs after all
 )
 
 // PageAddresses is that of the addresses that a person is found by; PageVerify leads to
@@ -72,6 +73,7 @@ var pageRules = map[Page]pageRule{
 	PageAsking:     {fresh: true, changes: true},
 	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
 	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
+	PageAddPhone:   {fresh: true, changes: true, adds: true, does: StepPhone, ends: PageSecurity},
 	PageAddresses:  {fresh: true, changes: true},
 	PageVerify:     {fresh: true, changes: true, does: StepVerify, ends: PageAddresses},
 	PageRecover:    {resets: true},

@@ -54,6 +54,12 @@ func notDialled(r rune) bool {
 	return (r < '0' || r > '9') && !unicode.Is(unicode.Zs, r) && !strings.ContainsRune("-./()\u2010\u2011\u2012\u2013", r)
 }
 
+// MaskPhone is a canonical number as pages and mails name it: by its last digits, by which
+// its owner knows it.
+func MaskPhone(canonical string) string {
+	return "\u2022\u2022\u2022\u2022 " + canonical[max(0, len(canonical)-2):]
+}
+
 // PhoneCountry returns the country or territory of a canonical number (ISO 3166-1 alpha-2);
 // "" for what is none.
 func PhoneCountry(canonical string) string {

@@ -55,6 +55,7 @@ const (
 	FactorRecovery Factor = "recovery"
 	FactorMailCode Factor = "mailcode"
 	FactorAddress  Factor = "address"
+	FactorPhone    Factor = "phone"
 )
 
 // Code has a code to sign in with.

@@ -57,7 +57,7 @@ func (n *Notices) LinkOf(ctx context.Context, hash []byte) (*storage.DisownLink,
 	return link, nil
 }
 
-// Factor is a passkey or an authenticator, as its owner knows it.
+// Factor is a passkey, an authenticator or a phone, as its owner knows it.
 type Factor struct {
 	ID   storage.ID
 	Kind mail.Factor
@@ -85,6 +85,10 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 	if err != nil {
 		return nil, fmt.Errorf("proof: disown: %w", err)
 	}
+	phones, err := n.store.PhonesOf(ctx, person)
+	if err != nil {
+		return nil, fmt.Errorf("proof: disown: %w", err)
+	}
 	var out []Factor
 	add := func(f Factor, added, doubted storage.Time) {
 		if doubted.IsZero() && (f.ID == also || !added.Before(storage.At(since).Time)) {
@@ -97,6 +101,9 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 	for _, a := range apps {
 		add(Factor{a.ID, mail.FactorTOTP, a.Name}, a.ConfirmedAt, a.DoubtedAt)
 	}
+	for _, p := range phones {
+		add(Factor{p.ID, mail.FactorPhone, ident.MaskPhone(p.Number)}, p.VerifiedAt, p.DoubtedAt)
+	}
 	return out, nil
 }
 
@@ -104,7 +111,7 @@ func (n *Notices) Doubts(ctx context.Context, person storage.ID, since time.Time
 // the event: every other session and every grant ends, also those with offline_access,
 // and every app has to ask again, every other browser is forgotten, and recovery codes that were made since are gone.
 // Factors that were added since count for nothing, neither to prove with nor as what was
-// proven, until the person says which are theirs ([TOTP.Trust], [Passkey.Trust]). It returns
+// proven, until the person says which are theirs ([TOTP.Trust], [Passkey.Trust], [Phones.Trust]). It returns
 // which sessions ended, whose clients are to be told once the unit was carried out. Whether
 // the person may say so, and whether the session in which they do still lives and the link of
 // it, flow knows. By a link addresses that were verified since are not any more: the link's own was

@@ -10,6 +10,7 @@
 //	qr.go         how it learns its seed
 //	recovery.go   what the person kept for the day on which the others are lost
 //	sent.go       that they read what is sent to an address of theirs
+//	phones.go     their mobiles, to which it is sent as well
 //	factor.go     what those that a person has several of have in common
 //
 // It must never say which of identifier and proof was wrong, cost less for a

@@ -41,12 +41,27 @@ const (
 	ToProve   Purpose = "prove"   // who is signed in reads what is sent to them
 )
 
-// A Channel brings codes to addresses of one kind. There is one for mail; one for text
-// messages would be another.
+// A Channel brings codes to addresses of one kind: see [ByMail] and [BySMS].
 type Channel struct {
-	Kind      string                       // of the addresses, as of a storage.Identifier
-	Canonical func(string) (string, error) // ident's function for that kind
-	Carry     func(ctx context.Context, s Sending, code string) error
+	kind      string                       // of the addresses, as of a storage.Identifier
+	method    string                       // of the evidence
+	canonical func(string) (string, error) // its error is a fault of kind Invalid
+	enabled   func() bool
+	carry     func(ctx context.Context, s Sending, code string) error
+}
+
+// ByMail brings codes to e-mail addresses.
+func ByMail(m *mail.Service) Channel {
+	return Channel{
+		kind: ident.KindEmail, method: policy.Mail, enabled: m.Enabled, carry: byMail(m),
+		canonical: func(typed string) (string, error) {
+			canonical, err := ident.Email(typed)
+			if err != nil {
+				err = fault.Invalid("email", "must be an e-mail address")
+			}
+			return canonical, err
+		},
+	}
 }
 
 // Sending is a code that somebody asks for.
@@ -62,28 +77,27 @@ type Sending struct {
 	From        netip.Addr // of whoever asks
 }
 
-// Sent makes and checks codes that are sent to an address. A code works once, in the
-// interaction, and so in the browser, that asked for it; another one ends it. It proves
+// Sent makes and checks codes that are sent to an address by one channel. A code works once,
+// in the interaction, and so in the browser, that asked for it; another one ends it. It proves
 // that somebody reads what is sent there, and nothing else: see policy.Mail.
 type Sent struct {
+	channel  Channel
 	store    *storage.Store
 	throttle *throttle.Service
-	mail     *mail.Service
-	channel  Channel
 	key      [32]byte
 	now      func() time.Time
 }
 
-// NewSent returns the proof, by mail; key is the MAC key of the codes' hashes.
-func NewSent(store *storage.Store, m *mail.Service, th *throttle.Service, key [32]byte, now func() time.Time) *Sent {
-	return &Sent{
-		store: store, throttle: th, mail: m, key: key, now: now,
-		channel: Channel{Kind: ident.KindEmail, Canonical: ident.Email, Carry: byMail(m)},
-	}
+// NewSent returns the proof by a channel; key is the MAC key of the codes' hashes.
+func NewSent(by Channel, store *storage.Store, th *throttle.Service, key [32]byte, now func() time.Time) *Sent {
+	return &Sent{channel: by, store: store, throttle: th, key: key, now: now}
 }
 
 // Enabled says whether codes can be sent at all. What needs one is not offered if not.
-func (s *Sent) Enabled() bool { return s.mail.Enabled() }
+func (s *Sent) Enabled() bool { return s.channel.enabled() }
+
+// Method is that of the evidence, as policy names it.
+func (s *Sent) Method() string { return s.channel.method }
 
 func byMail(m *mail.Service) func(context.Context, Sending, string) error {
 	return func(ctx context.Context, s Sending, code string) error {
@@ -112,14 +126,14 @@ func byMail(m *mail.Service) func(context.Context, Sending, string) error {
 // for: to this address, by this person, or from this block of addresses. One that is not
 // sent costs the person none, nor does the person's own limit cost anybody else.
 func (s *Sent) Send(ctx context.Context, in Sending) error {
-	canonical, err := s.channel.Canonical(in.Address)
+	canonical, err := s.channel.canonical(in.Address)
 	if err != nil {
-		return fault.Invalid("email", "must be an e-mail address")
+		return err
 	}
 	if err := s.throttle.Take(ctx, throttle.SentBlock, throttle.Block(in.From)); err != nil {
 		return err
 	}
-	bucket := in.bucket()
+	bucket := s.bucketOf(in)
 	if bucket == nil {
 		return s.send(ctx, in, canonical)
 	}
@@ -132,20 +146,20 @@ func (s *Sent) Send(ctx context.Context, in Sending) error {
 	return nil
 }
 
-// bucket is that of throttle.SentPerson that a code is taken from when it is asked for;
+// bucketOf is that of throttle.SentPerson that a code is taken from when it is asked for;
 // nil where that is done when it is delivered: see [Sent.Wanted].
-func (in Sending) bucket() []string {
+func (s *Sent) bucketOf(in Sending) []string {
 	switch {
 	case in.Person != "":
-		return sentBucket(in.Purpose, in.Person, "")
+		return s.bucket(in.Purpose, in.Person, "")
 	case in.Browser != "":
-		return sentBucket(in.Purpose, in.Owner, in.Browser)
+		return s.bucket(in.Purpose, in.Owner, in.Browser)
 	}
 	return nil
 }
 
-func sentBucket(purpose Purpose, person, browser storage.ID) []string {
-	return []string{string(purpose), string(person), string(browser)}
+func (s *Sent) bucket(purpose Purpose, person, browser storage.ID) []string {
+	return []string{s.channel.kind, string(purpose), string(person), string(browser)}
 }
 
 func (s *Sent) send(ctx context.Context, in Sending, canonical string) error {
@@ -156,20 +170,21 @@ func (s *Sent) send(ctx context.Context, in Sending, canonical string) error {
 	code, now := fmt.Sprintf("%0*d", sentDigits, n), s.now()
 	return s.store.Together(ctx, func(ctx context.Context) error {
 		err := s.store.PutSentCode(ctx, &storage.SentCode{
-			InteractionID: in.Interaction, PersonID: in.Person, Kind: s.channel.Kind, Address: canonical, Display: strings.TrimSpace(in.Address),
+			InteractionID: in.Interaction, PersonID: in.Person, Kind: s.channel.kind, Address: canonical, Display: strings.TrimSpace(in.Address),
 			Hash: s.hash(in.Interaction, in.Purpose, code), CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(SentValid)),
 		})
 		if err != nil {
 			return fmt.Errorf("proof: send code: %w", err)
 		}
-		return s.channel.Carry(ctx, in, code)
+		return s.channel.carry(ctx, in, code)
 	})
 }
 
-// hash is what the store knows of a code.
+// hash is what the store knows of a code: that of another channel, purpose or interaction is
+// another one.
 func (s *Sent) hash(interaction storage.ID, purpose Purpose, code string) []byte {
 	mac := hmac.New(sha256.New, s.key[:])
-	mac.Write([]byte(string(interaction) + "\x00" + string(purpose) + "\x00" + code))
+	mac.Write([]byte(s.channel.kind + "\x00" + string(interaction) + "\x00" + string(purpose) + "\x00" + code))
 	return mac.Sum(nil)
 }
 
@@ -202,7 +217,7 @@ func (s *Sent) Verify(ctx context.Context, interaction storage.ID, purpose Purpo
 	}
 	return &Proven{
 		Kind: row.Kind, Address: row.Address, Display: row.Display, Person: row.PersonID,
-		Evidence: policy.Evidence{Method: policy.Mail, At: s.now()},
+		Evidence: policy.Evidence{Method: s.channel.method, At: s.now()},
 	}, nil
 }
 
@@ -227,14 +242,14 @@ func (s *Sent) Wanted(ctx context.Context, m *storage.Mail) (bool, error) {
 	if mail.Kind(m.Kind) != mail.KindRecover {
 		return true, nil
 	}
-	person, _, err := s.Owner(ctx, s.channel.Kind, m.Recipient)
+	person, _, err := s.Owner(ctx, s.channel.kind, m.Recipient)
 	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil || m.Attempts > 1 || m.PersonID == person.ID {
 		return err == nil, err
 	}
-	err = s.throttle.Take(ctx, throttle.SentPerson, sentBucket(ToRecover, person.ID, "")...)
+	err = s.throttle.Take(ctx, throttle.SentPerson, s.bucket(ToRecover, person.ID, "")...)
 	var f *fault.Error
 	if errors.As(err, &f) && f.Kind == fault.KindTooMany {
 		return false, nil

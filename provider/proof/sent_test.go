@@ -48,7 +48,7 @@ func newPost(t *testing.T, r replica, now func() time.Time) *post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Sent = proof.NewSent(r.store, m, th, [32]byte{2}, now)
+	p.Sent = proof.NewSent(proof.ByMail(m), r.store, th, [32]byte{2}, now)
 	m.Wanted = p.Wanted
 	if p.deliverer, err = mails.NewDeliverer(m.Outbox, mails.DelivererDeps{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Hold: func() bool { return false }}); err != nil {
 		t.Fatal(err)

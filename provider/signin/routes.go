@@ -39,6 +39,8 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathReset, h.at(h.takeReset, flow.StepReset), fieldPassword, fieldSession),
 		page(web.PathAddTOTP, h.at(h.showAddTOTP, flow.StepAddTOTP)),
 		form(web.PathAddTOTP, h.at(h.takeAddTOTP, flow.StepAddTOTP), fieldCode, fieldSession),
+		page(web.PathAddPhone, h.showSent(h.addPhoneStep())),
+		form(web.PathAddPhone, h.takeSent(h.addPhoneStep()), fieldDo, fieldPhone, fieldCode),
 		page(web.PathRecoveryCodes, h.at(h.showRecoveryCodes, flow.StepRecoveryCodes)),
 		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes, flow.StepDone), fieldSession),
 		page(web.PathLost, h.at(h.showLost, flow.StepPasskey, flow.StepTOTP)),

@@ -1,12 +1,13 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"strings"
 
-	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/ident"
@@ -19,19 +20,23 @@ import (
 
 // fieldDo is what to do about a code: send one, or take it.
 const (
-	fieldDo = "do"
-	doSend  = "send"
-	doCode  = "code"
+	fieldDo    = "do"
+	doSend     = "send"
+	doCode     = "code"
+	fieldPhone = "phone"
 )
 
 // A sentStep sends a code to an address, and asks for it.
 type sentStep struct {
 	step    flow.Step
 	path    string
+	by      *proof.Sent
 	purpose proof.Purpose
-	// address is where to, as the request says; person is who asks, nil while nobody says.
+	// address is where to, as the request says; person is who asks, nil while nobody says;
+	// owner whose account the tries at a code that is sent there are counted for, nil for nobody's.
 	address func(*http.Request, flow.Answer) string
 	person  func(flow.Answer) *storage.Person
+	owner   func(r *http.Request, a flow.Answer, address string) (*storage.Person, error)
 	// right goes on from a right code: proof.ErrWrong where it proved nothing that counts.
 	right func(http.ResponseWriter, *http.Request, flow.Answer, *proof.Proven) (flow.Answer, error)
 }
@@ -64,10 +69,10 @@ func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
 		switch page.Problem, page.RetryAfter = problem(w, err); {
 		case errors.Is(err, proof.ErrOver):
 			page.Problem = "over"
-		case errors.As(err, &f) && f.Field == fieldEmail && f.Kind == fault.KindConflict:
+		case errors.Is(err, storage.ErrConflict):
 			page.Problem, status = "taken", http.StatusConflict
-		case errors.As(err, &f) && f.Field == fieldEmail:
-			page.Problem = "email"
+		case errors.As(err, &f) && (f.Field == fieldEmail || f.Field == fieldPhone):
+			page.Problem = f.Field
 		case page.Problem == "":
 			return err
 		case page.Problem != triedWrong:
@@ -86,7 +91,7 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 	if person := s.person(a); person != nil {
 		in.Person = person.ID
 	}
-	owner, err := h.owner(r, in.Address)
+	owner, err := s.owner(r, a, in.Address)
 	if err != nil {
 		return a, err
 	}
@@ -97,7 +102,7 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 		in.Owner = owner.ID
 	}
 	address := strings.TrimSpace(in.Address)
-	next, err := h.Flow.Sent(r.Context(), a, address, func(ctx context.Context) error { return h.Sent.Send(ctx, in) })
+	next, err := h.Flow.Sent(r.Context(), a, address, func(ctx context.Context) error { return s.by.Send(ctx, in) })
 	if err != nil {
 		return a, err
 	}
@@ -107,13 +112,13 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.Answer, s sentStep) (flow.Answer, error) {
 	address := accountKey(a.Progress.SentTo)
 	code := r.PostForm.Get(fieldCode)
-	owner, err := h.owner(r, address)
+	owner, err := s.owner(r, a, address)
 	if err != nil {
 		return a, err
 	}
 	next := a
-	err = h.guess(r, policy.Mail, owner, address, "", func(ctx context.Context) error {
-		proven, err := h.Sent.Verify(ctx, a.Interaction.ID, s.purpose, code[:min(len(code), maxCode)])
+	err = h.guess(r, s.by.Method(), owner, address, "", func(ctx context.Context) error {
+		proven, err := s.by.Verify(ctx, a.Interaction.ID, s.purpose, code[:min(len(code), maxCode)])
 		if err != nil {
 			return err
 		}
@@ -128,7 +133,7 @@ func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.An
 
 // owner is whom an address belongs to, nil for nobody. What is asked of them next is asked
 // of nobody as well.
-func (h *Handler) owner(r *http.Request, address string) (*storage.Person, error) {
+func (h *Handler) owner(r *http.Request, _ flow.Answer, address string) (*storage.Person, error) {
 	person, err := h.Directory.ByEmail(r.Context(), accountKey(address))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil //nolint:nilnil // nobody is an answer
@@ -142,14 +147,14 @@ func (h *Handler) sentPage(w http.ResponseWriter, r *http.Request, a flow.Answer
 	if a.SignIn != nil {
 		page.Who = web.Account(a.SignIn)
 	}
+	if page.Problem == fieldEmail || page.Problem == fieldPhone || page.Problem == "taken" {
+		page.Sent = false
+	}
 	if !page.Sent {
 		page.Address = s.address(r, a)
 	}
 	if len(page.Address) > maxIdentifier {
 		page.Address = ""
-	}
-	if page.Problem == "email" || page.Problem == "taken" {
-		page.Sent = false
 	}
 	return h.Web.Page(w, r, status, page)
 }
@@ -157,35 +162,56 @@ func (h *Handler) sentPage(w http.ResponseWriter, r *http.Request, a flow.Answer
 // verifyStep shows an address to be the person's, who is signed in.
 func (h *Handler) verifyStep() sentStep {
 	return sentStep{
-		step: flow.StepVerify, path: web.PathVerify, purpose: proof.ToVerify,
+		step: flow.StepVerify, path: web.PathVerify, by: h.Sent, purpose: proof.ToVerify, owner: h.owner, person: whoAsks,
 		address: func(_ *http.Request, a flow.Answer) string { return a.Request.Address },
-		person:  func(a flow.Answer) *storage.Person { return &a.SignIn.Person },
 		right: func(_ http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
-			if p.Person != a.SignIn.Person.ID {
-				return a, proof.ErrWrong
-			}
-			next, err := h.Flow.DidGuarded(r.Context(), a, a.SignIn.Session.ID, func(ctx context.Context) error {
-				began := h.Now()
-				// At those that were verified before.
-				if err := h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), began, mail.FactorAddress, p.Display); err != nil {
-					return err
-				}
-				return h.Directory.VerifyAddress(ctx, p.Person, p.Address, p.Display, storage.Living(a.SignIn.Session.ID))
+			return h.isTheirs(r, a, p, mail.FactorAddress, p.Display, func(ctx context.Context, living storage.Provided) error {
+				return h.Directory.VerifyAddress(ctx, p.Person, p.Address, p.Display, living)
 			})
-			if errors.Is(err, storage.ErrConflict) {
-				err = fault.Conflict(fieldEmail, "is the address of somebody who has an account already")
-			}
-			return next, err
 		},
 	}
+}
+
+// addPhoneStep is verifyStep of a mobile, whose number they tell here.
+func (h *Handler) addPhoneStep() sentStep {
+	return sentStep{
+		step: flow.StepPhone, path: web.PathAddPhone, by: h.Texted, purpose: proof.ToVerify, person: whoAsks,
+		owner: func(_ *http.Request, a flow.Answer, _ string) (*storage.Person, error) { return &a.SignIn.Person, nil },
+		address: func(r *http.Request, a flow.Answer) string {
+			return cmp.Or(r.PostForm.Get(fieldPhone), a.Progress.SentTo)
+		},
+		right: func(_ http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
+			return h.isTheirs(r, a, p, mail.FactorPhone, ident.MaskPhone(p.Address), func(ctx context.Context, living storage.Provided) error {
+				return h.Phones.Add(ctx, p.Person, p.Address, events.ActorPerson, living)
+			})
+		},
+	}
+}
+
+func whoAsks(a flow.Answer) *storage.Person { return &a.SignIn.Person }
+
+// isTheirs makes what a code was sent to the person's, who asked for it, by add, while their
+// session lives; addresses that were verified before are told. storage.ErrConflict: it is
+// somebody's already, or they have too many.
+func (h *Handler) isTheirs(r *http.Request, a flow.Answer, p *proof.Proven, factor mail.Factor, name string,
+	add func(context.Context, storage.Provided) error,
+) (flow.Answer, error) {
+	if p.Person != a.SignIn.Person.ID {
+		return a, proof.ErrWrong
+	}
+	return h.Flow.DidGuarded(r.Context(), a, a.SignIn.Session.ID, func(ctx context.Context) error {
+		if err := h.Notices.Added(ctx, &a.SignIn.Person, h.with(r), h.Now(), factor, name); err != nil {
+			return err
+		}
+		return add(ctx, storage.Living(a.SignIn.Session.ID))
+	})
 }
 
 // mailStep is for whoever is signed in, and has to show that they read what is sent to them.
 func (h *Handler) mailStep() sentStep {
 	return sentStep{
-		step: flow.StepMail, path: web.PathMail, purpose: proof.ToProve,
+		step: flow.StepMail, path: web.PathMail, by: h.Sent, purpose: proof.ToProve, owner: h.owner, person: whoAsks,
 		address: func(_ *http.Request, a flow.Answer) string { return a.SignIn.Identifier },
-		person:  func(a flow.Answer) *storage.Person { return &a.SignIn.Person },
 		right: func(w http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
 			owner, _, err := h.Sent.Owner(r.Context(), ident.KindEmail, p.Address)
 			switch {
@@ -203,7 +229,7 @@ func (h *Handler) mailStep() sentStep {
 // of theirs.
 func (h *Handler) recoverStep() sentStep {
 	return sentStep{
-		step: flow.StepRecover, path: web.PathRecover, purpose: proof.ToRecover,
+		step: flow.StepRecover, path: web.PathRecover, by: h.Sent, purpose: proof.ToRecover, owner: h.owner,
 		address: func(r *http.Request, a flow.Answer) string {
 			if r.PostForm.Has(fieldIdentifier) {
 				return r.PostForm.Get(fieldIdentifier)

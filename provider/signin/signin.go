@@ -69,7 +69,9 @@ type Deps struct {
 	Passkeys  *proof.Passkey
 	TOTP      *proof.TOTP
 	Recovery  *proof.Recovery
-	Sent      *proof.Sent
+	Sent      *proof.Sent // by mail
+	Texted    *proof.Sent // by SMS
+	Phones    *proof.Phones
 	Notices   *proof.Notices
 	Events    *events.Service
 	Throttle  *throttle.Service

@@ -35,6 +35,7 @@ const (
 	PathAddPasskey    = "/signin/add-passkey"
 	PathOfferPasskey  = "/signin/offer-passkey" //nolint:gosec // a path, no credential
 	PathAddTOTP       = "/signin/add-totp"
+	PathAddPhone      = "/signin/add-phone"
 	PathRecoveryCodes = "/signin/recovery-codes"
 	PathNewPassword   = "/signin/new-password"
 	PathBreached      = "/signin/breached"
@@ -55,6 +56,7 @@ const (
 	PathSecurityAsking     = "/account/security/asking"
 	PathSecurityAddPasskey = "/account/security/add-passkey" //nolint:gosec // a path, no credential
 	PathSecurityAddTOTP    = "/account/security/add-totp"
+	PathSecurityAddPhone   = "/account/security/add-phone"
 	PathSecurityRecovery   = "/account/security/recovery-codes"
 	PathSecurityPassword   = "/account/security/password" //nolint:gosec // a path, no credential
 
