@@ -14,13 +14,11 @@ type Facts struct {
 	Scopes     []string       `json:"scopes,omitempty"`
 	Resources  []string       `json:"resources,omitempty"`
 	ACRAsked   []string       `json:"acr_asked,omitempty"`
-	Details    []string       `json:"details,omitempty"`   // the types of its authorization_details (RFC 9396)
-	Sensitive  bool           `json:"sensitive,omitempty"` // it asks for what is marked sensitivity: high
-	Groups     []string       `json:"groups,omitempty"`    // of the person
-	Zones      []string       `json:"zones,omitempty"`     // that its address is in
-	CountryOf  string         `json:"country,omitempty"`   // of its address, ISO 3166-1 alpha-2
-	DeviceTier Tier           `json:"device_tier"`         // how well this browser is known to be the person's
-	FirstTime  bool           `json:"first_time"`          // nothing is remembered of this person
+	Groups     []string       `json:"groups,omitempty"`  // of the person
+	Zones      []string       `json:"zones,omitempty"`   // that its address is in
+	CountryOf  string         `json:"country,omitempty"` // of its address, ISO 3166-1 alpha-2
+	DeviceTier Tier           `json:"device_tier"`       // how well this browser is known to be the person's
+	FirstTime  bool           `json:"first_time"`        // nothing is remembered of this person
 	Values     [Features]Seen `json:"values"`
 	Crowd      Crowd          `json:"crowd,omitzero"`
 	Release    int            `json:"release,omitempty"`   // the major version of the browser
@@ -100,7 +98,7 @@ type Decision struct {
 	Outcome      Outcome       `json:"outcome"`
 	ACR          string        `json:"acr,omitempty"`     // Require: the assurance needed
 	Methods      []string      `json:"methods,omitempty"` // Require: one of these proves it; empty: any
-	MaxAge       time.Duration `json:"max_age,omitempty"` // Require: the proof is at most so old; 0: any age
+	MaxAge       time.Duration `json:"max_age,omitempty"` // Require: that proof, or the strongest that the assurance rests on, is at most so old; 0: any age
 	Level        Level         `json:"level,omitempty"`   // how unusual the attempt is; "" is not
 	Rule         string        `json:"rule"`              // the rule that fired
 	RulesVersion string        `json:"rules_version"`
@@ -123,13 +121,15 @@ func (d *Decision) MetBy(evs []Evidence, now time.Time) bool {
 	default:
 		return false
 	}
-	counts := slices.DeleteFunc(slices.Clone(evs), func(e Evidence) bool {
-		return len(d.Methods) > 0 && !slices.Contains(d.Methods, e.Method) ||
-			d.MaxAge > 0 && e.At.Add(d.MaxAge).Before(now)
-	})
-	if d.ACR == "" {
-		return len(counts) > 0
+	young := func(at time.Time) bool { return d.MaxAge <= 0 || !at.Add(d.MaxAge).Before(now) }
+	held := Assess(evs, now)
+	switch {
+	case d.ACR != "" && !anyHeld(held, []string{d.ACR}):
+		return false
+	case len(d.Methods) > 0: // the assurance may rest on older proofs: one of a named method and age is needed beside it
+		return slices.ContainsFunc(evs, func(e Evidence) bool { return slices.Contains(d.Methods, e.Method) && young(e.At) })
+	case d.ACR == "":
+		return slices.ContainsFunc(evs, func(e Evidence) bool { return isAuthenticator(e) && young(e.At) })
 	}
-	// The assurance may rest on older proofs; one proof of a named method and age is needed beside it.
-	return anyHeld(Assess(evs, now), []string{d.ACR}) && len(counts) > 0
+	return slices.ContainsFunc(held, func(a Assurance) bool { return a.ACR == d.ACR && young(a.FreshAt) })
 }

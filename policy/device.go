@@ -19,6 +19,9 @@ const (
 // tiers are in their order; what is none of them is TierNone.
 var tiers = []Tier{TierNone, TierCookie, TierSecond, TierPasskey}
 
+// Tiers are all of them, the least first.
+func Tiers() []Tier { return slices.Clone(tiers) }
+
 // AtLeast reports whether t is as good as other.
 func (t Tier) AtLeast(other Tier) bool { return t.rank() >= other.rank() }
 

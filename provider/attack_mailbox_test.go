@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,10 +21,22 @@ import (
 // the owner is told, and what was demanded is there.
 func TestAttack62APasswordAloneAddsNoFirstFactor(t *testing.T) {
 	t.Parallel()
-	strict := rules.Set{Name: "strict", Version: "1", Default: policy.Allow, Rules: []rules.Rule{{
-		Name: "two factors", When: func(rules.Case) (bool, error) { return true, nil },
-		Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
-	}}}
+	strict := func(when rules.Condition) rules.Set {
+		return rules.Set{Name: "strict", Version: "1", Default: policy.Allow, Rules: []rules.Rule{{
+			Name: "two factors", When: when, Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
+		}}}
+	}
+	for name, set := range map[string]rules.Set{
+		"of everybody":     strict(func(rules.Case) (bool, error) { return true, nil }),
+		"for one app":      strict(func(c rules.Case) (bool, error) { return c.Facts.Client == "web", nil }),
+		"for what it asks": strict(func(c rules.Case) (bool, error) { return slices.Contains(c.Facts.Scopes, "openid"), nil }),
+	} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); addsNoFirstFactor(t, set) })
+	}
+}
+
+func addsNoFirstFactor(t *testing.T, strict rules.Set) {
+	t.Helper()
 	providertest.Databases(t, func(t *testing.T, url string) {
 		box := providertest.NewMailbox(t)
 		p := providertest.Start(t, providertest.On(url), providertest.WithMailbox(box), providertest.Configure(func(c *provider.Config) { c.Rules = strict }))

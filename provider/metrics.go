@@ -32,7 +32,7 @@ func newMetrics() *metrics {
 		throttled: counter("doorstep_throttled_total", "Requests that were sent away because something was tried too often, by limit.", "limit"),
 		swept:     counter("doorstep_sweep_rows_deleted_total", "Lapsed rows that the sweeper of this process deleted, by table.", "table"),
 		chores: counter("doorstep_chore_failures_total",
-			"What goes on beside requests and failed, by chore: events (that get their numbers), sign events, sweep, trim events, count mails; the log says why.", "chore"),
+			"What goes on beside requests and failed, by chore: events (that get their numbers), sign events, sweep, trim events, count mails, places; the log says why.", "chore"),
 		failures: counter("doorstep_database_statement_errors_total", "Statements that the database refused or did not answer, by verb.", "verb"),
 		outbound: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "doorstep_outbound_request_duration_seconds", Help: "Time of requests to clients' addresses, by outcome: success (2xx), refused (another status), failed (no answer).",

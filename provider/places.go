@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"time"
@@ -17,9 +18,6 @@ func (p *Provider) openPlaces(cfg risk.PlacesConfig, now func() time.Time) (*ris
 		return nil, err
 	}
 	log := p.job("places")
-	places.Broken = func(path string, err error) {
-		log.Error("a file of places cannot be read; what was read last is used on", slog.String("file", path), slog.Any("error", err))
-	}
 	for _, age := range places.Ages() {
 		if age.Stale {
 			log.Warn("a file of places is old", slog.String("file", age.Path), slog.Time("built", age.Built))
@@ -41,4 +39,10 @@ func oldest(ages []risk.Age) float64 {
 		}
 	}
 	return built
+}
+
+// renewPlaces takes up newer files of places. Of one that cannot be read what was read last is
+// used on.
+func (p *Provider) renewPlaces(ctx context.Context) {
+	p.every(ctx, time.Minute, "places", func(context.Context) error { return p.Risk.Places.Renew() })
 }

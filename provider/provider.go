@@ -119,6 +119,7 @@ func (p *Provider) Background(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { p.sweep(ctx) })
 	all.Go(func() { p.keepTime(ctx) })
+	all.Go(func() { p.renewPlaces(ctx) })
 	all.Go(func() { p.chainEvents(ctx) })
 	all.Go(func() { p.signEvents(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })

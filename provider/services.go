@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -139,8 +140,13 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	if s.Passwords, err = proof.NewPassword(cfg.Password, store, s.Events, now); err != nil {
 		return nil, fmt.Errorf("password hashing: %w", err)
 	}
-	if cfg.Rules.Name == "" {
+	switch {
+	case cfg.Rules.Name == "" && len(cfg.Rules.Rules) == 0 && cfg.Rules.Default == "":
 		cfg.Rules = rules.Allow()
+	case cfg.Rules.Name == "" || cfg.Rules.Version == "":
+		return nil, errors.New("rules have no name or no version, by which decisions tell of them")
+	case cfg.Rules.Places && len(cfg.Places.Files) == 0:
+		return nil, errors.New("rules speak of countries or autonomous systems, and no file of places is given")
 	}
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: cfg.Rules}, store, now)
 	prefix := cfg.Issuer.EscapedPath()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -37,19 +38,13 @@ var variables = map[string]variable{
 	"client":      {kind: cel.StringType, of: func(c Case) any { return c.Facts.Client }},
 	"scopes":      {kind: texts, of: func(c Case) any { return c.Facts.Scopes }},
 	"resources":   {kind: texts, of: func(c Case) any { return c.Facts.Resources }},
-	"details":     {kind: texts, of: func(c Case) any { return c.Facts.Details }},
 	"acr_asked":   {kind: texts, of: func(c Case) any { return c.Facts.ACRAsked }},
-	"sensitive":   {kind: cel.BoolType, of: func(c Case) any { return c.Facts.Sensitive }},
 	"groups":      {kind: texts, of: func(c Case) any { return c.Facts.Groups }},
 	"zones":       {kind: texts, of: func(c Case) any { return c.Facts.Zones }},
 	"country":     {kind: cel.StringType, of: func(c Case) any { return c.Facts.CountryOf }},
 	"device_tier": {kind: cel.StringType, of: func(c Case) any { return string(c.Facts.DeviceTier) }},
 	"first_time":  {kind: cel.BoolType, of: func(c Case) any { return c.Facts.FirstTime }},
-	"hosting":     {kind: cel.BoolType, soft: true, of: func(c Case) any { return c.Facts.Hosting }},
-	"anonymous":   {kind: cel.BoolType, soft: true, of: func(c Case) any { return c.Facts.Anonymous }},
 	"breached":    {kind: cel.BoolType, soft: true, of: func(c Case) any { return c.Facts.Breached }},
-	"failures":    {kind: cel.IntType, soft: true, of: func(c Case) any { return c.Facts.Failures }},
-	"burst":       {kind: cel.IntType, soft: true, of: func(c Case) any { return c.Facts.Burst }},
 	"level":       {kind: cel.StringType, soft: true, of: func(c Case) any { return string(c.Level) }},
 	"score":       {kind: cel.DoubleType, soft: true, of: func(c Case) any { return c.Score }},
 	"signals":     {kind: texts, soft: true, of: func(c Case) any { return codes(c.Signals) }},
@@ -89,7 +84,7 @@ func condition(text string, denies bool) (Condition, *cel.Ast, error) {
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, nil, fmt.Errorf("must be true or false, not a %s", checked.OutputType())
 	}
-	soft := slices.DeleteFunc(variablesIn(checked), func(name string) bool { return !variables[name].soft })
+	soft := slices.DeleteFunc(slices.Compact(variablesIn(checked)), func(name string) bool { return !variables[name].soft })
 	if denies && len(soft) > 0 {
 		return nil, nil, fmt.Errorf("must not deny by %v: ask for more proof, or rest on a fact", soft)
 	}
@@ -117,28 +112,36 @@ func variablesIn(checked *cel.Ast) []string {
 	var names []string
 	root := ast.NavigateAST(checked.NativeRep())
 	for _, e := range ast.MatchDescendants(root, ast.KindMatcher(ast.IdentKind)) {
-		if name := e.AsIdent(); variables[name].kind != nil {
+		if name := global(e); variables[name].kind != nil {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
-// zonesIn are the zones that a condition names, as far as it says `"name" in zones`.
-func zonesIn(checked *cel.Ast) []string {
-	var names []string
+// global is the name of a variable of ours; one that a comprehension hides is written with
+// a dot before it.
+func global(e ast.Expr) string { return strings.TrimPrefix(e.AsIdent(), ".") }
+
+// zonesIn are the zones that a condition names, as `"name" in zones`: a name that is none
+// would never hold, in silence, so that there is no other way to ask.
+func zonesIn(checked *cel.Ast) (names []string, err error) {
 	root := ast.NavigateAST(checked.NativeRep())
 	for _, e := range ast.MatchDescendants(root, ast.FunctionMatcher(operators.In)) {
 		args := e.AsCall().Args()
-		if args[1].Kind() != ast.IdentKind || args[1].AsIdent() != "zones" || args[0].Kind() != ast.LiteralKind {
+		if args[1].Kind() != ast.IdentKind || global(args[1]) != "zones" || args[0].Kind() != ast.LiteralKind {
 			continue
 		}
 		if name, ok := args[0].AsLiteral().Value().(string); ok {
 			names = append(names, name)
 		}
 	}
-	return names
+	asked := slices.DeleteFunc(variablesIn(checked), func(name string) bool { return name != "zones" })
+	if len(asked) != len(names) {
+		return nil, errors.New(`must ask for zones one by one: "name" in zones`)
+	}
+	return names, nil
 }
 
 // activation gives a condition its variables, those that it asks for.

@@ -76,19 +76,13 @@ type given struct {
 	Client     string             `yaml:"client"`
 	Scopes     []string           `yaml:"scopes"`
 	Resources  []string           `yaml:"resources"`
-	Details    []string           `yaml:"details"`
 	ACRAsked   []string           `yaml:"acr_asked"`
-	Sensitive  bool               `yaml:"sensitive"`
 	Groups     []string           `yaml:"groups"`
 	Zones      []string           `yaml:"zones"`
 	Country    string             `yaml:"country"`
 	DeviceTier policy.Tier        `yaml:"device_tier"`
 	FirstTime  bool               `yaml:"first_time"`
-	Hosting    bool               `yaml:"hosting"`
-	Anonymous  bool               `yaml:"anonymous"`
 	Breached   bool               `yaml:"breached"`
-	Failures   int                `yaml:"failures"`
-	Burst      int                `yaml:"burst"`
 	Signals    map[string]float64 `yaml:"signals"` // bits by code
 }
 
@@ -119,9 +113,9 @@ func Parse(text []byte, budget Quantile) (Set, error) {
 		return Set{}, fmt.Errorf("rules: %w", err)
 	}
 	for _, e := range doc.Examples {
-		err := e.check(set)
-		if unknown := slices.IndexFunc(e.Given.Zones, func(name string) bool { _, known := doc.Zones[name]; return !known }); unknown >= 0 {
-			err = fmt.Errorf("given: there is no zone %q", e.Given.Zones[unknown])
+		err := doc.known(e.Given.Zones)
+		if err == nil {
+			err = e.check(set)
 		}
 		if err != nil {
 			return Set{}, fmt.Errorf("rules: line %d: example %q: %w", e.at, e.Name, err)
@@ -161,8 +155,12 @@ func (doc *document) set(budget Quantile) (Set, error) {
 		if err != nil {
 			return Set{}, fmt.Errorf("line %d: rule %q: when: %w", l.at, l.Name, err)
 		}
-		if unknown := slices.IndexFunc(zonesIn(checked), func(name string) bool { _, known := doc.Zones[name]; return !known }); unknown >= 0 {
-			return Set{}, fmt.Errorf("line %d: rule %q: when: there is no zone %q", l.at, l.Name, zonesIn(checked)[unknown])
+		zones, err := zonesIn(checked)
+		if err == nil {
+			err = doc.known(zones)
+		}
+		if err != nil {
+			return Set{}, fmt.Errorf("line %d: rule %q: when: %w", l.at, l.Name, err)
 		}
 		set.Places = set.Places || slices.Contains(variablesIn(checked), "country")
 		set.Rules = append(set.Rules, Rule{Name: l.Name, When: when, Then: l.Then.demand()})
@@ -172,6 +170,16 @@ func (doc *document) set(budget Quantile) (Set, error) {
 		set.Rules = append(set.Rules, Rule{Name: "default", When: always, Then: doc.Default.demand()})
 	}
 	return set, nil
+}
+
+// known says which of these zones there is not.
+func (doc *document) known(zones []string) error {
+	for _, name := range zones {
+		if _, known := doc.Zones[name]; !known {
+			return fmt.Errorf("there is no zone %q", name)
+		}
+	}
+	return nil
 }
 
 func (doc *document) zones(set *Set) error {
@@ -212,7 +220,7 @@ func (l levels) bits(budget Quantile) (Levels, error) {
 	if err != nil {
 		return Levels{}, fmt.Errorf("levels: high: %w", err)
 	}
-	if medium > high {
+	if medium > high && !math.IsInf(medium, 1) { // which is not known yet
 		return Levels{}, fmt.Errorf("levels: medium begins at %.2f bits, above high, which begins at %.2f", medium, high)
 	}
 	return Levels{Medium: medium, High: high}, nil

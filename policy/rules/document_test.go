@@ -33,16 +33,16 @@ rules:
     when: level == "high" || "SPRAY_BURST" in signals
     then: {require: aal2, max_age: 5m}
   - name: first sale
-    when: sensitive && first_time
+    when: breached && first_time
     then: {require: aal1, level: medium}
 default: allow
 examples:
   - name: nobody comes from there
-    given: {zones: [blocked], signals: {NEW_COUNTRY: 9}}
+    given: {country: KP, signals: {NEW_COUNTRY: 9}}
     expect: {outcome: deny, rule: blocked}
   - name: staff at a strange machine
     given: {groups: [staff], device_tier: cookie}
-    expect: {outcome: require, require: aal2, methods: [otp, hwk], max_age: 12h0m0s}
+    expect: {outcome: require, require: aal2, methods: [otp, hwk], max_age: 12h}
   - name: staff at theirs
     given: {groups: [staff], device_tier: passkey}
     expect: {outcome: allow, level: low}
@@ -74,7 +74,7 @@ func TestADocumentDecides(t *testing.T) {
 	if got := set.Levels; math.Abs(got.Medium-2.32) > 0.01 || math.Abs(got.High-5.5) > 0.01 {
 		t.Errorf("levels begin at %+v, want 2.32 and 5.50", got)
 	}
-	got := rules.Decide(set, policy.Facts{Client: "shop", Sensitive: true, FirstTime: true}, nil)
+	got := rules.Decide(set, policy.Facts{Client: "shop", Breached: true, FirstTime: true}, nil)
 	if diff := cmp.Diff(policy.Decision{Outcome: policy.Require, ACR: "aal1", Level: policy.Medium, Rule: "first sale", RulesVersion: "house@4"}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -153,6 +153,9 @@ func TestBudgetsAskWhatTheyCost(t *testing.T) {
 	if err != nil || math.Abs(set.Levels.Medium-3.32) > 0.01 || math.Abs(set.Levels.High-5.64) > 0.01 {
 		t.Errorf("%+v, %v", set.Levels, err)
 	}
+	if set := parse(t, "name: n\nversion: v\ndefault: allow\nlevels: {medium: {budget: 0.1}, high: {cost_ratio: 20, prior: 0.1}}\n"); set.Levels.Of(1e9, false) != policy.High {
+		t.Error("a budget that is not known yet hides what is")
+	}
 	if set = parse(t, text); set.Levels.Of(1e9, false) != policy.Low {
 		t.Error("while nobody is known somebody is unusual")
 	}
@@ -177,7 +180,7 @@ func TestBadDocumentsAreRefused(t *testing.T) {
 		"two rules of one name":             {head + "rules:\n  - {name: r, when: 'true', then: deny}\n  - {name: r, when: 'true', then: deny}\n", "line 6: name:"},
 		"an outcome that is none":           {rule("true", "refuse"), "must be allow, deny or"},
 		"an acr that is none":               {rule("true", "{require: aal9}"), "require:"},
-		"a method that is none":             {rule("true", "{require: aal2, methods: [sms]}"), "methods:"},
+		"a method that is none":             {rule("true", "{require: aal2, methods: [mail]}"), "methods:"},
 		"a level that is none":              {rule("true", "{require: aal2, level: huge}"), "level:"},
 		"a time that is none":               {rule("true", "{require: aal2, max_age: soon}"), "soon"},
 		"a negative time":                   {rule("true", "{require: aal2, max_age: -1s}"), "max_age:"},
@@ -188,6 +191,10 @@ func TestBadDocumentsAreRefused(t *testing.T) {
 		"that denies by the score":          {rule("score > 40.0", "deny"), "must not deny by [score]"},
 		"that denies by the level":          {rule("\"x\" in zones && (client == \"a\" || level == \"high\")", "deny"), "must not deny by [level]"},
 		"that denies by a signal":           {rule("signals.exists(s, s == \"NEW_COUNTRY\")", "deny"), "must not deny by [signals]"},
+		"that denies by what it hides":      {rule("scopes.exists(score, .score > 40.0)", "deny"), "must not deny by [score]"},
+		"that asks for zones otherwise":     {rule("zones.exists(z, z == \"offise\")", "deny"), "one by one"},
+		"of a zone that it hides":           {rule("scopes.exists(zones, \"offise\" in .zones)", "deny"), `there is no zone "offise"`},
+		"of what nobody finds":              {rule("sensitive", "deny"), "undeclared reference"},
 		"that is too long":                  {rule("client == \""+strings.Repeat("x", 3000)+"\"", "deny"), "at most 2000 bytes"},
 		"that is too deep":                  {rule(strings.Repeat("(", 500)+"true"+strings.Repeat(")", 500), "deny"), "recursion"},
 		"of a zone that is none":            {rule("\"offise\" in zones", "deny"), `there is no zone "offise"`},
@@ -209,6 +216,7 @@ func TestBadDocumentsAreRefused(t *testing.T) {
 		"an example of nothing":             {head + "examples:\n  - {name: e, given: {client: a}}\n", "expect: is missing"},
 		"an example of an unknown thing":    {head + "examples:\n  - {name: e, given: {client: a}, expect: {outcom: allow}}\n", `"outcom" is not known`},
 		"an example of a zone that is none": {head + "examples:\n  - {name: e, given: {zones: [office]}, expect: {outcome: allow}}\n", `there is no zone "office"`},
+		"an example of a tier that is none": {head + "examples:\n  - {name: e, given: {device_tier: paskey}, expect: {outcome: allow}}\n", "device_tier: must be one of"},
 		"an example with an odd fact":       {head + "examples:\n  - {name: e, given: {browser: a}, expect: {outcome: allow}}\n", "browser"},
 		"too long a document":               {head + "#" + strings.Repeat("x", rules.MaxDocument), "at most"},
 	} {
@@ -237,7 +245,7 @@ func TestAConditionCannotRunAway(t *testing.T) {
 	}
 	began := time.Now()
 	d := rules.Decide(set, policy.Facts{Scopes: scopes}, nil)
-	if d.Outcome != policy.Require || d.ACR != policy.AAL2 || d.Rule != "runs (failed)" {
+	if d.Outcome != policy.Deny || d.Rule != "runs (failed)" {
 		t.Errorf("of 200 scopes: %+v", d)
 	}
 	if took := time.Since(began); took > 2*time.Second { // 200^4 steps would take an hour
@@ -253,8 +261,39 @@ func TestAConditionThatFailsGuards(t *testing.T) {
 			t.Errorf("%s: %+v", scope, d)
 		}
 	}
-	if d := rules.Decide(set, policy.Facts{}, nil); d.Outcome != policy.Require || d.Rule != "first scope (failed)" {
+	if d := rules.Decide(set, policy.Facts{}, nil); d.Outcome != policy.Deny || d.Rule != "first scope (failed)" {
 		t.Errorf("of no scopes: %+v", d)
+	}
+	const fails = "name: n\nversion: v\ndefault: allow\nrules:\n  - {name: fails, when: 'scopes[0] == \"pay\"', then: THEN}\n  - {name: after, when: 'true', then: AFTER}\n"
+	for _, tc := range []struct {
+		then, after, rule string
+		want              policy.Decision
+	}{
+		{"allow", "allow", "fails (failed)", policy.Decision{Outcome: policy.Require, ACR: policy.AAL2}},
+		{"allow", "deny", "after", policy.Decision{Outcome: policy.Deny}},
+		{"{require: aal1}", "allow", "fails (failed)", policy.Decision{Outcome: policy.Require, ACR: policy.AAL2}},
+		{"{require: phr, methods: [hwk], max_age: 5m, level: high}", "allow", "fails (failed)",
+			policy.Decision{Outcome: policy.Require, ACR: policy.PHR, Methods: []string{policy.Hardware}, MaxAge: 5 * time.Minute, Level: policy.High}},
+		{"{require: phr}", "{require: aal2}", "fails (failed)", policy.Decision{Outcome: policy.Require, ACR: policy.PHR}},
+	} {
+		tc.want.Rule, tc.want.RulesVersion = tc.rule, "n@v"
+		got := rules.Decide(parse(t, strings.NewReplacer("THEN", tc.then, "AFTER", tc.after).Replace(fails)), policy.Facts{}, nil)
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s, then %s: %s", tc.then, tc.after, diff)
+		}
+	}
+}
+
+// TestStrictSetsDemandMoreThanAPassword of somebody.
+func TestStrictSetsDemandMoreThanAPassword(t *testing.T) {
+	for then, want := range map[string]bool{"allow": false, "deny": false, "{require: aal1}": false, "{require: aal1, methods: [pwd, otp]}": false, "{require: aal1, methods: [otp]}": true, "{require: phr}": true} {
+		set := parse(t, "name: n\nversion: v\ndefault: allow\nrules: [{name: r, when: 'client == \"a\"', then: "+then+"}]\n")
+		if set.Strict() != want {
+			t.Errorf("%s: %v", then, set.Strict())
+		}
+	}
+	if set := parse(t, "name: n\nversion: v\ndefault: {require: aal2}\n"); !set.Strict() {
+		t.Error("a default of aal2 is not strict")
 	}
 }
 

@@ -1,11 +1,14 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
 )
@@ -15,7 +18,13 @@ func (e *example) check(set Set) error {
 	if len(e.Expect) == 0 {
 		return errors.New("expect: is missing")
 	}
-	d := Decide(set, e.Given.facts(), e.Given.signals())
+	facts := e.Given.facts()
+	for _, name := range set.ZonesOf(netip.Addr{}, facts.CountryOf, 0) {
+		if !slices.Contains(facts.Zones, name) {
+			facts.Zones = append(slices.Clone(facts.Zones), name)
+		}
+	}
+	d := Decide(set, facts, e.Given.signals())
 	got := map[string]string{
 		"outcome": string(d.Outcome), "require": d.ACR, "rule": d.Rule, "level": string(d.Level),
 		"methods": strings.Join(d.Methods, " "), "max_age": d.MaxAge.String(),
@@ -25,7 +34,11 @@ func (e *example) check(set Set) error {
 		if !known {
 			return fmt.Errorf("expect: %q is not known; known are %v", key, slices.Sorted(maps.Keys(got)))
 		}
-		if want := expected(e.Expect[key]); want != is {
+		want := expected(e.Expect[key])
+		if age, err := time.ParseDuration(want); err == nil && key == "max_age" {
+			want = age.String()
+		}
+		if want != is {
 			return fmt.Errorf("%s is %q, and %q was expected", key, is, want)
 		}
 	}
@@ -47,9 +60,9 @@ func expected(v any) string {
 
 func (g given) facts() policy.Facts {
 	return policy.Facts{
-		Client: g.Client, Scopes: g.Scopes, Resources: g.Resources, Details: g.Details, ACRAsked: g.ACRAsked, Sensitive: g.Sensitive,
-		Groups: g.Groups, Zones: g.Zones, CountryOf: g.Country, DeviceTier: g.DeviceTier, FirstTime: g.FirstTime,
-		Hosting: g.Hosting, Anonymous: g.Anonymous, Breached: g.Breached, Failures: g.Failures, Burst: g.Burst,
+		Client: g.Client, Scopes: g.Scopes, Resources: g.Resources, ACRAsked: g.ACRAsked,
+		Groups: g.Groups, Zones: g.Zones, CountryOf: g.Country, DeviceTier: cmp.Or(g.DeviceTier, policy.TierNone), FirstTime: g.FirstTime,
+		Breached: g.Breached,
 	}
 }
 

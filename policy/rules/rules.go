@@ -7,6 +7,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
@@ -78,24 +79,51 @@ func (s Set) ID() string { return s.Name + "@" + s.Version }
 // Allow returns the set that lets everybody in who proved who they are.
 func Allow() Set { return Set{Name: "allow", Version: "1", Default: policy.Allow} }
 
-// failed is what is asked of people where a rule cannot be asked.
-var failed = Demand{Outcome: policy.Require, ACR: policy.AAL2}
+// failed is the rule in the place of one that cannot say whether it holds: in its own name it
+// demands what that does, and no less than a second factor. What it guards stays guarded.
+func (r Rule) failed() Rule {
+	r.Name += " (failed)"
+	switch {
+	case r.Then.Outcome == policy.Deny:
+	case r.Then.Outcome != policy.Require:
+		r.Then = Demand{Outcome: policy.Require, ACR: policy.AAL2, Level: r.Then.Level}
+	case r.Then.ACR == "" || r.Then.ACR == policy.AAL1:
+		r.Then.ACR = policy.AAL2
+	}
+	return r
+}
 
-// Decide returns the decision of the first rule that holds. One that cannot say whether
-// it does asks for a second factor, in its own name: what it guards stays guarded.
+// Strict reports whether the set demands more of anybody than a password alone can prove.
+func (s *Set) Strict() bool {
+	return slices.ContainsFunc(s.Rules, func(r Rule) bool {
+		return r.Then.Outcome == policy.Require && (r.Then.ACR != "" && r.Then.ACR != policy.AAL1 || len(r.Then.Methods) > 0 && !slices.Contains(r.Then.Methods, policy.Password))
+	})
+}
+
+// Decide returns the decision of the first rule that holds. Where one before it could not say
+// whether it does, that one's stands, unless the other denies.
 func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 	c := Case{Facts: &f, Signals: signals, Score: policy.Sum(signals)}
 	c.Level = set.Levels.Of(c.Score, f.FirstTime)
 	rule := Rule{Name: "default", Then: Demand{Outcome: set.Default}}
+	var failed []Rule
 	for _, r := range set.Rules {
 		holds, err := r.When(c)
 		if err != nil {
-			rule = Rule{Name: r.Name + " (failed)", Then: failed}
-			break
+			failed = append(failed, r.failed())
+			continue
 		}
 		if holds {
 			rule = r
 			break
+		}
+	}
+	if len(failed) > 0 && rule.Then.Outcome != policy.Deny {
+		rule = failed[0]
+		for _, r := range failed[1:] {
+			if r.Then.Outcome == policy.Deny {
+				rule = r
+			}
 		}
 	}
 	d := policy.Decision{

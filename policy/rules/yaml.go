@@ -63,7 +63,13 @@ func (z *zone) UnmarshalYAML(node *yaml.Node) error {
 // UnmarshalYAML refuses facts that there are none of.
 func (g *given) UnmarshalYAML(node *yaml.Node) error {
 	type plain given
-	return strict(node, (*plain)(g))
+	if err := strict(node, (*plain)(g)); err != nil {
+		return err
+	}
+	if known := policy.Tiers(); g.DeviceTier != "" && !slices.Contains(known, g.DeviceTier) {
+		return fmt.Errorf("line %d: device_tier: must be one of %v, not %q", node.Line, known, g.DeviceTier)
+	}
+	return nil
 }
 
 // UnmarshalYAML reads "allow", "deny", or a mapping that has require.
@@ -97,5 +103,6 @@ func (d *demand) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// methods are those that a rule may name.
-var methods = []string{policy.Password, policy.Hardware, policy.Software, policy.OneTime, policy.Mail, policy.Recovery}
+// methods are those that a rule may name: what proves an address, or stands in for what was
+// lost, is nobody's proof of the moment.
+var methods = []string{policy.Password, policy.Hardware, policy.Software, policy.OneTime}

@@ -94,6 +94,8 @@ type Input struct {
 	Offer       bool            // Person has no passkey, could have one, and was not asked for one lately
 	Asking      policy.Asking   // how often Person wants to be asked for a second factor
 	AsksSince   time.Time       // when they signed in with one factor and are to be asked for another; zero: they are not
+	Strict      bool            // the rules demand more of somebody than a password can prove
+	Mailbox     bool            // a code can be sent to an address that is known to be Person's
 	Second      bool            // Person, who recovers a password, has a second factor, whether or not it can be used now, and counts
 }
 
@@ -163,9 +165,9 @@ var table = []row{
 	{"proofs are not changed where somebody else may be at work", "see pageRules",
 		func(v *view) bool { return v.page().changes && !v.done() && v.Decision.Risky() }, refuse(AccessDenied), ""},
 	{"who has no factor yet, and must have one, has no address to prove first", "see lacksMailbox",
-		func(v *view) bool { return v.lacksMailbox() && len(v.ways((*view).lacksMailbox)) == 0 }, refuse(UnmetRequirements), InteractionRequired},
+		func(v *view) bool { return v.lacksMailbox() && !v.Mailbox }, refuse(UnmetRequirements), InteractionRequired},
 	{"who has no factor yet, and must have one, proves an address first", "NIST SP 800-63B-4 section 4.1.2",
-		(*view).lacksMailbox, prove, InteractionRequired},
+		(*view).lacksMailbox, func(*view, row) Next { return Next{Step: StepMail, Reauth: true} }, InteractionRequired},
 	{"the password that was just given is in lists of stolen ones", "NIST SP 800-63B-4 section 3.1.1.2",
 		func(v *view) bool { return v.gaveBreached() && v.Progress.Breached == "" && !v.Request.Silent }, show(StepBreached), ""},
 	{"who changes proofs or ends sessions proves anew, as strongly as they can", "NIST SP 800-63B-4 section 4.1.2; OWASP ASVS 5.0 sections 7.5.1 and 7.5.2",
@@ -299,7 +301,14 @@ func (v *view) isSomebodyElse() bool { return !v.Request.fits(v.Person, v.Subjec
 func (v *view) lacksACR() bool { return v.Request.acr().Unmet(v.held) != nil }
 
 func (v *view) lacksDecision() bool {
-	return !v.Decision.MetBy(v.Evidence, v.Now) && !v.begins()
+	return !v.Decision.MetBy(v.Evidence, v.Now) && !v.begins() && !v.restores()
+}
+
+// restores: who lost what the rules require, or whose codes were stopped, gave a recovery code in
+// its place, for a page where that is put right.
+func (v *view) restores() bool {
+	page := pageRules[v.Request.Page]
+	return (page.changes || page.adds) && !v.Decision.Risky() && v.recovers()
 }
 
 // begins: the request is for a page that adds a factor, nothing says that it is somebody
@@ -310,14 +319,18 @@ func (v *view) begins() bool {
 	return pageRules[v.Request.Page].adds && !v.Decision.Risky() && len(v.ways(unmet)) == 0
 }
 
-// lacksMailbox: the rules require more than the person has, who adds their first factor for
-// that, and did not show lately that they read what is sent to them. A password alone may be
-// somebody else's by now: what it would open then is no less than all that the rules guard.
-func (v *view) lacksMailbox() bool {
-	page := pageRules[v.Request.Page]
+// lacksMailbox: the rules guard something by more than a password, of somebody who adds their
+// first factor, and who did not show lately that they read what is sent to them, nor gave a
+// recovery code. A password alone may be somebody else's by now: what it would open then is no
+// less than all that the rules guard, whatever app they are about.
+func (v *view) lacksMailbox() bool { return v.lacksMailboxFor(pageRules[v.Request.Page]) }
+
+func (v *view) lacksMailboxFor(page pageRule) bool {
 	held := func(w Way) bool { return w.Gives.Held() }
-	return page.adds && page.changes && !v.done() && !v.Decision.MetBy(v.Evidence, v.Now) && !slices.ContainsFunc(v.Ways, held) &&
-		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return e.Method == policy.Mail && v.isRecent(e) })
+	return page.adds && page.changes && !v.done() && (v.Strict || !v.Decision.MetBy(v.Evidence, v.Now)) && !slices.ContainsFunc(v.Ways, held) &&
+		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
+			return (e.Method == policy.Mail || e.Method == policy.Recovery) && v.isRecent(e)
+		})
 }
 
 // isRecent reports whether a proof counts for what is changed now.
@@ -447,7 +460,7 @@ func (v *view) offers() bool {
 	case v.Decision.Outcome != policy.Allow || v.Decision.Risky():
 		return false
 	}
-	return !v.lacksFreshFor(pageRules[PageAddPasskey]) &&
+	return !v.lacksFreshFor(pageRules[PageAddPasskey]) && !v.lacksMailboxFor(pageRules[PageAddPasskey]) &&
 		slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool { return v.isHere(e) && e.Method == policy.Password })
 }
 

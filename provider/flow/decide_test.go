@@ -93,7 +93,9 @@ func nobody(in *Input) {
 func otp(in *Input)   { in.Ways = append([]Way{byCode}, in.Ways...) }
 func codes(in *Input) { in.Ways = append(slices.Clone(in.Ways), byRecovery) }
 
-func mailbox(in *Input) { in.Ways = append(slices.Clone(in.Ways), byMail) }
+func mailbox(in *Input) { in.Mailbox = true }
+
+func strict(in *Input) { in.Strict = true }
 
 func synced(in *Input) { in.Ways = append([]Way{bySynced}, in.Ways...) }
 func bound(in *Input)  { in.Ways = append([]Way{byBound}, in.Ways...) }
@@ -297,6 +299,17 @@ func TestNext(t *testing.T) {
 		{"a first factor where the rules want two, and they have recovery codes", plain(page(PageAddTOTP), codes, mailbox, evidence(proven(0)), decided(require("aal2"))), "mail again", InteractionRequired},
 		{"a first factor where the rules want two, where people find out how", plain(page(PageSecurity), mailbox, evidence(proven(0)), decided(require("aal2"))), done, done},
 		{"a first factor where the rules want two, added", plain(page(PageAddTOTP), mailbox, evidence(proven(0)), progress(Progress{Done: true}), decided(require("aal2"))), done, done},
+		{"a first factor of somebody of whom an app will require it", plain(page(PageAddPasskey), strict, mailbox, evidence(proven(0))), "mail again", InteractionRequired},
+		{"a first factor of somebody of whom an app will require it, and an address was proven", plain(page(PageAddPasskey), strict, mailbox, evidence(proven(0)), also(sent(time.Minute))), "add-passkey", InteractionRequired},
+		{"another factor of whom an app requires one", plain(page(PageAddPasskey), strict, otp, evidence(append(proven(0), code(0)))), "add-passkey", InteractionRequired},
+		{"a first factor where the rules want two, by a recovery code", plain(page(PageAddTOTP), codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), "add-totp", InteractionRequired},
+		{"a factor that is lost where the rules want two", plain(page(PageFactor), otp, codes, evidence(proven(0)), decided(require("aal2"))), "totp or recovery again", InteractionRequired},
+		{"a factor that is lost where the rules want two, by a recovery code", plain(page(PageFactor), otp, codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), done, done},
+		{"what is lost is put right where the rules want two, by a recovery code", plain(page(PageSecurity), otp, codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), done, done},
+		{"a recovery code opens no app where the rules want two", plain(otp, codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), "totp again", InteractionRequired},
+		{"a recovery code in a risky session", plain(page(PageFactor), otp, codes, evidence(append(proven(0), recovered(0))), decided(risky(policy.Require, "aal2"))), "totp again", InteractionRequired},
+		{"the rules require a new proof of a strong kind, and mail is none", plain(mailbox, synced, evidence(append(proven(time.Hour), key(bySynced, time.Hour, true))), also(sent(0)), decided(policy.Decision{Outcome: policy.Require, ACR: policy.PHR, MaxAge: 5 * time.Minute})), passkey, InteractionRequired},
+		{"the rules require a new proof of a strong kind, and the password is none", plain(synced, evidence(append(proven(0), key(bySynced, time.Hour, true))), decided(policy.Decision{Outcome: policy.Require, ACR: policy.PHR, MaxAge: 5 * time.Minute})), passkey, InteractionRequired},
 		{"a first factor that nobody requires", plain(page(PageAddPasskey), mailbox, evidence(proven(0))), "add-passkey", InteractionRequired},
 		{"a mailed code is never what the rules require", plain(mailbox, also(sent(time.Minute)), decided(require("aal2"))), UnmetRequirements, InteractionRequired},
 		{"a mailed code is never the second factor", plain(mailbox, acr("aal2"), also(sent(time.Minute))), UnmetRequirements, UnmetRequirements},
@@ -370,6 +383,7 @@ func TestNext(t *testing.T) {
 		{"public first party on a loopback redirect", plain(public, firstParty, redirect("http://[::1]/cb")), consent, ConsentRequired},
 		{"public client on a loopback redirect, agreed here", plain(public, redirect("http://127.0.0.1/cb"), progress(Progress{Consent: ConsentAllow})), done, done},
 		{"calm, in a browser that knows passkeys", plain(calm), offer, done},
+		{"calm, and the rules guard something by more than a password", plain(calm, strict), done, done},
 		{"calm, after password and code", plain(calm, otp, func(in *Input) { in.Evidence = append(in.Evidence, key(byCode, time.Minute, false)) }), offer, done},
 		{"calm, and they have an authenticator that they did not use", plain(calm, otp), done, done},
 		{"calm, and consent comes first", plain(calm, neverAgreed), consent, ConsentRequired},

@@ -11,6 +11,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/grants"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/throttle"
@@ -75,14 +76,13 @@ func New(cfg Config, store *storage.Store, cs *clients.Service, ss *session.Serv
 
 // The ways in which people can prove more, the best first: with a passkey that stays in
 // its device, with one that may be elsewhere as well, with an authenticator's code, with
-// the password; and where that is enough with a recovery code, or one that is sent to them.
+// the password; and where that is enough with a recovery code.
 var (
 	byBound    = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
 	bySynced   = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
 	byCode     = Way{Step: StepTOTP, Gives: policy.Evidence{Method: policy.OneTime}}
 	byPassword = Way{Step: StepPassword, Gives: policy.Evidence{Method: policy.Password}}
 	byRecovery = Way{Step: StepRecovery, Gives: policy.Evidence{Method: policy.Recovery}}
-	byMail     = Way{Step: StepMail, Gives: policy.Evidence{Method: policy.Mail}}
 )
 
 // hasSecond reports whether somebody who has these has a second factor.
@@ -109,9 +109,6 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 	}
 	if in.RecoveryCodes > 0 {
 		ways = append(ways, byRecovery)
-	}
-	if s.cfg.Mails && !in.Verified.IsZero() {
-		ways = append(ways, byMail)
 	}
 	return ways
 }
@@ -409,6 +406,10 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if in.Ways, in.Evidence, err = s.counts(ctx, a, standing.Evidence); err != nil {
 			return Answer{}, nil, err
 		}
+		if a.Mailbox, err = s.mailbox(ctx, a, in.Ways); err != nil {
+			return Answer{}, nil, err
+		}
+		in.Strict, in.Mailbox = s.risk.Strict(), a.Mailbox != ""
 		in.Second = a.SignIn.Factors > 0
 		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
@@ -423,6 +424,27 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		}
 	}
 	return a, fresh, nil
+}
+
+// mailbox is the first of the verified addresses of somebody who has no factor yet, and is where
+// one is added: that of the account, or one that has been theirs for a while, so that whoever has
+// their password adds none for this; "" for all others, and where no mails are sent.
+func (s *Service) mailbox(ctx context.Context, a Answer, ways []Way) (string, error) {
+	page := pageRules[a.Request.Page]
+	if !s.cfg.Mails || !page.adds || !page.changes || slices.ContainsFunc(ways, func(w Way) bool { return w.Gives.Held() }) {
+		return "", nil
+	}
+	all, err := s.store.Identifiers(ctx, a.SignIn.Person.ID)
+	if err != nil {
+		return "", fmt.Errorf("flow: addresses: %w", err)
+	}
+	settled := storage.At(s.now().Add(-ident.Settles))
+	for i, one := range all {
+		if one.Kind == ident.KindEmail && !one.VerifiedAt.IsZero() && (i == 0 || !one.VerifiedAt.After(settled.Time)) {
+			return one.Display, nil
+		}
+	}
+	return "", nil
 }
 
 // decision returns the session's last decision while the circumstances are
@@ -453,7 +475,7 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 
 func attemptOf(r Request, b Browser, person storage.ID, groups []string, history storage.Raw, proven []policy.Evidence) risk.Attempt {
 	return risk.Attempt{
-		Person: person, Groups: groups, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: r.acr().All(),
+		Person: person, Groups: groups, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: slices.DeleteFunc(r.acr().All(), func(acr string) bool { return !policy.KnownACR(acr) }),
 		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent,
 		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: history,
 	}

@@ -1,11 +1,11 @@
 package risk
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,22 +34,16 @@ type Place struct {
 	Located bool // Point is known
 }
 
-// Places knows where addresses are, by databases of which it takes up newer versions by
-// itself. They are kept in memory: a file that is mapped, and cut short by whoever writes
+// Places knows where addresses are, by databases of which it takes up newer versions: see
+// [Places.Renew]. They are kept in memory: a file that is mapped, and cut short by whoever writes
 // a new one over it, would end the process. Without any it knows nothing.
 type Places struct {
 	maxAge time.Duration
 	now    func() time.Time
 	files  []*placesFile
-	// Broken hears of a file that cannot be read any more; the one that was read stays. It
-	// must be set before the first look, or never.
-	Broken func(path string, err error)
 }
 
-const (
-	placesEvery = time.Minute // is how often a file is looked after
-	mostPlaces  = 512 << 20   // bytes of the biggest one
-)
+const mostPlaces = 512 << 20 // bytes of the biggest file
 
 // PlacesError says that a file cannot be read.
 type PlacesError struct{ Err error }
@@ -69,7 +63,6 @@ func OpenPlaces(cfg PlacesConfig, now func() time.Time) (*Places, error) {
 		if err := f.open(); err != nil {
 			return nil, &PlacesError{err}
 		}
-		f.looked = now()
 		p.files = append(p.files, f)
 	}
 	return p, nil
@@ -82,12 +75,21 @@ func (p *Places) Of(addr netip.Addr) (place Place) {
 	}
 	addr = addr.Unmap()
 	for _, f := range p.files {
-		if err := f.renew(p.now()); err != nil && p.Broken != nil {
-			p.Broken(f.path, err)
-		}
 		f.read(addr, &place)
 	}
 	return place
+}
+
+// Renew takes up what is newer. Of a file that cannot be read, or is damaged, the one that was
+// read stays; the error names it. It must not run twice at once.
+func (p *Places) Renew() error {
+	var errs []error
+	for _, f := range p.files {
+		if err := f.renew(); err != nil {
+			errs = append(errs, fmt.Errorf("risk: places: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Age is how old a database is.
@@ -111,8 +113,6 @@ func (p *Places) Ages() []Age {
 type placesFile struct {
 	path   string
 	reader atomic.Pointer[maxminddb.Reader]
-	mu     sync.Mutex // for what follows
-	looked time.Time
 	info   os.FileInfo
 }
 
@@ -133,21 +133,36 @@ func (f *placesFile) open() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
+	if err := readAll(reader); err != nil {
+		return fmt.Errorf("%s is damaged: %w", f.path, err)
+	}
 	f.info = info
 	f.reader.Store(reader)
 	return nil
 }
 
-// renew takes up a newer file, now and then. Whoever comes meanwhile reads the old one.
-func (f *placesFile) renew(now time.Time) error {
-	if !f.mu.TryLock() {
-		return nil
+// readAll reads every record once. The library's own check also wants words about the
+// database, which some that are whole have none of.
+func readAll(reader *maxminddb.Reader) error {
+	seen := map[uintptr]bool{}
+	for found := range reader.Networks() {
+		if err := found.Err(); err != nil {
+			return err
+		}
+		if seen[found.Offset()] {
+			continue
+		}
+		seen[found.Offset()] = true
+		var record any
+		if err := found.Decode(&record); err != nil {
+			return err
+		}
 	}
-	defer f.mu.Unlock()
-	if now.Sub(f.looked) < placesEvery {
-		return nil
-	}
-	f.looked = now
+	return nil
+}
+
+// renew takes up a newer file. Whoever comes meanwhile reads the old one.
+func (f *placesFile) renew() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return err

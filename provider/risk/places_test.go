@@ -20,7 +20,7 @@ import (
 // database writes one with these records into a file, by renaming it.
 func database(t *testing.T, path string, built time.Time, records map[string]mmdbtype.Map) {
 	t.Helper()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test", BuildEpoch: built.Unix(), RecordSize: 24, IncludeReservedNetworks: true})
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test", BuildEpoch: built.Unix(), RecordSize: 24, IncludeReservedNetworks: true, Description: map[string]string{"en": "a test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +98,12 @@ func TestANewerDatabaseIsTakenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var broken []string
-	p.Broken = func(path string, _ error) { broken = append(broken, filepath.Base(path)) }
+	renew := func(broken bool) {
+		t.Helper()
+		if err := p.Renew(); (err != nil) != broken || broken && !strings.Contains(err.Error(), "country.mmdb") {
+			t.Errorf("renewed: %v", err)
+		}
+	}
 	want := func(when, country string, stale bool) {
 		t.Helper()
 		if got := p.Of(netip.MustParseAddr("192.0.2.1")).Country; got != country {
@@ -112,57 +116,61 @@ func TestANewerDatabaseIsTakenUp(t *testing.T) {
 	want("at first", "SE", true)
 	database(t, path, now, map[string]mmdbtype.Map{"192.0.2.0/24": {"country_code": mmdbtype.String("NO")}})
 	want("at once", "SE", true)
-	now = now.Add(placesEvery)
-	want("after a minute", "NO", false)
+	renew(false)
+	want("renewed", "NO", false)
 	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(placesEvery)
+	renew(true)
 	want("of a broken one", "NO", false)
+	database(t, path, now, map[string]mmdbtype.Map{"192.0.2.0/24": {"country_code": mmdbtype.String("DK")}})
+	damaged, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 { // of its tree
+		damaged[i] = 0xff
+	}
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renew(true)
+	want("of a damaged one", "NO", false)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(placesEvery)
+	renew(true)
 	want("of none", "NO", false)
-	if diff := cmp.Diff([]string{"country.mmdb", "country.mmdb"}, broken); diff != "" {
-		t.Error(diff)
-	}
 	if _, err := OpenPlaces(PlacesConfig{Files: []string{path}}, func() time.Time { return now }); err == nil || !strings.Contains(err.Error(), "country.mmdb") {
 		t.Errorf("a database that is not there: %v", err)
 	}
 }
 
-// TestAgents: what browsers say, with and without hints.
-func TestAgents(t *testing.T) {
-	const chromium = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
-	for name, tc := range map[string]struct {
-		text  string
-		hints Hints
-		want  Agent
-	}{
-		"nothing": {"", Hints{}, Agent{}},
-		"Chrome":  {chromium, Hints{}, Agent{Kind: "desktop", System: "Windows", Browser: "Chrome", Release: 126}},
-		"Edge":    {chromium + " Edg/126.0.0.0", Hints{}, Agent{Kind: "desktop", System: "Windows", Browser: "Edge", Release: 126}},
-		"Brave": {chromium, Hints{Brands: `"Not/A)Brand";v="8", "Chromium";v="126", "Brave";v="126"`, Mobile: "?0", Platform: `"Linux"`},
-			Agent{Kind: "desktop", System: "Linux", Browser: "Brave", Release: 126}},
-		"Firefox on Android": {"Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0", Hints{}, Agent{Kind: "phone", System: "Android 14", Browser: "Firefox", Release: 127}},
-		"Safari on a phone":  {"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1", Hints{}, Agent{Kind: "phone", System: "iOS 17", Browser: "Safari", Release: 17}},
-		"hints of nothing":   {chromium, Hints{Brands: `"Not/A)Brand";v="8"`, Platform: "Linux"}, Agent{Kind: "desktop", System: "Windows", Browser: "Chrome", Release: 126}},
-		"hints gone wrong":   {chromium, Hints{Brands: `Brave;v=x,,"a";v="-1",;`}, Agent{Kind: "desktop", System: "Windows", Browser: "Chrome", Release: 126}},
-	} {
-		if diff := cmp.Diff(tc.want, readAgent(tc.text, tc.hints)); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+// TestPlacesAreRenewedWhileTheyAreRead: for the race detector.
+func TestPlacesAreRenewedWhileTheyAreRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "country.mmdb")
+	write := func(country string) {
+		database(t, path, time.Now(), map[string]mmdbtype.Map{"192.0.2.0/24": {"country_code": mmdbtype.String(country)}})
+	}
+	write("SE")
+	p, err := OpenPlaces(PlacesConfig{Files: []string{path}}, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 1000 {
+			if got := p.Of(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})).Country; got != "SE" && got != "NO" {
+				t.Errorf("read %q", got)
+			}
+		}
+	}()
+	for i := range 10 {
+		write([]string{"NO", "SE"}[i%2])
+		if err := p.Renew(); err != nil {
+			t.Error(err)
 		}
 	}
-}
-
-// FuzzAgent: nothing that anybody sends panics, or is looked at without end.
-func FuzzAgent(f *testing.F) {
-	f.Add("Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0", `"Chromium";v="126"`, `"Linux"`)
-	f.Add("(((((", `";v=",`, `"`)
-	f.Fuzz(func(t *testing.T, text, brands, platform string) {
-		if a := readAgent(text, Hints{Brands: brands, Platform: platform}); a.Release < 0 {
-			t.Errorf("%+v", a)
-		}
-	})
+	<-done
 }

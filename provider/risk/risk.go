@@ -51,6 +51,9 @@ func New(cfg Config, store *storage.Store, now func() time.Time) *Service {
 	return &Service{cfg: cfg, store: store, now: now}
 }
 
+// Strict reports whether the rules demand more of anybody than a password alone can prove.
+func (s *Service) Strict() bool { return s.cfg.Rules.Strict() }
+
 // Attempt is what is known of somebody who signs in, or comes back with a
 // living session.
 type Attempt struct {

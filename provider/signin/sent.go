@@ -211,7 +211,7 @@ func (h *Handler) isTheirs(r *http.Request, a flow.Answer, p *proof.Proven, fact
 func (h *Handler) mailStep() sentStep {
 	return sentStep{
 		step: flow.StepMail, path: web.PathMail, by: h.Sent, purpose: proof.ToProve, owner: h.owner, person: whoAsks,
-		address: func(_ *http.Request, a flow.Answer) string { return a.SignIn.Identifier },
+		address: func(_ *http.Request, a flow.Answer) string { return a.Mailbox },
 		right: func(w http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
 			owner, _, err := h.Sent.Owner(r.Context(), ident.KindEmail, p.Address)
 			switch {
