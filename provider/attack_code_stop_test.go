@@ -27,6 +27,20 @@ func askForCode(p *providertest.P, rp *providertest.RP, b *providertest.Browser)
 // fresh is what is new each time a page is shown.
 var fresh = regexp.MustCompile(`((nonce|value)="|\bi=)[^"&]*`)
 
+// stoppedApp is an authenticator of somebody's that wrong codes stopped.
+func stoppedApp(t *testing.T, p *providertest.P, name string) string {
+	t.Helper()
+	h := &toldHouse{P: p, t: t}
+	h.addsTOTP(p.Browser().SignIn(name))
+	person := must(p.Directory.Person(t.Context(), string(p.Person(name).ID)))
+	for range proof.MaxWrong {
+		if _, err := p.TOTP.Verify(t.Context(), person, "000000", func(context.Context, string) error { return nil }); !errors.Is(err, proof.ErrWrong) {
+			t.Fatal(err)
+		}
+	}
+	return string(must(p.Store.TOTPsOf(t.Context(), person.ID))[0].ID)
+}
+
 // Attack case 61, NIST SP 800-63B-4 section 3.2.2: whoever has the password and all the time in the
 // world has a hundred codes looked at. They read nothing of it; the owner is told once, on the
 // security page too, is asked like before, and an operator lifts it.

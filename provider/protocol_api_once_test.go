@@ -235,6 +235,9 @@ func TestAPIChangesAreTheirClients(t *testing.T) {
 			if o.Method == http.MethodGet || o.Method == http.MethodDelete {
 				continue
 			}
+			if o.ID == "liftFactor" {
+				names["factor_id"] = stoppedApp(t, p, "bob")
+			}
 			p.Clock.Advance(5 * time.Second)
 			op.Token = op.ClientCredentials().OK().Access // the key of the one before may be revoked
 			token := must(p.Engine.Verify(t.Context(), op.Token)).ID
