@@ -54,17 +54,18 @@ func TestALossIsSeenInTheLedger(t *testing.T) {
 // living is how many grants were neither revoked nor lost with their session. Each of a crowd may
 // end one more while it stops.
 func living(entries []soak.Entry) int {
-	grants := map[string]int{} // their sessions
+	type session struct{ person, number int }
+	grants := map[string]session{}
 	for i := range entries {
 		switch e := &entries[i]; e.Op {
 		case soak.Exchange:
 			if e.Outcome == soak.Done {
-				grants[e.Grant] = e.Session
+				grants[e.Grant] = session{e.Person, e.Session}
 			}
 		case soak.Revoke:
 			delete(grants, e.Grant)
 		case soak.SignOut:
-			maps.DeleteFunc(grants, func(_ string, session int) bool { return session == e.Session })
+			maps.DeleteFunc(grants, func(_ string, s session) bool { return s == session{e.Person, e.Session} })
 		}
 	}
 	return len(grants)
