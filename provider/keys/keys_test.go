@@ -444,3 +444,12 @@ func TestPairwiseSaltNeverChanges(t *testing.T) {
 		t.Error("another database has the same")
 	}
 }
+
+// TestAKeysIDIsNoFlag: operators type it after a command.
+func TestAKeysIDIsNoFlag(t *testing.T) {
+	for id, want := range map[string]string{"\xfb\xe0\x00": "AA", "\xff\xff\xff": "____", "\x00\xfb\xef\xbe": "APvvvg"} {
+		if got := kidOf([]byte(id)); got != want {
+			t.Errorf("%x: %q, want %q", id, got, want)
+		}
+	}
+}

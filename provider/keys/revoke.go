@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"time"
 
@@ -84,7 +83,7 @@ func (s *Service) succeed(set *keyset, k *stored, now time.Time, out *Revoked) (
 		out.Successor.State, out.Successor.ActiveAt = StateSigning, now
 		return nil, []storage.Key{begins}, nil
 	case out.State == StateSigning || out.State == StateNext:
-		if fresh, err = s.newKey(k.alg, base64.RawURLEncoding.EncodeToString(random(kidSize))); err != nil {
+		if fresh, err = s.newKey(k.alg, kidOf(random(kidSize))); err != nil {
 			return nil, nil, err
 		}
 		fresh.CreatedAt, fresh.ActiveAt = storage.At(now), storage.At(now)

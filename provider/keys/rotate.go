@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -167,7 +166,7 @@ func (s *Service) rotate(ctx context.Context, alg string, wanted func(old *stora
 	if !wanted(old, s.now()) {
 		return Key{}, nil
 	}
-	fresh, err := s.newKey(kept, base64.RawURLEncoding.EncodeToString(random(kidSize)))
+	fresh, err := s.newKey(kept, kidOf(random(kidSize)))
 	if err != nil {
 		return Key{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,7 +157,12 @@ func (s *Service) secret(ctx context.Context, name string, plain []byte) ([]byte
 func (s *Service) firstKID(alg string) string {
 	mac := hmac.New(sha256.New, s.root)
 	mac.Write([]byte("first key " + alg))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:kidSize])
+	return kidOf(mac.Sum(nil)[:kidSize])
+}
+
+// kidOf writes a key's id. It begins with no "-": a command would take it for a flag.
+func kidOf(id []byte) string {
+	return strings.TrimLeft(base64.RawURLEncoding.EncodeToString(id), "-")
 }
 
 // kept returns the algorithms under which the configured ones have their keys.
