@@ -128,6 +128,9 @@ func TestAttack70APasswordIsChangedByAFreshProof(t *testing.T) {
 		t.Errorf("an old proof leads to %s", to)
 	}
 	addPasskey(t, p, "grace", p.Device(phone))
+	if err := p.Store.SetAsking(t.Context(), p.Person("grace").ID, string(policy.AskSensitive)); err != nil { // it is the page that asks
+		t.Fatal(err)
+	}
 	thief := p.Browser().SignIn("grace")
 	if to := thief.Walk(nil, p.URL(web.PathSecurityPassword)).URL.Path; to != web.PathPasskey {
 		t.Errorf("the password alone leads to %s", to)

@@ -56,15 +56,14 @@ func TestALossIsSeenInTheLedger(t *testing.T) {
 func living(entries []soak.Entry) int {
 	type session struct{ person, number int }
 	grants := map[string]session{}
-	for i := range entries {
-		switch e := &entries[i]; e.Op {
-		case soak.Exchange:
-			if e.Outcome == soak.Done {
-				grants[e.Grant] = session{e.Person, e.Session}
-			}
-		case soak.Revoke:
+	for _, e := range entries {
+		if e.Op == soak.Exchange && e.Outcome == soak.Done {
+			grants[e.Grant] = session{e.Person, e.Session}
+		}
+		if e.Op == soak.Revoke {
 			delete(grants, e.Grant)
-		case soak.SignOut:
+		}
+		if e.Op == soak.SignOut {
 			maps.DeleteFunc(grants, func(_ string, s session) bool { return s == session{e.Person, e.Session} })
 		}
 	}
