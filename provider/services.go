@@ -151,7 +151,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: cfg.Rules}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
-		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Lost: prefix + web.PathLost, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Offer:  prefix + web.PathOfferPasskey,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome, NotMe: prefix + web.PathNotMe,
 		Add: map[flow.Step]string{

@@ -16,6 +16,7 @@ type SignIn struct {
 	// authenticators, and how many recovery codes they have left.
 	Passkeys, BoundPasskeys Words
 	TOTPs                   Words `gorm:"column:totps"`
+	StoppedTOTPs            Words `gorm:"column:stopped_totps"` // those of them whose codes are not looked at
 	RecoveryCodes           int64
 	Password                Time // when it was set; zero: they have none
 	// Factors is how many passkeys and authenticators they have, those in doubt too: read by
@@ -53,7 +54,7 @@ func (s *Store) LoadSignIns(ctx context.Context, secretHashes [][]byte, now Time
 func signInOf(person string) string {
 	return columns(Person{}, "p", "person_") + ", h.document AS history, i.display AS identifier, i.verified_at AS verified, w.changed_at AS password, " + groupsOf(person) + " AS groups, " +
 		passkeysOf(person, "") + " AS passkeys, " + passkeysOf(person, " AND NOT k.backup_eligible") + " AS bound_passkeys, " +
-		totpsOf(person) + " AS totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
+		totpsOf(person, "") + " AS totps, " + totpsOf(person, " AND a.stopped_at IS NOT NULL") + " AS stopped_totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
 }
 
 // isRecovering is that a person p, whose password is w, may choose another one by the address
@@ -124,7 +125,7 @@ type Arrival struct {
 func (s *Store) LoadArrival(ctx context.Context, person, device ID, now Time) (*Arrival, error) {
 	var rows []Arrival
 	err := s.db(ctx).Table("persons p").
-		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id")+" AS totps, w.changed_at AS password, "+groupsOf("p.id")+" AS groups").
+		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id", "")+" AS totps, w.changed_at AS password, "+groupsOf("p.id")+" AS groups").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
 		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins("LEFT JOIN devices d ON d.person_id = p.id AND d.id = ? AND d.expires_at > ?", device, now).

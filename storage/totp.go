@@ -21,7 +21,7 @@ type TOTP struct {
 	ExpiresAt   Time // of an unconfirmed one
 	DoubtedAt   Time // since then it counts for nothing, until its person says whose it is
 	// Wrong is how many codes were tried since the last right one, and StoppedAt since when none
-	// is looked at any more: it proves nothing, but is asked for like before.
+	// is looked at any more: it proves nothing, but what it guards stays guarded.
 	Wrong     int64
 	StoppedAt Time
 }
@@ -48,8 +48,8 @@ func (s *Store) TOTPsOf(ctx context.Context, person ID) ([]TOTP, error) {
 
 // totpsOf is the ids of a person's authenticators that count, as [Words], for a read of
 // the person.
-func totpsOf(person string) string {
-	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.doubted_at IS NULL AND a.person_id = " + person + ")"
+func totpsOf(person, which string) string {
+	return "(SELECT string_agg(CAST(a.id AS text), ' ') FROM totps a WHERE a.confirmed_at IS NOT NULL AND a.doubted_at IS NULL AND a.person_id = " + person + which + ")"
 }
 
 // HasSecondFactor reports whether a person has a factor that a password can stand

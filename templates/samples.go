@@ -137,6 +137,7 @@ func everyPage(lang string) map[string]any {
 		"disown":                Disown{Base: base, Form: form, Who: ada, When: time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), ByLink: true, Doubts: []string{"Authenticator app", "Blue key"}, CancelAction: "/signin/cancel?i=1"},
 		"disown-done":           Disown{Base: base, Who: ada, Done: "/account/security?done", PasswordHref: "/account/security/password", AddressesHref: "/account/addresses"},
 		"lost-passkey":          Lost{Base: base, Form: form, Who: ada, ClientName: "Kerbside", Passkey: true, Others: []OtherWay{{"recovery", "/signin/recovery?i=1"}}, SecurityHref: "/account/security", CancelAction: "/signin/cancel?i=1"},
+		"lost-stopped":          Lost{Base: base, Form: form, Who: ada, ClientName: "Kerbside", Stopped: true, SecurityHref: "/account/security", CancelAction: "/signin/cancel?i=1"},
 		"lost-none":             Lost{Base: base, Form: form, Who: ada, CancelAction: "/signin/cancel?i=1"},
 		"review":                Review{Base: base, FactorLine: everyTOTP()[0], Form: form, Who: ada, Back: "/account/security/factor?id=t1"},
 		"security-doubted":      Security{Base: base, Who: ada, Refused: true, Doubted: true, Passkeys: doubted(everyPasskey()), AddTOTPHref: "/account/security/add-totp", RecoveryHref: "/account/security/recovery-codes", Back: "/"},

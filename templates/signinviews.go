@@ -139,13 +139,15 @@ type RecoveryCodes struct {
 	CancelAction string
 }
 
-// Lost says how to go on without a passkey or an authenticator: Others, and where it can be replaced.
+// Lost says how to go on without a passkey or an authenticator, or with one that was Stopped: Others, and where it can be
+// replaced.
 type Lost struct {
 	Base
 	Form         Form // of CancelAction
 	Who          Account
 	ClientName   string
 	Passkey      bool // it is that; else an authenticator
+	Stopped      bool // codes of it are not looked at any more
 	Others       []OtherWay
 	SecurityHref string
 	CancelAction string

@@ -17,6 +17,7 @@ const (
 	StepPasskey  Step = "passkey"
 	StepTOTP     Step = "totp"
 	StepRecovery Step = "recovery"
+	StepLost     Step = "lost" // nothing that they have can be given: it is said how to go on
 	StepMail     Step = "mail" // what is sent to an address of theirs is read here
 	StepAccount  Step = "account"
 	StepConsent  Step = "consent"
@@ -73,6 +74,9 @@ type Way struct {
 	Step  Step
 	Gives policy.Evidence
 	By    []string // the ids of the passkeys that give it; none at other steps
+	// Stopped: nothing is right there any more. It is not asked for, and stands in the way like
+	// before: to stop a factor opens nothing.
+	Stopped bool
 }
 
 // Input is everything that the answer depends on.
@@ -191,8 +195,12 @@ func show(s Step) func(*view, row) Next {
 
 // prove asks for a proof after which the row does not hold any more.
 func prove(v *view, r row) Next {
-	ways := v.ways(r.when)
-	if len(ways) == 0 {
+	ways := v.waysAmong(slices.DeleteFunc(slices.Clone(v.Ways), func(w Way) bool { return w.Stopped }), r.when)
+	switch {
+	case len(ways) > 0:
+	case len(v.ways(r.when)) > 0:
+		return Next{Step: StepLost, Reauth: true}
+	default:
 		return Next{Step: StepRefuse, Refusal: LoginRequired}
 	}
 	// Of several passkeys those that the rows below need as well: nobody is asked for a second one.

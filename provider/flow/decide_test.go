@@ -93,6 +93,13 @@ func nobody(in *Input) {
 func otp(in *Input)   { in.Ways = append([]Way{byCode}, in.Ways...) }
 func codes(in *Input) { in.Ways = append(slices.Clone(in.Ways), byRecovery) }
 
+// halted: an authenticator that was stopped.
+func halted(in *Input) {
+	one := byCode
+	one.Stopped = true
+	in.Ways = append([]Way{one}, in.Ways...)
+}
+
 func mailbox(in *Input) { in.Mailbox = true }
 
 func strict(in *Input) { in.Strict = true }
@@ -330,6 +337,19 @@ func TestNext(t *testing.T) {
 		{"a stolen password that stays, where a first factor is added that the rules want", plain(stolen, mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedLater})), "add-passkey", InteractionRequired},
 		{"a stolen password that was", plain(evidence(here()), mailbox, also(sent(0)), page(PageAddPasskey), decided(require("aal2")), progress(Progress{Breached: BreachedLater})), "add-passkey", InteractionRequired},
 
+		{"what was stopped is not asked for", plain(halted, acr("aal2")), "lost again", InteractionRequired},
+		{"what was stopped is not asked for where there is another", plain(halted, synced, acr("aal2")), passkey, InteractionRequired},
+		{"what was stopped is not asked for where the rules want two", plain(halted, codes, decided(require("aal2"))), "lost again", InteractionRequired},
+		{"what was stopped is put right by a recovery code", plain(page(PageFactor), halted, codes, evidence(proven(0))), "recovery again", LoginRequired},
+		{"what was stopped is put right by a recovery code where the rules want two", plain(page(PageSecurity), halted, codes, evidence(proven(0)), decided(require("aal2"))), "recovery again", InteractionRequired},
+		{"what was stopped is put right by a recovery code, an hour after the password", plain(page(PageFactor), halted, codes), "password or recovery again", LoginRequired},
+		{"what was stopped guards what it did", plain(page(PageAddPasskey), halted, evidence(proven(0))), "lost again", LoginRequired},
+		{"what was stopped guards what it did, an hour after the password", plain(page(PageAddPasskey), halted), "lost again", LoginRequired},
+		{"what was stopped is no reason to prove an address", plain(page(PageAddPasskey), halted, strict, mailbox, evidence(proven(0)), decided(require("aal2"))), "lost again", InteractionRequired},
+		{"what was stopped is asked for by its person", plain(halted, asks(policy.AskAlways)), "lost again", InteractionRequired},
+		{"what was stopped is asked for by its person, and they have recovery codes", plain(halted, codes, asks(policy.AskAlways)), "recovery again", InteractionRequired},
+		{"a lost password of somebody whose authenticator was stopped", plain(page(PageRecover), evidence(mailed), func(in *Input) { in.Second, in.Ways = true, nil; halted(in) }), "lost again", InteractionRequired},
+
 		{"a page for one step", plain(page(PageAddPasskey), evidence(proven(time.Minute))), "add-passkey", InteractionRequired},
 		{"a page for one step, an hour after the password", plain(page(PageAddPasskey)), again, LoginRequired},
 		{"a page for one step, done", plain(page(PageAddPasskey), evidence(proven(time.Minute)), progress(Progress{Done: true})), done, done},
@@ -493,7 +513,7 @@ func everyPageOfOurs(visit func(name string, in Input)) {
 	pages := []Page{PageApps, PageSecurity, PageSessions, PageFactor, PageAddPasskey, PageAddTOTP, PageRecovery}
 	decisions := []policy.Decision{{Outcome: policy.Allow}, require("aal1"), require("aal2"), require("aal3"), risky(policy.Allow, ""), risky(policy.Require, "aal2"), {Outcome: policy.Deny}}
 	sessions := []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}
-	ways := []func(*Input){func(*Input) {}, codes, otp, func(in *Input) { otp(in); codes(in) }, func(in *Input) { synced(in); codes(in) }, func(in *Input) { otp(in); bound(in); codes(in) }, mixed}
+	ways := []func(*Input){func(*Input) {}, codes, otp, func(in *Input) { otp(in); codes(in) }, func(in *Input) { synced(in); codes(in) }, func(in *Input) { otp(in); bound(in); codes(in) }, halted, func(in *Input) { halted(in); codes(in) }, mixed}
 	for _, p := range pages {
 		for d, decision := range decisions {
 			for s, session := range sessions {
@@ -692,6 +712,8 @@ func through(t *testing.T, name string, in Input, v visitor) {
 			}
 			in.Evidence = policy.AddEvidence(in.Evidence, given)
 			in.Progress.Chosen = true
+		case StepLost:
+			return // nothing that they have works, and they are told so
 		case StepPasskey, StepTOTP, StepRecovery:
 			in.Evidence = policy.AddEvidence(in.Evidence, v.gives(&in, next, step))
 		case StepAccount:

@@ -23,6 +23,7 @@ type Paths struct {
 	Passkey  string
 	TOTP     string
 	Recovery string
+	Lost     string
 	Mail     string
 	Account  string
 	Consent  string
@@ -219,6 +220,7 @@ func (s *Service) PathTo(a Answer, step Step) string {
 		StepPasskey:  s.cfg.Paths.Passkey,
 		StepTOTP:     s.cfg.Paths.TOTP,
 		StepRecovery: s.cfg.Paths.Recovery,
+		StepLost:     s.cfg.Paths.Lost,
 		StepMail:     s.cfg.Paths.Mail,
 		StepAccount:  s.cfg.Paths.Account,
 		StepConsent:  s.cfg.Paths.Consent,

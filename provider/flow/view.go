@@ -40,9 +40,11 @@ func (v *view) with(w Way) *view {
 // ways returns those after each of which what is lacking would be there, and behind
 // them those after which one more would bring it that is not enough by itself, at a step
 // that no other leads further from; none: it cannot be reached.
-func (v *view) ways(lacks func(*view) bool) []Way {
+func (v *view) ways(lacks func(*view) bool) []Way { return v.waysAmong(v.Ways, lacks) }
+
+func (v *view) waysAmong(all []Way, lacks func(*view) bool) []Way {
 	var ways, not []Way
-	for _, w := range v.Ways {
+	for _, w := range all {
 		if lacks(v.with(w)) {
 			not = append(not, w)
 		} else {

@@ -39,7 +39,9 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 		}
 	}
 	if len(in.TOTPs) > 0 {
-		ways = append(ways, byCode)
+		one := byCode
+		one.Stopped = !slices.ContainsFunc(in.TOTPs, func(id string) bool { return !slices.Contains(in.StoppedTOTPs, id) })
+		ways = append(ways, one)
 	}
 	if !in.Password.IsZero() {
 		ways = append(ways, byPassword)

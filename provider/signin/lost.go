@@ -12,7 +12,8 @@ import (
 const paramLost = "lost"
 
 // showLost says how to go on without a passkey or an authenticator: another way, or words
-// on who can help. It never leads back to what is lost.
+// on who can help. It never leads back to what is lost. Where all that they have was stopped it is
+// where flow points.
 func (h *Handler) showLost(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	if !a.Reauth {
 		return web.SeeOther(w, a.Path)
@@ -21,8 +22,9 @@ func (h *Handler) showLost(w http.ResponseWriter, r *http.Request, a flow.Answer
 	if r.URL.Query().Get(paramLost) == string(flow.StepTOTP) {
 		lost = flow.StepTOTP
 	}
+	stopped := a.Step == flow.StepLost
 	page := templates.Lost{
-		Base: h.base(r, a), Form: h.form(w, r, web.PathLost, a), Who: web.Account(a.SignIn), ClientName: clientName(a.Client), Passkey: lost == flow.StepPasskey,
+		Base: h.base(r, a), Form: h.form(w, r, web.PathLost, a), Who: web.Account(a.SignIn), ClientName: clientName(a.Client), Passkey: lost == flow.StepPasskey && !stopped, Stopped: stopped,
 		Others: h.ways(a, lost), CancelAction: h.stepPath(pathCancel, a),
 	}
 	if a.Client != nil { // where it can be put right, if the person has another proof
@@ -35,7 +37,7 @@ func (h *Handler) showLost(w http.ResponseWriter, r *http.Request, a flow.Answer
 func (h *Handler) ways(a flow.Answer, but flow.Step) []templates.OtherWay {
 	var ways []templates.OtherWay
 	for _, step := range append([]flow.Step{a.Step}, a.Others...) {
-		if step != but && a.Reauth {
+		if step != but && step != flow.StepLost && a.Reauth {
 			ways = append(ways, templates.OtherWay{Name: string(step), Href: h.Flow.PathTo(a, step)})
 		}
 	}

@@ -43,7 +43,7 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathAddPhone, h.takeSent(h.addPhoneStep()), fieldDo, fieldPhone, fieldCode),
 		page(web.PathRecoveryCodes, h.at(h.showRecoveryCodes, flow.StepRecoveryCodes)),
 		form(web.PathRecoveryCodes, h.at(h.takeRecoveryCodes, flow.StepRecoveryCodes, flow.StepDone), fieldSession),
-		page(web.PathLost, h.at(h.showLost, flow.StepPasskey, flow.StepTOTP)),
+		page(web.PathLost, h.at(h.showLost, flow.StepPasskey, flow.StepTOTP, flow.StepLost)),
 		page(web.PathDisown, h.at(h.showDisown, flow.StepDisown)),
 		form(web.PathDisown, h.at(h.takeDisown, flow.StepDisown), fieldSession),
 		page(web.PathAddPasskey, h.at(h.showAddPasskey, flow.StepAddPasskey)),
