@@ -27,10 +27,6 @@ func (s *Service) SignedIn(ctx context.Context, a Answer, b Browser, person *sto
 		return next, Changed{}, err
 	}
 	c, err := s.signedIn(ctx, a, b, person, ev)
-	if errors.Is(err, storage.ErrStale) {
-		// Its session ended or was renewed while they typed, as by a second click.
-		c, err = s.signedIn(ctx, a, b, person, ev)
-	}
 	if err != nil {
 		return Answer{}, Changed{}, fmt.Errorf("flow: signed in: %w", err)
 	}
@@ -87,7 +83,17 @@ type proof struct {
 	remembers bool               // it spares its person from a second factor from now on
 }
 
+// signedIn writes a sign-in: once more, where something was not as it was read, as when its session
+// ended or was renewed while they typed, by a second click.
 func (s *Service) signedIn(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
+	c, err := s.signedInOnce(ctx, a, b, person, ev)
+	if errors.Is(err, storage.ErrStale) {
+		c, err = s.signedInOnce(ctx, a, b, person, ev)
+	}
+	return c, err
+}
+
+func (s *Service) signedInOnce(ctx context.Context, a Answer, b Browser, person *storage.Person, ev policy.Evidence) (Changed, error) {
 	p, err := s.weigh(ctx, a, b, person, ev)
 	if err != nil {
 		return Changed{}, err
@@ -333,15 +339,23 @@ func (s *Service) guarded(ctx context.Context, a Answer, p Progress, also func(c
 		return Answer{}, fmt.Errorf("flow: did: %w", err)
 	}
 	if err := s.store.Flush(unit); err != nil {
+		if !tooLate(err) {
+			return Answer{}, fmt.Errorf("flow: did: %w", err)
+		}
 		now, failed := s.Resume(ctx, string(a.Interaction.ID), a.browser)
 		if failed == nil {
 			if _, is := lacks(now); !is { // another tab did it, or their session ended
 				return now, nil
 			}
 		}
-		return Answer{}, fmt.Errorf("flow: did: %w", err)
+		return Answer{}, fmt.Errorf("flow: did: %w", errors.Join(err, failed))
 	}
 	return s.settle(ctx, a, a.browser, lacks)
+}
+
+// tooLate reports whether a guard found that something is not as it was read.
+func tooLate(err error) bool {
+	return slices.ContainsFunc([]error{storage.ErrNotFound, storage.ErrConflict, storage.ErrSpent, storage.ErrStale}, func(guard error) bool { return errors.Is(err, guard) })
 }
 
 // does reports whether the step that a page of ours is for is due, for that session.

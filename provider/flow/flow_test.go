@@ -32,6 +32,7 @@ type house struct {
 	at    time.Time
 	ada   *storage.Person
 	bob   *storage.Person
+	tick  func() // called at each look at the clock, if it is set
 }
 
 func newHouse(t *testing.T, set rules.Set) *house {
@@ -45,14 +46,19 @@ func newHouse(t *testing.T, set rules.Set) *house {
 		t.Fatal(err)
 	}
 	h := &house{t: t, store: store, at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	clock := func() time.Time { return h.at }
+	clock := func() time.Time {
+		if h.tick != nil {
+			h.tick()
+		}
+		return h.at
+	}
 	ev := events.New(store, nil, clock)
 	people := directory.New(store, ev, clock)
 	h.Service = flow.New(flow.Config{Passkeys: true, Paths: flow.Paths{
 		Password: "/signin/password", TOTP: "/signin/totp", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
 		Offer: "/signin/offer-passkey",
-		Home:  "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes"},
-		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes"},
+		Home:  "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes", flow.PageRecover: "/"},
+		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes", flow.StepRecover: "/signin/recover", flow.StepReset: "/signin/reset"},
 	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
 		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)
 	for email, to := range map[string]**storage.Person{"ada@example.com": &h.ada, "bob@example.com": &h.bob} {

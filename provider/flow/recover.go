@@ -116,7 +116,8 @@ func (a *Answer) Owner() string {
 }
 
 // Reset signs the person in who chooses another password, as [Service.SignedIn] does, after
-// set, which sets it and ends all that was begun with the one before. shown is whom the page was
+// set, which sets it and ends all that was begun with the one before, in a unit of its own: who sees another password
+// set in its place, before they are signed in by it, begins anew. shown is whom the page was
 // for, by [Answer.Owner]. Nothing is done where another step is due by now, or where what the
 // person proved does not stand any more: another tab was quicker, they have another password, the
 // address is not theirs, or the link was used.
@@ -155,6 +156,10 @@ func (s *Service) Reset(ctx context.Context, a Answer, b Browser, shown string, 
 	}
 	ev := policy.Evidence{Method: policy.Password, At: s.now(), Interaction: string(a.Interaction.ID), Since: row.ChangedAt.Time}
 	c, err := s.signedIn(ctx, a, b, &a.SignIn.Person, ev)
+	if errors.Is(err, ErrChanged) || errors.Is(err, storage.ErrStale) { // theirs is not the last word: they begin anew
+		next, err := s.Resume(ctx, string(a.Interaction.ID), b)
+		return next, Changed{}, err
+	}
 	if err != nil {
 		return Answer{}, Changed{}, fmt.Errorf("flow: reset: %w", err)
 	}
