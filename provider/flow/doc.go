@@ -4,7 +4,8 @@
 //	request.go   what is asked, what was done about it, and where that is kept
 //	decide.go    the answer: one pure table of rules in order
 //	flow.go      Begin and Resume: read, assess, decide
-//	advance.go   what a person does at a step: sign in, choose, consent, go back
+//	signedin.go  what follows from a right proof: a session, its decision, its device
+//	advance.go   what else a person does at a step: choose, consent, go back
 //	page.go      pages of our own, which ask like a client does
 //	recover.go   who lost their password
 //	signout.go   leaving
