@@ -9,7 +9,7 @@ import (
 type Evidence struct {
 	Method            string    `json:"method"` // one of the methods below
 	At                time.Time `json:"at"`
-	Credential        string    `json:"credential,omitempty"`  // which of the person's credentials; "" for the password
+	Credential        string    `json:"credential,omitempty"`  // which of the person's credentials; of mail the address; "" for the password
 	Interaction       string    `json:"interaction,omitempty"` // the interaction that it was given in
 	PhishingResistant bool      `json:"phishing_resistant,omitempty"`
 	UserVerified      bool      `json:"user_verified,omitempty"`

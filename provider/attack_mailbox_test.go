@@ -12,6 +12,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider"
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -21,17 +22,122 @@ import (
 // the owner is told, and what was demanded is there.
 func TestAttack62APasswordAloneAddsNoFirstFactor(t *testing.T) {
 	t.Parallel()
-	strict := func(when rules.Condition) rules.Set {
-		return rules.Set{Name: "strict", Version: "1", Default: policy.Allow, Rules: []rules.Rule{{
-			Name: "two factors", When: when, Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
-		}}}
-	}
 	for name, set := range map[string]rules.Set{
 		"of everybody":     strict(func(rules.Case) (bool, error) { return true, nil }),
 		"for one app":      strict(func(c rules.Case) (bool, error) { return c.Facts.Client == "web", nil }),
 		"for what it asks": strict(func(c rules.Case) (bool, error) { return slices.Contains(c.Facts.Scopes, "openid"), nil }),
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); addsNoFirstFactor(t, set) })
+	}
+}
+
+// strict are rules that demand two factors then.
+func strict(when rules.Condition) rules.Set {
+	return rules.Set{Name: "strict", Version: "1", Default: policy.Allow, Rules: []rules.Rule{{
+		Name: "two factors", When: when, Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
+	}}}
+}
+
+// eachStrict is eachTold where that is demanded, and how.
+func eachStrict(t *testing.T, when rules.Condition, run func(t *testing.T, h *toldHouse)) {
+	t.Helper()
+	t.Parallel()
+	providertest.Databases(t, func(t *testing.T, url string) {
+		box := providertest.NewMailbox(t)
+		p := providertest.Start(t, providertest.On(url), providertest.WithMailbox(box), providertest.Configure(func(c *provider.Config) { c.Rules = strict(when) }))
+		h := &toldHouse{P: p, t: t, box: box, ada: p.Person("ada")}
+		p.Clock.Advance(24 * time.Hour)
+		run(t, h)
+	})
+}
+
+// vault is an app that wants two factors; our own pages do not.
+func vault(c rules.Case) (bool, error) { return c.Facts.Client == "vault", nil }
+
+// leads goes to where a factor is added, or codes are made, and says where that led.
+func (h *toldHouse) leads(b *providertest.Browser, page string) *recovery {
+	h.t.Helper()
+	return h.by(b, h.URL(b.StopAt(web.PathMail).Walk(nil, h.URL(page)).URL.RequestURI()))
+}
+
+// TestAttack62AThiefsMailboxVouchesForNobody: attack case 62. An address that whoever has the password
+// added for themselves is no proof of who they are, for a week: by no way to prove it, and not where
+// it is the only one by now.
+func TestAttack62AThiefsMailboxVouchesForNobody(t *testing.T) {
+	eachStrict(t, vault, func(t *testing.T, h *toldHouse) {
+		rp := h.Client("web", providertest.FirstParty)
+		const theirs = "thief@example.net"
+		h.addsAddress(h.Browser().SignIn("ada"), theirs)
+		thief := lost(t, h.P, h.box, h.Browser(), rp)
+		thief.proves(theirs)
+		thief.follow(thief.reset(another))
+		for _, page := range []string{web.PathSecurityAddTOTP, web.PathSecurityAddPasskey, web.PathSecurityRecovery} {
+			at := h.leads(thief.Browser, page)
+			at.wantAt(web.PathMail)
+			h.DeliverMails()
+			h.box.Got()
+			at.follow(at.ask(""))
+			h.DeliverMails()
+			for _, m := range h.box.Got() {
+				if m.To != h.ada.Email {
+					t.Errorf("%q went to %s", m.Subject, m.To)
+				}
+			}
+		}
+
+		// The owner's address does, also where it was proved to recover the password.
+		h.Clock.Advance(time.Hour)
+		owner := lost(t, h.P, h.box, h.Browser(), rp)
+		owner.proves(h.ada.Email)
+		owner.follow(owner.reset("eight small boats at noon"))
+		h.leads(owner.Browser, web.PathSecurityAddTOTP).wantAt(web.PathAddTOTP)
+	})
+}
+
+// TestAttack62NoAddressTakesTheFirstOnesPlace: attack case 62. Whoever takes away an address that was
+// never verified has one of their own left, which vouches for nobody before its week is over.
+func TestAttack62NoAddressTakesTheFirstOnesPlace(t *testing.T) {
+	eachStrict(t, vault, func(t *testing.T, h *toldHouse) {
+		h.Person("bob", func(in *directory.NewPerson) { in.Verified = false })
+		h.Clock.Advance(time.Hour)
+		thief := h.Browser().SignIn("bob")
+		h.addsAddress(thief, "thief@example.net")
+		page := h.URL(web.PathAddresses)
+		thief.Send(thief.Filled(page, providertest.With("do", "remove"), providertest.With("email", "bob@example.com"))).WantStatus(http.StatusSeeOther)
+		if all, err := h.Directory.Addresses(t.Context(), h.Person("bob").ID); err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v; want one address", all, err)
+		}
+		thief.Get(h.URL(web.PathSecurityAddTOTP)).WantStatus(http.StatusForbidden)
+		h.Clock.Advance(ident.Settles)
+		h.leads(thief, web.PathSecurityAddTOTP).wantAt(web.PathMail)
+	})
+}
+
+// TestAttack62RecoveryCodesVouchForNobody: attack case 62. Where the rules demand two factors somewhere,
+// whoever has the password and not the mail makes no codes that stand in for one; those from before the
+// rules did so add none.
+func TestAttack62RecoveryCodesVouchForNobody(t *testing.T) {
+	t.Parallel()
+	everywhere := func(rules.Case) (bool, error) { return true, nil }
+	for name, when := range map[string]rules.Condition{"for one app": vault, "of everybody": everywhere} {
+		t.Run(name, func(t *testing.T) {
+			eachStrict(t, when, func(t *testing.T, h *toldHouse) {
+				codes, err := h.Recovery.Generate(t.Context(), h.ada.ID, "before", events.ActorPerson)
+				if err != nil {
+					t.Fatal(err)
+				}
+				thief := h.Browser().SignIn("ada")
+				if name == "of everybody" {
+					at := h.by(thief, h.URL(thief.StopAt(web.PathRecovery).Walk(nil, h.URL(web.PathAddresses)).URL.RequestURI()))
+					at.wantAt(web.PathRecovery)
+					at.follow(at.Send(at.Filled(at.at, providertest.With("code", codes[0]))))
+					at.Get(at.at).WantStatus(http.StatusOK)
+				}
+				for _, page := range []string{web.PathSecurityRecovery, web.PathSecurityAddTOTP} {
+					h.leads(thief, page).wantAt(web.PathMail)
+				}
+			})
+		})
 	}
 }
 

@@ -97,7 +97,7 @@ type Input struct {
 	Asking      policy.Asking   // how often Person wants to be asked for a second factor
 	AsksSince   time.Time       // when they signed in with one factor and are to be asked for another; zero: they are not
 	Strict      bool            // the rules demand more of somebody than a password can prove
-	Mailbox     bool            // a code can be sent to an address that is known to be Person's
+	Mailboxes   []string        // the addresses that vouch for Person, in their canonical form: a code can be sent there
 	Second      bool            // Person, who recovers a password, has a second factor, whether or not it can be used now, and counts
 }
 
@@ -167,7 +167,7 @@ var table = []row{
 	{"proofs are not changed where somebody else may be at work", "see pageRules",
 		func(v *view) bool { return v.page().changes && !v.done() && v.Decision.Risky() }, refuse(AccessDenied), ""},
 	{"who has no factor yet, and must have one, has no address to prove first", "see lacksMailbox",
-		func(v *view) bool { return v.lacksMailbox() && !v.Mailbox }, refuse(UnmetRequirements), InteractionRequired},
+		func(v *view) bool { return v.lacksMailbox() && len(v.Mailboxes) == 0 }, refuse(UnmetRequirements), InteractionRequired},
 	{"who has no factor yet, and must have one, proves an address first", "NIST SP 800-63B-4 section 4.1.2",
 		(*view).lacksMailbox, func(*view, row) Next { return Next{Step: StepMail, Reauth: true} }, InteractionRequired},
 	{"the password that was just given is in lists of stolen ones", "NIST SP 800-63B-4 section 3.1.1.2",

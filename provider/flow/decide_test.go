@@ -100,7 +100,10 @@ func halted(in *Input) {
 	in.Ways = append([]Way{one}, in.Ways...)
 }
 
-func mailbox(in *Input) { in.Mailbox = true }
+// theirs vouches for the person.
+const theirs = "ada@example.com"
+
+func mailbox(in *Input) { in.Mailboxes = []string{theirs} }
 
 func strict(in *Input) { in.Strict = true }
 
@@ -119,7 +122,7 @@ func recovered(ago time.Duration) policy.Evidence {
 }
 
 func sent(ago time.Duration) policy.Evidence {
-	return policy.Evidence{Method: policy.Mail, At: noon.Add(-ago), Interaction: "another interaction"}
+	return policy.Evidence{Method: policy.Mail, At: noon.Add(-ago), Credential: theirs, Interaction: "another interaction"}
 }
 
 func code(ago time.Duration) policy.Evidence {
@@ -309,7 +312,11 @@ func TestNext(t *testing.T) {
 		{"a first factor of somebody of whom an app will require it", plain(page(PageAddPasskey), strict, mailbox, evidence(proven(0))), "mail again", InteractionRequired},
 		{"a first factor of somebody of whom an app will require it, and an address was proven", plain(page(PageAddPasskey), strict, mailbox, evidence(proven(0)), also(sent(time.Minute))), "add-passkey", InteractionRequired},
 		{"another factor of whom an app requires one", plain(page(PageAddPasskey), strict, otp, evidence(append(proven(0), code(0)))), "add-passkey", InteractionRequired},
-		{"a first factor where the rules want two, by a recovery code", plain(page(PageAddTOTP), codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), "add-totp", InteractionRequired},
+		{"a first factor where the rules want two, by a recovery code", plain(page(PageAddTOTP), codes, mailbox, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"a first factor where the rules want two, by another address", plain(page(PageAddTOTP), mailbox, evidence(proven(0)), also(policy.Evidence{Method: policy.Mail, At: noon, Credential: "thief@example.com"}), decided(require("aal2"))), "mail again", InteractionRequired},
+		{"first recovery codes of somebody of whom an app will require a factor", plain(page(PageRecovery), strict, mailbox, evidence(proven(0))), "mail again", InteractionRequired},
+		{"first recovery codes of somebody of whom an app will require a factor, and an address was proven", plain(page(PageRecovery), strict, mailbox, evidence(proven(0)), also(sent(0))), "recovery-codes", InteractionRequired},
+		{"recovery codes of whom an app requires a factor", plain(page(PageRecovery), strict, otp, evidence(append(proven(0), code(0)))), "recovery-codes", InteractionRequired},
 		{"a factor that is lost where the rules want two", plain(page(PageFactor), otp, codes, evidence(proven(0)), decided(require("aal2"))), "totp or recovery again", InteractionRequired},
 		{"a factor that is lost where the rules want two, by a recovery code", plain(page(PageFactor), otp, codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), done, done},
 		{"what is lost is put right where the rules want two, by a recovery code", plain(page(PageSecurity), otp, codes, evidence(append(proven(0), recovered(0))), decided(require("aal2"))), done, done},
@@ -404,6 +411,7 @@ func TestNext(t *testing.T) {
 		{"public client on a loopback redirect, agreed here", plain(public, redirect("http://127.0.0.1/cb"), progress(Progress{Consent: ConsentAllow})), done, done},
 		{"calm, in a browser that knows passkeys", plain(calm), offer, done},
 		{"calm, and the rules guard something by more than a password", plain(calm, strict), done, done},
+		{"calm, and the rules guard something by more than a password, and an address was proven", plain(calm, strict, mailbox, also(sent(time.Minute))), offer, done},
 		{"calm, after password and code", plain(calm, otp, func(in *Input) { in.Evidence = append(in.Evidence, key(byCode, time.Minute, false)) }), offer, done},
 		{"calm, and they have an authenticator that they did not use", plain(calm, otp), done, done},
 		{"calm, and consent comes first", plain(calm, neverAgreed), consent, ConsentRequired},

@@ -98,10 +98,17 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 		if in.Ways, in.Evidence, err = s.counts(ctx, a, standing.Evidence); err != nil {
 			return Answer{}, nil, err
 		}
-		if a.Mailbox, err = s.mailbox(ctx, a, in.Ways); err != nil {
+		mailboxes, err := s.mailboxes(ctx, a, in.Ways, in.Evidence)
+		if err != nil {
 			return Answer{}, nil, err
 		}
-		in.Strict, in.Mailbox = s.risk.Strict(), a.Mailbox != ""
+		for i := range mailboxes {
+			in.Mailboxes = append(in.Mailboxes, mailboxes[i].Value)
+		}
+		if len(mailboxes) > 0 {
+			a.Mailbox = mailboxes[0].Display
+		}
+		in.Strict = s.risk.Strict()
 		in.Second = a.SignIn.Factors > 0
 		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {

@@ -60,6 +60,7 @@ type pageRule struct {
 	any     bool // with fresh: any proof will do, for whoever else may have added stronger ones
 	changes bool // proofs are changed there: not where somebody else may be at work
 	adds    bool // a factor is added there, or that is where people find out how
+	first   bool // what is made there may be the first proof beside the password: see lacksMailbox
 	does    Step // the page is no more than this step
 	ends    Page // where that ends
 	resets  bool // it is for whoever cannot sign in: Object is the interaction to go back to, "" for none
@@ -71,13 +72,13 @@ var pageRules = map[Page]pageRule{
 	PageActivity:   {fresh: true, any: true},
 	PageFactor:     {fresh: true, changes: true},
 	PageAsking:     {fresh: true, changes: true},
-	PageAddPasskey: {fresh: true, changes: true, adds: true, does: StepAddPasskey, ends: PageSecurity},
-	PageAddTOTP:    {fresh: true, changes: true, adds: true, does: StepAddTOTP, ends: PageSecurity},
-	PageAddPhone:   {fresh: true, changes: true, adds: true, does: StepPhone, ends: PageSecurity},
+	PageAddPasskey: {fresh: true, changes: true, adds: true, first: true, does: StepAddPasskey, ends: PageSecurity},
+	PageAddTOTP:    {fresh: true, changes: true, adds: true, first: true, does: StepAddTOTP, ends: PageSecurity},
+	PageAddPhone:   {fresh: true, changes: true, adds: true, first: true, does: StepPhone, ends: PageSecurity},
 	PageAddresses:  {fresh: true, changes: true},
 	PageVerify:     {fresh: true, changes: true, does: StepVerify, ends: PageAddresses},
 	PageRecover:    {resets: true},
-	PageRecovery:   {fresh: true, changes: true, does: StepRecoveryCodes, ends: PageSecurity},
+	PageRecovery:   {fresh: true, changes: true, first: true, does: StepRecoveryCodes, ends: PageSecurity},
 	PagePassword:   {fresh: true, changes: true, does: StepNewPassword, ends: PageSecurity},
 	PageDisown:     {fresh: true, changes: true, does: StepDisown, ends: PageSecurity},
 	PageReview:     {fresh: true, changes: true},

@@ -121,7 +121,7 @@ type Answer struct {
 	Interaction *storage.Interaction // nil when none was begun
 	Request     Request
 	Progress    Progress
-	Mailbox     string // where StepMail sends its code
+	Mailbox     string // where StepMail sends its code: see vouches
 	Client      *storage.Client
 	SignIn      *storage.SignIn  // nil when nobody is signed in
 	Accounts    []storage.SignIn // at StepAccount: everybody signed in here, the current one first

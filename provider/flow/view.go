@@ -96,18 +96,24 @@ func (v *view) begins() bool {
 	return pageRules[v.Request.Page].adds && !v.Decision.Risky() && len(v.ways(unmet)) == 0
 }
 
-// lacksMailbox: the rules guard something by more than a password, of somebody who adds their
-// first factor, and who did not show lately that they read what is sent to them, nor gave a
-// recovery code. A password alone may be somebody else's by now: what it would open then is no
-// less than all that the rules guard, whatever app they are about.
+// lacksMailbox: the rules guard something by more than a password, of somebody who makes the
+// first of their proofs beside it, and who did not show lately that they read what is sent to them.
+// A password alone may be somebody else's by now: what it would open then is no less than all that
+// the rules guard, whatever app they are about. Nor do recovery codes say who they are: what they
+// stand in for is gone, or the password alone made them while the rules allowed that.
 func (v *view) lacksMailbox() bool { return v.lacksMailboxFor(pageRules[v.Request.Page]) }
 
 func (v *view) lacksMailboxFor(page pageRule) bool {
 	held := func(w Way) bool { return w.Gives.Held() }
-	return page.adds && page.changes && !v.done() && (v.Strict || !v.Decision.MetBy(v.Evidence, v.Now)) && !slices.ContainsFunc(v.Ways, held) &&
-		!slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
-			return (e.Method == policy.Mail || e.Method == policy.Recovery) && v.isRecent(e)
-		})
+	return page.first && !v.done() && (v.Strict || !v.Decision.MetBy(v.Evidence, v.Now)) && !slices.ContainsFunc(v.Ways, held) && !v.provedMailbox()
+}
+
+// provedMailbox: what is sent to an address that vouches for the person was read lately. However
+// that came about, by another address it shows nothing.
+func (v *view) provedMailbox() bool {
+	return slices.ContainsFunc(v.Evidence, func(e policy.Evidence) bool {
+		return e.Method == policy.Mail && slices.Contains(v.Mailboxes, e.Credential) && v.isRecent(e)
+	})
 }
 
 // isRecent reports whether a proof counts for what is changed now.

@@ -120,23 +120,25 @@ func (s *Service) ReachableACR() []string {
 	})
 }
 
-// mailbox is the first of the verified addresses of somebody who has no factor yet, and is where
-// one is added: that of the account, or one that has been theirs for a while, so that whoever has
-// their password adds none for this; "" for all others, and where no mails are sent.
-func (s *Service) mailbox(ctx context.Context, a Answer, ways []Way) (string, error) {
-	page := pageRules[a.Request.Page]
-	if !s.cfg.Mails || !page.adds || !page.changes || slices.ContainsFunc(ways, func(w Way) bool { return w.Gives.Held() }) {
-		return "", nil
+// mailboxes are the addresses that vouch for somebody who has no factor yet, the oldest first, where
+// that matters: they make one, or read lately what was sent to one. None where no mails are sent.
+func (s *Service) mailboxes(ctx context.Context, a Answer, ways []Way, evidence []policy.Evidence) ([]storage.Identifier, error) {
+	held := slices.ContainsFunc(ways, func(w Way) bool { return w.Gives.Held() })
+	read := slices.ContainsFunc(evidence, func(e policy.Evidence) bool { return e.Method == policy.Mail && s.now().Sub(e.At) <= freshProof })
+	if !s.cfg.Mails || held || !pageRules[a.Request.Page].first && !read {
+		return nil, nil
 	}
 	all, err := s.store.Identifiers(ctx, a.SignIn.Person.ID)
 	if err != nil {
-		return "", fmt.Errorf("flow: addresses: %w", err)
+		return nil, fmt.Errorf("flow: addresses: %w", err)
 	}
-	settled := storage.At(s.now().Add(-ident.Settles))
-	for i, one := range all {
-		if one.Kind == ident.KindEmail && !one.VerifiedAt.IsZero() && (i == 0 || !one.VerifiedAt.After(settled.Time)) {
-			return one.Display, nil
-		}
-	}
-	return "", nil
+	return slices.DeleteFunc(all, func(one storage.Identifier) bool { return !s.vouches(&one, &a.SignIn.Person) }), nil
+}
+
+// vouches reports whether whoever reads what is sent to an address of somebody's is them, more than
+// whoever has their password: it was verified, and is as old as the account, or was verified so long
+// ago that they could have said that it was not them. It is no matter which others there are by now.
+func (s *Service) vouches(one *storage.Identifier, person *storage.Person) bool {
+	return one.Kind == ident.KindEmail && !one.VerifiedAt.IsZero() &&
+		(!one.CreatedAt.After(person.CreatedAt.Time) || !one.VerifiedAt.After(s.now().Add(-ident.Settles)))
 }

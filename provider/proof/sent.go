@@ -217,7 +217,7 @@ func (s *Sent) Verify(ctx context.Context, interaction storage.ID, purpose Purpo
 	}
 	return &Proven{
 		Kind: row.Kind, Address: row.Address, Display: row.Display, Person: row.PersonID,
-		Evidence: policy.Evidence{Method: s.channel.method, At: s.now()},
+		Evidence: policy.Evidence{Method: s.channel.method, At: s.now(), Credential: row.Address},
 	}, nil
 }
 

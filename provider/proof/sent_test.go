@@ -202,7 +202,7 @@ func TestASentCodeIsForOneThing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := proof.Proven{Kind: "email", Address: "ada@example.com", Display: "Ada@Example.com", Person: ada.ID, Evidence: policy.Evidence{Method: policy.Mail, At: at}}
+	want := proof.Proven{Kind: "email", Address: "ada@example.com", Display: "Ada@Example.com", Person: ada.ID, Evidence: policy.Evidence{Method: policy.Mail, At: at, Credential: "ada@example.com"}}
 	if *got != want {
 		t.Errorf("%+v, want %+v", *got, want)
 	}
