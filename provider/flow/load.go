@@ -154,7 +154,7 @@ func (s *Service) decision(ctx context.Context, a Answer, st policy.Standing) (p
 func attemptOf(r Request, b Browser, person storage.ID, groups []string, history storage.Raw, proven []policy.Evidence) risk.Attempt {
 	return risk.Attempt{
 		Person: person, Groups: groups, Client: r.ClientID, Scopes: r.Scopes, Resources: r.Resources, ACRAsked: slices.DeleteFunc(r.acr().All(), func(acr string) bool { return !policy.KnownACR(acr) }),
-		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent,
+		Device: b.Device, Address: b.Address, UserAgent: b.UserAgent, Hints: risk.Hints{Brands: b.Brands, Mobile: b.Mobile, Platform: b.Platform},
 		Breached: slices.ContainsFunc(proven, func(e policy.Evidence) bool { return e.Breached }), History: history,
 	}
 }

@@ -113,6 +113,8 @@ type Browser struct {
 	Device    storage.ID // "" while it has none
 	Address   netip.Addr
 	UserAgent string
+
+	Brands, Mobile, Platform string // hints of Chromium's beside the user agent: see risk.Hints
 }
 
 // Answer is what next, with all that a surface needs to go on.

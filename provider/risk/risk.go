@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -67,6 +68,7 @@ type Attempt struct {
 	DeviceTier policy.Tier // how well it is known to be the person's; "" is TierNone
 	Address    netip.Addr
 	UserAgent  string
+	Hints      Hints
 	Breached   bool            // the password is in lists of stolen ones
 	History    json.RawMessage // as it is stored; none of whoever never signed in
 }
@@ -83,13 +85,19 @@ type Assessment struct {
 
 // Circumstances is a fingerprint of all that is seen of an attempt and of who
 // would decide, but not of what is remembered: while it is the same, a session's
-// last decision stands.
+// last decision stands. What changes by itself under somebody who stays where they are
+// is not in it: an address within its block, a version of the same browser.
 func (s *Service) Circumstances(a Attempt) string {
-	f := s.facts(a, policy.History{})
-	f.DeviceTier, f.FirstTime, f.Crowd = "", false, policy.Crowd{}
+	return s.circumstances(s.facts(a, policy.History{}), a)
+}
+
+func (s *Service) circumstances(f policy.Facts, a Attempt) string {
+	f.DeviceTier, f.FirstTime, f.Crowd, f.Release = "", false, policy.Crowd{}, 0
 	for i := range f.Values {
 		f.Values[i] = policy.Seen{Value: f.Values[i].Value}
 	}
+	f.Values[policy.Address], f.Values[policy.Version] = policy.Seen{}, policy.Seen{}
+	f.Values[policy.Agent] = policy.Seen{Value: s.value("agent", strings.TrimSpace(withoutVersions(a.UserAgent)))}
 	doc, err := json.Marshal(struct {
 		Facts   policy.Facts
 		Rules   string
@@ -113,16 +121,70 @@ func (s *Service) facts(a Attempt, h policy.History) policy.Facts {
 	}
 	f.CountryOf, f.Zones = at.Country, s.cfg.Rules.ZonesOf(a.Address, at.Country, at.ASN)
 	f.Values[policy.Device].Value = s.deviceHash(a.Device)
-	set := func(feature policy.Feature, what, value string) {
-		if value != "" {
-			f.Values[feature].Value = s.value(what, value)
-		}
-	}
-	if a.Address.IsValid() {
-		set(policy.Block, "network", throttle.Block(a.Address))
-	}
-	set(policy.Agent, "agent", strings.TrimSpace(withoutVersions(a.UserAgent)))
+	s.seeNetwork(&f, a.Address, at)
+	s.seeAgent(&f, a)
 	return f
+}
+
+// seeNetwork notes where an attempt comes from. A block is one wherever it lies: when the
+// files of places are changed, or come, people's networks are still known.
+func (s *Service) seeNetwork(f *policy.Facts, addr netip.Addr, at Place) {
+	if at.Country != "" {
+		s.see(f, policy.Country, "country", at.Country)
+	}
+	if at.ASN != 0 {
+		s.see(f, policy.ASN, "asn", strconv.FormatUint(uint64(at.ASN), 10))
+	}
+	if at.Region != "" {
+		s.see(f, policy.Region, "region", at.Country, at.Region)
+	}
+	if at.City != "" {
+		s.see(f, policy.City, "city", at.Country, at.Region, at.City)
+	}
+	if at.Located {
+		f.Values[policy.Place].Value = at.Point.Hash()
+	}
+	if addr.IsValid() {
+		s.see(f, policy.Block, "network", throttle.Block(addr))
+		s.see(f, policy.Address, "address", host(addr))
+	}
+}
+
+// host is whose address it is: of IPv6 its /64, within which a machine has another one
+// every day (RFC 8981).
+func host(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
+}
+
+// seeAgent notes what an attempt is made with. Each value stands for the coarser ones as
+// well: a browser is another one on another system.
+func (s *Service) seeAgent(f *policy.Facts, a Attempt) {
+	with := AgentOf(a.UserAgent, a.Hints)
+	if with.Kind != "" {
+		s.see(f, policy.DeviceType, "device type", with.Kind)
+	}
+	if with.System != "" {
+		s.see(f, policy.System, "system", with.Kind, with.System)
+	}
+	if with.Browser != "" {
+		s.see(f, policy.Browser, "browser", with.Kind, with.System, with.Browser)
+	}
+	if with.Browser != "" && with.Release > 0 {
+		f.Release = with.Release
+		s.see(f, policy.Version, "version", with.Kind, with.System, with.Browser, strconv.Itoa(with.Release))
+	}
+	if agent := strings.TrimSpace(a.UserAgent); agent != "" {
+		s.see(f, policy.Agent, "agent", agent)
+	}
+}
+
+// see notes a value, by what it is made of.
+func (s *Service) see(f *policy.Facts, feature policy.Feature, what string, parts ...string) {
+	f.Values[feature].Value = s.value(what, strings.Join(parts, "\x00"))
 }
 
 // withoutVersions drops the digits of a user agent, so that an update of the
@@ -176,12 +238,12 @@ func (s *Service) Assess(ctx context.Context, a Attempt) (*Assessment, error) {
 		history, signals = policy.History{}, []policy.Signal{{Code: unreadable}}
 	}
 	as := &Assessment{
-		Circumstances: s.Circumstances(a),
-		person:        a.Person,
-		attempt:       policy.Attempt{At: s.now(), Facts: s.facts(a, history)},
-		history:       history,
-		newer:         errors.Is(err, policy.ErrVersion),
+		person:  a.Person,
+		attempt: policy.Attempt{At: s.now(), Facts: s.facts(a, history)},
+		history: history,
+		newer:   errors.Is(err, policy.ErrVersion),
 	}
+	as.Circumstances = s.circumstances(as.attempt.Facts, a)
 	failed := 0
 	for _, scorer := range s.cfg.Scorers {
 		more, err := scorer.Score(ctx, nil, &as.attempt, &as.history)

@@ -163,6 +163,74 @@ func TestFactsAreWhereAndWho(t *testing.T) {
 	}
 }
 
+// TestFactsAreFromCoarseToFine: each value of a chain stands for the coarser ones as well,
+// and what changes by itself changes the finest alone.
+func TestFactsAreFromCoarseToFine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "places.mmdb")
+	city := func(country, name string, asn uint32) mmdbtype.Map {
+		return mmdbtype.Map{
+			"country_code": mmdbtype.String(country), "state1": mmdbtype.String("X"), "city": mmdbtype.String(name),
+			"latitude": mmdbtype.Float64(59.33), "longitude": mmdbtype.Float64(18.06), "autonomous_system_number": mmdbtype.Uint32(asn),
+		}
+	}
+	database(t, path, noon, map[string]mmdbtype.Map{
+		"192.0.2.0/24": city("SE", "Springfield", 64500), "198.51.100.0/24": city("US", "Springfield", 64501), "2001:db8::/32": city("SE", "Springfield", 64500),
+	})
+	places, err := OpenPlaces(PlacesConfig{Files: []string{path}}, func() time.Time { return noon })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := newRisk(t, Config{Rules: rules.Allow(), Key: [32]byte{1}})
+	s.Places = places
+	of := func(addr, agent string, hints Hints) policy.Facts {
+		return s.facts(Attempt{Address: netip.MustParseAddr(addr), UserAgent: agent, Hints: hints}, policy.History{})
+	}
+	const all = policy.Features
+	for name, tc := range map[string]struct {
+		a, b    policy.Facts
+		changed []policy.Feature
+	}{
+		"the same":               {of("192.0.2.1", chromeWindows, Hints{}), of("192.0.2.1", chromeWindows, Hints{}), []policy.Feature{}},
+		"written as IPv6":        {of("192.0.2.1", chromeWindows, Hints{}), of("::ffff:192.0.2.1", chromeWindows, Hints{}), []policy.Feature{}},
+		"another address":        {of("192.0.2.1", chromeWindows, Hints{}), of("192.0.2.2", chromeWindows, Hints{}), []policy.Feature{policy.Address}},
+		"the same /64":           {of("2001:db8:1:2::1", chromeWindows, Hints{}), of("2001:db8:1:2:9::1", chromeWindows, Hints{}), []policy.Feature{}},
+		"another /64":            {of("2001:db8:1:2::1", chromeWindows, Hints{}), of("2001:db8:1:3::1", chromeWindows, Hints{}), []policy.Feature{policy.Address}},
+		"another /48":            {of("2001:db8:1:2::1", chromeWindows, Hints{}), of("2001:db8:2:2::1", chromeWindows, Hints{}), []policy.Feature{policy.Block, policy.Address}},
+		"a town of that name":    {of("192.0.2.1", chromeWindows, Hints{}), of("198.51.100.1", chromeWindows, Hints{}), []policy.Feature{policy.Country, policy.ASN, policy.Block, policy.Address, policy.Region, policy.City}},
+		"a newer version":        {of("192.0.2.1", chromeWindows, Hints{}), of("192.0.2.1", strings.ReplaceAll(chromeWindows, "142", "143"), Hints{}), []policy.Feature{policy.Version, policy.Agent}},
+		"another brand":          {of("192.0.2.1", chromeWindows, Hints{}), of("192.0.2.1", chromeWindows, chromium("Brave", "142", "?0", "Windows")), []policy.Feature{policy.Browser, policy.Version}},
+		"another system":         {of("192.0.2.1", chromeWindows, Hints{}), of("192.0.2.1", chromeMac, Hints{}), []policy.Feature{policy.System, policy.Browser, policy.Version, policy.Agent}},
+		"another kind":           {of("192.0.2.1", chromePhone, Hints{}), of("192.0.2.1", chromeTablet, Hints{}), []policy.Feature{policy.DeviceType, policy.System, policy.Browser, policy.Version, policy.Agent}},
+		"a place nobody knows":   {of("203.0.113.1", chromeWindows, Hints{}), of("203.0.113.1", chromeWindows, Hints{}), []policy.Feature{}},
+		"somewhere, and nowhere": {of("192.0.2.1", chromeWindows, Hints{}), of("203.0.113.1", chromeWindows, Hints{}), []policy.Feature{policy.Country, policy.ASN, policy.Block, policy.Address, policy.Region, policy.City, policy.Place}},
+	} {
+		var changed []policy.Feature
+		for f := range policy.Feature(all) {
+			if tc.a.Values[f] != tc.b.Values[f] {
+				changed = append(changed, f)
+			}
+		}
+		if !slices.Equal(changed, tc.changed) {
+			t.Errorf("%s: changed %v, want %v", name, changed, tc.changed)
+		}
+	}
+	known := of("192.0.2.1", chromeWindows, Hints{})
+	seen := map[policy.Hash]bool{}
+	for f := range policy.Feature(all) {
+		if v := known.Values[f].Value; (v == 0) != (f == policy.Device) || seen[v] {
+			t.Errorf("%s: %v", f, v)
+		} else {
+			seen[v] = true
+		}
+	}
+	if p, ok := policy.PointOf(known.Values[policy.Place].Value); !ok || p != (policy.Point{Lat: 5933, Lon: 1806}) || known.Release != 142 {
+		t.Errorf("at %v %v, release %d", p, ok, known.Release)
+	}
+	if lost := of("203.0.113.1", "", Hints{}); lost.Values[policy.Country].Value != 0 || lost.Values[policy.Browser].Value != 0 || lost.Values[policy.Block].Value == 0 {
+		t.Errorf("of what is not known: %+v", lost.Values)
+	}
+}
+
 // TestCircumstancesAreWhatIsSeen, and who decides; not what is remembered.
 func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 	s, _ := newRisk(t, Config{Rules: rules.Allow()})
@@ -178,6 +246,8 @@ func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 		"the device is known by now":     {func(a *Attempt) { a.DeviceTier = policy.TierSecond }, true},
 		"a history":                      {func(a *Attempt) { a.History = json.RawMessage(`{"v":1,"is":{"sign_ins":3}}`) }, true},
 		"a stolen password":              {func(a *Attempt) { a.Breached = true }, false},
+		"a hint that says nothing":       {func(a *Attempt) { a.Hints.Brands = `"Chromium";v="142"` }, true},
+		"a brand by a hint":              {func(a *Attempt) { a.Hints = chromium("Brave", "141", "?0", "") }, false},
 		"another block":                  {func(a *Attempt) { a.Address = netip.MustParseAddr("192.0.3.17") }, false},
 		"no address":                     {func(a *Attempt) { a.Address = netip.Addr{} }, false},
 		"another browser":                {func(a *Attempt) { a.UserAgent = "Mozilla/5.0 (X11) Chrome/140.0" }, false},
