@@ -146,12 +146,13 @@ func (s *Sent) Send(ctx context.Context, in Sending) error {
 	return nil
 }
 
-// bucketOf is that of throttle.SentPerson that a code is taken from when it is asked for;
+// bucketOf is that of throttle.SentPerson that a code is taken from when it is asked for, of the
+// browser where that is known: whoever has the password as well empties none of the owner's;
 // nil where that is done when it is delivered: see [Sent.Wanted].
 func (s *Sent) bucketOf(in Sending) []string {
 	switch {
 	case in.Person != "":
-		return s.bucket(in.Purpose, in.Person, "")
+		return s.bucket(in.Purpose, in.Person, in.Browser)
 	case in.Browser != "":
 		return s.bucket(in.Purpose, in.Owner, in.Browser)
 	}

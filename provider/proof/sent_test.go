@@ -290,6 +290,44 @@ func TestAttack94NobodyIsFloodedWithCodes(t *testing.T) {
 	refused("the 41st from one block", ask(proof.ToRecover, "", "last@example.com", 200))
 }
 
+// TestAttack94APasswordUsesUpNoCodesOfItsOwner: attack case 94. Whoever has somebody's password asks for
+// their codes as they do, in browsers that they never used, and in ones that are known by that password
+// alone: in a browser of theirs the owner gets a code for all that.
+func TestAttack94APasswordUsesUpNoCodesOfItsOwner(t *testing.T) {
+	now := func() time.Time { return noon }
+	for _, purpose := range []proof.Purpose{proof.ToVerify, proof.ToProve} {
+		p := newPost(t, newReplica(t, providertest.SQLite(t), now), now)
+		ada := p.person(t, "ada")
+		verified(t, p.replica, ada, "ada@example.com", noon)
+		sent := 0
+		send := func(browser storage.ID) error {
+			sent++
+			return p.Send(t.Context(), proof.Sending{
+				Purpose: purpose, Interaction: storage.NewID(), Address: "ada@example.com", Person: ada.ID, Owner: ada.ID, Browser: browser,
+				From: netip.AddrFrom4([4]byte{203, byte(sent), 113, 1}),
+			})
+		}
+		for _, thief := range []storage.ID{"", storage.NewID()} {
+			for range 10 {
+				if err := send(thief); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var f *fault.Error
+			if err := send(thief); !errors.As(err, &f) || f.Kind != fault.KindTooMany {
+				t.Errorf("%s: one more: %v, want a fault of kind TooMany", purpose, err)
+			}
+		}
+		p.letters(t)
+		if err := send(storage.NewID()); err != nil {
+			t.Errorf("%s: the owner: %v", purpose, err)
+		}
+		if got := p.letters(t); len(got) != 1 {
+			t.Errorf("%s: %d letters to the owner, want one", purpose, len(got))
+		}
+	}
+}
+
 // TestStrangersUseUpNoCodesOfAnybodyElses: however many they ask for, the owner of the
 // address gets a code that verifies it, and one to recover by in a browser that is known to
 // be theirs. What is refused costs the person nothing.
