@@ -56,7 +56,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	p.register()
 	store.Observe(p.observer)
 	services.Throttle.Lost = func(err error) { p.job("throttle").Warn("a token was not put back", slog.Any("error", err)) }
-	if services.Risk.Places, err = p.openPlaces(cfg.Places, now); err != nil {
+	if err := p.openPlaces(cfg, now); err != nil {
 		return nil, err
 	}
 

@@ -117,6 +117,9 @@ func (c *config) explain(err error) error {
 	if place, ok := errors.AsType[*risk.PlacesError](err); ok {
 		return c.refuse("risk.places", "%v", place.Err)
 	}
+	if list, ok := errors.AsType[*risk.ListError](err); ok {
+		return c.refuse("risk.rules", "zone %q: list: %v", list.Zone, list.Err)
+	}
 	if errors.Is(err, keys.ErrWrongKEK) {
 		return c.refuse("keys.kek", "is not the key-encryption key that %s was sealed with: set the one it was made with; nothing was changed", redact(c.Database))
 	}

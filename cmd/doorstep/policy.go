@@ -81,6 +81,25 @@ func (d *doctor) places() {
 		return
 	}
 	d.ages(places.Ages())
+	d.lists()
+}
+
+// lists looks at those of zones.
+func (d *doctor) lists() {
+	const check = "zone lists"
+	lists, err := risk.OpenLists(d.cfg.Rules, d.now)
+	if err != nil {
+		d.fault(check, "write the list again, and its checksum beside it, or take it out of the rules", "%v", err)
+		return
+	}
+	for _, age := range lists.Ages() {
+		written := age.Built.Format(time.DateTime)
+		if age.Stale {
+			d.fault(check, "put a newer one in its place, with its checksum: it is taken up within a minute", "%s is of %s: it is stale, and nobody is on it", age.Path, written)
+			continue
+		}
+		d.ok(check, "%s is of %s", age.Path, written)
+	}
 }
 
 func (d *doctor) ages(all []risk.Age) {

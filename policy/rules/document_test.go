@@ -125,11 +125,11 @@ func TestZonesAreWhereAnAddressIs(t *testing.T) {
 		{"203.0.113.1", "SE", 64496, []string{"blocked"}},
 		{"198.51.100.1", "SE", 64500, []string{"blocked"}},
 	} {
-		if diff := cmp.Diff(tc.want, set.ZonesOf(netip.MustParseAddr(tc.address), tc.country, tc.asn)); diff != "" {
+		if diff := cmp.Diff(tc.want, set.ZonesOf(netip.MustParseAddr(tc.address), tc.country, tc.asn, nil)); diff != "" {
 			t.Errorf("%s %s %d: %s", tc.address, tc.country, tc.asn, diff)
 		}
 	}
-	if got := set.ZonesOf(netip.Addr{}, "", 0); got != nil {
+	if got := set.ZonesOf(netip.Addr{}, "", 0, nil); got != nil {
 		t.Errorf("nowhere is in %v", got)
 	}
 	if !set.Places {
@@ -200,6 +200,9 @@ func TestBadDocumentsAreRefused(t *testing.T) {
 		"of a zone that is none":            {rule("\"offise\" in zones", "deny"), `there is no zone "offise"`},
 		"a zone of nothing":                 {head + "zones: {office: {}}\n", "nothing is in it"},
 		"a zone with an unknown key":        {head + "zones: {office: {cidrs: [192.0.2.0/24]}}\n", `line 4: "cidrs" is not known`},
+		"a list somewhere":                  {head + "zones: {office: {list: {file: tor.txt, max_age: 48h}}}\n", "list: file: must be an absolute path"},
+		"a list for ever":                   {head + "zones: {office: {list: {file: /tor.txt}}}\n", "list: max_age:"},
+		"a list of another kind":            {head + "zones: {office: {list: {file: /tor.txt, max_age: 48h, url: x}}}\n", `"url" is not known`},
 		"a network that is an address":      {head + "zones: {office: {networks: [192.0.2.1]}}\n", `"192.0.2.1" is not a network`},
 		"a network with an address":         {head + "zones: {office: {networks: [192.0.2.1/24]}}\n", `"192.0.2.1/24" is not a network`},
 		"a country by its name":             {head + "zones: {office: {countries: [Sweden]}}\n", `"Sweden" is not a code`},

@@ -19,7 +19,7 @@ func (e *example) check(set Set) error {
 		return errors.New("expect: is missing")
 	}
 	facts := e.Given.facts()
-	for _, name := range set.ZonesOf(netip.Addr{}, facts.CountryOf, 0) {
+	for _, name := range set.ZonesOf(netip.Addr{}, facts.CountryOf, 0, nil) {
 		if !slices.Contains(facts.Zones, name) {
 			facts.Zones = append(slices.Clone(facts.Zones), name)
 		}

@@ -54,6 +54,12 @@ func (e *example) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
+// UnmarshalYAML refuses what no list has.
+func (l *list) UnmarshalYAML(node *yaml.Node) error {
+	type plain list
+	return strict(node, (*plain)(l))
+}
+
 // UnmarshalYAML refuses what no zone has.
 func (z *zone) UnmarshalYAML(node *yaml.Node) error {
 	type plain zone

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
@@ -35,12 +34,11 @@ type Place struct {
 }
 
 // Places knows where addresses are, by databases of which it takes up newer versions: see
-// [Places.Renew]. They are kept in memory: a file that is mapped, and cut short by whoever writes
-// a new one over it, would end the process. Without any it knows nothing.
+// [Places.Renew]. Without any it knows nothing.
 type Places struct {
 	maxAge time.Duration
 	now    func() time.Time
-	files  []*placesFile
+	files  []*file[maxminddb.Reader]
 }
 
 const mostPlaces = 512 << 20 // bytes of the biggest file
@@ -59,7 +57,7 @@ func OpenPlaces(cfg PlacesConfig, now func() time.Time) (*Places, error) {
 	}
 	p := &Places{maxAge: cfg.MaxAge, now: now}
 	for _, path := range cfg.Files {
-		f := &placesFile{path: path}
+		f := &file[maxminddb.Reader]{path: path, most: mostPlaces, parse: parsePlaces}
 		if err := f.open(); err != nil {
 			return nil, &PlacesError{err}
 		}
@@ -75,7 +73,7 @@ func (p *Places) Of(addr netip.Addr) (place Place) {
 	}
 	addr = addr.Unmap()
 	for _, f := range p.files {
-		f.read(addr, &place)
+		fill(&place, f.value.Load(), addr)
 	}
 	return place
 }
@@ -92,7 +90,7 @@ func (p *Places) Renew() error {
 	return errors.Join(errs...)
 }
 
-// Age is how old a database is.
+// Age is how old a file is.
 type Age struct {
 	Path  string
 	Built time.Time
@@ -103,42 +101,22 @@ type Age struct {
 func (p *Places) Ages() []Age {
 	var ages []Age
 	for _, f := range p.files {
-		built := f.reader.Load().Metadata.BuildTime().UTC()
+		built := f.value.Load().Metadata.BuildTime().UTC()
 		ages = append(ages, Age{Path: f.path, Built: built, Stale: p.now().Sub(built) > p.maxAge})
 	}
 	return ages
 }
 
-// placesFile is one database.
-type placesFile struct {
-	path   string
-	reader atomic.Pointer[maxminddb.Reader]
-	info   os.FileInfo
-}
-
-// open reads the file as it is now.
-func (f *placesFile) open() error {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return err
-	}
-	if info.Size() > mostPlaces {
-		return fmt.Errorf("%s: must have at most %d MiB", f.path, mostPlaces>>20)
-	}
-	content, err := os.ReadFile(f.path)
-	if err != nil {
-		return err
-	}
+// parsePlaces reads a database, whole.
+func parsePlaces(path string, _ os.FileInfo, content []byte) (*maxminddb.Reader, error) {
 	reader, err := maxminddb.OpenBytes(content)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := readAll(reader); err != nil {
-		return fmt.Errorf("%s is damaged: %w", f.path, err)
+		return nil, fmt.Errorf("%s is damaged: %w", path, err)
 	}
-	f.info = info
-	f.reader.Store(reader)
-	return nil
+	return reader, nil
 }
 
 // readAll reads every record once. The library's own check also wants words about the
@@ -161,18 +139,6 @@ func readAll(reader *maxminddb.Reader) error {
 	return nil
 }
 
-// renew takes up a newer file. Whoever comes meanwhile reads the old one.
-func (f *placesFile) renew() error {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return err
-	}
-	if os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime()) && info.Size() == f.info.Size() {
-		return nil
-	}
-	return f.open()
-}
-
 // paths are where databases keep what we look for, MaxMind's and those of ip-location-db.
 var (
 	pathsCountry = [][]any{{"country", "iso_code"}, {"country_code"}}
@@ -183,9 +149,9 @@ var (
 	pathsLon     = [][]any{{"location", "longitude"}, {"longitude"}}
 )
 
-// read fills in what place does not know yet.
-func (f *placesFile) read(addr netip.Addr, place *Place) {
-	found := f.reader.Load().Lookup(addr)
+// fill adds what place does not know yet.
+func fill(place *Place, reader *maxminddb.Reader, addr netip.Addr) {
+	found := reader.Lookup(addr)
 	if !found.Found() {
 		return
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // database writes one with these records into a file, by renaming it.
-func database(t *testing.T, path string, built time.Time, records map[string]mmdbtype.Map) {
+func database(t testing.TB, path string, built time.Time, records map[string]mmdbtype.Map) {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test", BuildEpoch: built.Unix(), RecordSize: 24, IncludeReservedNetworks: true, Description: map[string]string{"en": "a test"}})
 	if err != nil {
@@ -173,4 +173,35 @@ func TestPlacesAreRenewedWhileTheyAreRead(t *testing.T) {
 		}
 	}
 	<-done
+}
+
+// FuzzPlaces: a file that is no database, or a damaged one, is refused or knows little; it never
+// ends the process, nor keeps it.
+func FuzzPlaces(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "city.mmdb")
+	database(f, path, time.Unix(1_800_000_000, 0), map[string]mmdbtype.Map{"192.0.2.0/24": {
+		"country": mmdbtype.Map{"iso_code": mmdbtype.String("SE")}, "autonomous_system_number": mmdbtype.Uint32(64500),
+		"subdivisions": mmdbtype.Slice{mmdbtype.Map{"iso_code": mmdbtype.String("O")}},
+		"location":     mmdbtype.Map{"latitude": mmdbtype.Float64(57.7089), "longitude": mmdbtype.Float64(11.9746)},
+	}})
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte("\xab\xcd\xefMaxMind.com"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		reader, err := parsePlaces("fuzzed", nil, content)
+		if err != nil {
+			return
+		}
+		for _, addr := range []string{"192.0.2.1", "2001:db8::1"} {
+			var place Place
+			fill(&place, reader, netip.MustParseAddr(addr))
+			if place.Located && (place.Point.Lat < -9000 || place.Point.Lat > 9000 || place.Point.Lon < -18000 || place.Point.Lon > 18000) {
+				t.Errorf("%s is at %+v", addr, place.Point)
+			}
+		}
+	})
 }

@@ -41,6 +41,8 @@ type Service struct {
 	// Places says where addresses are; nil: nobody knows. It must be set before the first
 	// attempt, or never.
 	Places *Places
+	// Lists has what the zones of the rules import; nil: nothing. It must be set as Places is.
+	Lists *Lists
 
 	cfg   Config
 	store *storage.Store
@@ -119,11 +121,20 @@ func (s *Service) facts(a Attempt, h policy.History) policy.Facts {
 	if s.Places != nil {
 		at = s.Places.Of(a.Address)
 	}
-	f.CountryOf, f.Zones = at.Country, s.cfg.Rules.ZonesOf(a.Address, at.Country, at.ASN)
+	f.CountryOf, f.Zones = at.Country, s.zones(a.Address, at)
 	f.Values[policy.Device].Value = s.deviceHash(a.Device)
 	s.seeNetwork(&f, a.Address, at)
 	s.seeAgent(&f, a)
 	return f
+}
+
+// zones names those that an address is in.
+func (s *Service) zones(addr netip.Addr, at Place) []string {
+	var listed rules.Listed
+	if s.Lists != nil {
+		listed = s.Lists.Has
+	}
+	return s.cfg.Rules.ZonesOf(addr, at.Country, at.ASN, listed)
 }
 
 // seeNetwork notes where an attempt comes from. A block is one wherever it lies: when the
