@@ -145,6 +145,30 @@ var levels = []level{
 	{PHRH, [][]kind{{isBound}}, limits3, false},
 }
 
+// stronger says of each acr value which others hold where it does.
+var stronger = map[string][]string{
+	AAL3: {PHRH, PHR, AAL2, AAL1},
+	PHRH: {PHR, AAL1},
+	PHR:  {AAL1},
+	AAL2: {AAL1},
+}
+
+// Both returns the acr value that holds where both of these do, "" being none. Of two factors that
+// resist phishing there is none: it is aal2 with one of the methods, then, of which each resists
+// phishing. Two factors, one of them bound to its hardware, are aal3, which wants it of one key.
+func Both(a, b string) (acr string, methods []string) {
+	pair := []string{a, b}
+	switch {
+	case a == b, b == "", slices.Contains(stronger[a], b):
+		return a, nil
+	case a == "", slices.Contains(stronger[b], a):
+		return b, nil
+	case slices.Contains(pair, PHRH):
+		return AAL3, nil
+	}
+	return AAL2, []string{Hardware, Software}
+}
+
 // LimitsOf returns how long a proof counts for an acr value, nothing for an unknown one.
 func LimitsOf(acr string) Limits {
 	for _, l := range levels {

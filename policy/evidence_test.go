@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -243,4 +244,40 @@ func TestLevelsAreInOrder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBothIsMetByWhatMeetsEach, and by nothing else: tried with every set of up to two proofs. Two
+// keys, of which one alone is bound, are two of nothing at aal3.
+func TestBothIsMetByWhatMeetsEach(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	proofs := []policy.Evidence{
+		{Method: policy.Password}, {Method: policy.OneTime}, {Method: policy.Mail},
+		{Method: policy.Software, PhishingResistant: true}, {Method: policy.Software, PhishingResistant: true, UserVerified: true},
+		{Method: policy.Hardware, PhishingResistant: true, DeviceBound: true}, {Method: policy.Hardware, PhishingResistant: true, DeviceBound: true, UserVerified: true},
+	}
+	for i := range proofs {
+		proofs[i].At, proofs[i].Credential = now, strconv.Itoa(i)
+	}
+	meets := func(acr string, methods []string, evs []policy.Evidence) bool {
+		d := policy.Decision{Outcome: policy.Require, ACR: acr, Methods: methods}
+		return d.MetBy(evs, now)
+	}
+	for _, a := range policy.ACRValues() {
+		for _, b := range policy.ACRValues() {
+			acr, methods := policy.Both(a, b)
+			for i, one := range proofs {
+				for _, other := range proofs[i:] {
+					evs := policy.AddEvidence([]policy.Evidence{one}, other)
+					if got, want := meets(acr, methods, evs), meets(a, nil, evs) && meets(b, nil, evs); got != want && (got || acr != policy.AAL3) {
+						t.Errorf("%s and %s is %s %v: %v, want %v of %+v", a, b, acr, methods, got, want, evs)
+					}
+				}
+			}
+		}
+		for _, none := range []string{"", a} {
+			if acr, methods := policy.Both(a, none); acr != a || methods != nil {
+				t.Errorf("%s and %q is %s %v", a, none, acr, methods)
+			}
+		}
+	}
 }

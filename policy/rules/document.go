@@ -2,6 +2,8 @@ package rules
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -122,6 +124,8 @@ func Parse(text []byte, budget Quantile) (Set, error) {
 		}
 	}
 	set.Examples = len(doc.Examples)
+	sum := sha256.Sum256(text)
+	set.Digest = hex.EncodeToString(sum[:4])
 	return set, nil
 }
 

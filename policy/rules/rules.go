@@ -70,27 +70,69 @@ type Set struct {
 	// Places says that the set asks where addresses are: without a database of that, what
 	// it says of countries and autonomous systems would never hold.
 	Places   bool
-	Examples int // how many came out as they say
+	Examples int    // how many came out as they say
+	Digest   string // of the document that it was read from; "" for one of none
 }
 
-// ID names the set and its version in a decision.
-func (s Set) ID() string { return s.Name + "@" + s.Version }
+// ID names the set and its version in a decision, and by the digest the document: one that was
+// changed and kept its version is another.
+func (s Set) ID() string {
+	if s.Digest == "" {
+		return s.Name + "@" + s.Version
+	}
+	return s.Name + "@" + s.Version + "+" + s.Digest
+}
 
 // Allow returns the set that lets everybody in who proved who they are.
 func Allow() Set { return Set{Name: "allow", Version: "1", Default: policy.Allow} }
 
-// failed is the rule in the place of one that cannot say whether it holds: in its own name it
-// demands what that does, and no less than a second factor. What it guards stays guarded.
+// failed is the rule in the place of one that cannot say whether it holds. What it guards stays
+// guarded: it demands what that does.
 func (r Rule) failed() Rule {
 	r.Name += " (failed)"
+	return r
+}
+
+// and is the rule of both: what it demands is met by whoever meets what either does.
+func (r Rule) and(s Rule) Rule {
 	switch {
 	case r.Then.Outcome == policy.Deny:
-	case r.Then.Outcome != policy.Require:
-		r.Then = Demand{Outcome: policy.Require, ACR: policy.AAL2, Level: r.Then.Level}
-	case r.Then.ACR == "" || r.Then.ACR == policy.AAL1:
-		r.Then.ACR = policy.AAL2
+		return r
+	case s.Then.Outcome == policy.Deny:
+		return s
+	case s.Then.Outcome == policy.Allow:
+		return r
 	}
-	return r
+	then, ok := r.Then.and(s.Then)
+	if !ok {
+		then = Demand{Outcome: policy.Deny}
+	}
+	return Rule{Name: r.Name + ", " + s.Name, Then: then}
+}
+
+// and is what meets both demands for proof; not ok: no proof does.
+func (d Demand) and(e Demand) (both Demand, ok bool) {
+	both = d
+	both.ACR, both.Methods = policy.Both(d.ACR, e.ACR)
+	for _, methods := range [][]string{d.Methods, e.Methods} {
+		switch {
+		case len(methods) == 0:
+		case len(both.Methods) == 0:
+			both.Methods = methods
+		default:
+			both.Methods = slices.DeleteFunc(slices.Clone(both.Methods), func(m string) bool { return !slices.Contains(methods, m) })
+			if len(both.Methods) == 0 {
+				return Demand{}, false
+			}
+		}
+	}
+	if both.MaxAge <= 0 || e.MaxAge > 0 && e.MaxAge < both.MaxAge {
+		both.MaxAge = e.MaxAge
+	}
+	if both.Level == "" {
+		both.Level = e.Level
+	}
+	return both, true
 }
 
 // Strict reports whether the set demands more of anybody than a password alone can prove.
@@ -100,8 +142,9 @@ func (s *Set) Strict() bool {
 	})
 }
 
-// Decide returns the decision of the first rule that holds. Where one before it could not say
-// whether it does, that one's stands, unless the other denies.
+// Decide returns the decision of the first rule that holds. One before it that could not say
+// whether it does is not passed over, unless it would let in: it denies if it would, or what it
+// demands is demanded beside what the other does.
 func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 	c := Case{Facts: &f, Signals: signals, Score: policy.Sum(signals)}
 	c.Level = set.Levels.Of(c.Score, f.FirstTime)
@@ -109,22 +152,16 @@ func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 	var failed []Rule
 	for _, r := range set.Rules {
 		holds, err := r.When(c)
-		if err != nil {
+		if err != nil && r.Then.Outcome != policy.Allow {
 			failed = append(failed, r.failed())
-			continue
 		}
-		if holds {
+		if err == nil && holds {
 			rule = r
 			break
 		}
 	}
-	if len(failed) > 0 && rule.Then.Outcome != policy.Deny {
-		rule = failed[0]
-		for _, r := range failed[1:] {
-			if r.Then.Outcome == policy.Deny {
-				rule = r
-			}
-		}
+	for _, r := range slices.Backward(failed) {
+		rule = r.and(rule)
 	}
 	d := policy.Decision{
 		Outcome:      rule.Then.Outcome,
