@@ -62,7 +62,7 @@ func OpenLists(set rules.Set, now func() time.Time) (*Lists, error) {
 		if zone.List.File == "" {
 			continue
 		}
-		of := &list{file: file[listed]{path: zone.List.File, most: mostList, parse: parseList}, maxAge: zone.List.MaxAge}
+		of := &list{file: file[listed]{path: zone.List.File, beside: []string{sumOf(zone.List.File)}, most: mostList, parse: parseList}, maxAge: zone.List.MaxAge}
 		if err := of.file.open(); err != nil {
 			return nil, &ListError{zone.Name, err}
 		}
@@ -107,7 +107,7 @@ func (l *Lists) Ages() []Age {
 func (of *list) stale(names *listed, now time.Time) bool { return now.Sub(names.written) > of.maxAge }
 
 // parseList reads a list that is what the checksum beside it says.
-func parseList(path string, info os.FileInfo, content []byte) (*listed, error) {
+func parseList(path string, written time.Time, content []byte) (*listed, error) {
 	if err := checkSum(path, content); err != nil {
 		return nil, err
 	}
@@ -115,14 +115,17 @@ func parseList(path string, info os.FileInfo, content []byte) (*listed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	names.written = info.ModTime()
+	names.written = written
 	return names, nil
 }
+
+// sumOf is where the checksum of a list is.
+func sumOf(path string) string { return path + ".sha256" }
 
 // checkSum holds a list against the SHA-256 that is in the file of its name and ".sha256", as
 // sha256sum writes it: half a list would let in whom the other half names.
 func checkSum(path string, content []byte) error {
-	path += ".sha256"
+	path = sumOf(path)
 	info, err := os.Stat(path)
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/oschwald/maxminddb-golang/v2"
@@ -108,7 +107,7 @@ func (p *Places) Ages() []Age {
 }
 
 // parsePlaces reads a database, whole.
-func parsePlaces(path string, _ os.FileInfo, content []byte) (*maxminddb.Reader, error) {
+func parsePlaces(path string, _ time.Time, content []byte) (*maxminddb.Reader, error) {
 	reader, err := maxminddb.OpenBytes(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -2,6 +2,7 @@ package risk
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -146,6 +147,47 @@ func TestANewerDatabaseIsTakenUp(t *testing.T) {
 	}
 }
 
+// TestADamagedFileIsTriedOnce: half a gigabyte is not read each minute until somebody mends it,
+// and told of each time all the same.
+func TestADamagedFileIsTriedOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "country.mmdb")
+	tries := 0
+	f := file[string]{path: path, most: 100, parse: func(_ string, _ time.Time, content []byte) (*string, error) {
+		tries++
+		text := string(content)
+		if text == "damaged" {
+			return nil, errors.New("it is damaged")
+		}
+		return &text, nil
+	}}
+	write := func(text string, at int64) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Unix(at, 0), time.Unix(at, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("whole", 1)
+	if err := f.open(); err != nil {
+		t.Fatal(err)
+	}
+	write("damaged", 2)
+	for range 3 {
+		if err := f.renew(); err == nil {
+			t.Error("nothing was told of")
+		}
+	}
+	if tries != 2 || *f.value.Load() != "whole" {
+		t.Errorf("it was tried %d times, and is %q", tries, *f.value.Load())
+	}
+	write("another", 3)
+	if err := f.renew(); err != nil || *f.value.Load() != "another" {
+		t.Errorf("%q, %v", *f.value.Load(), err)
+	}
+}
+
 // TestPlacesAreRenewedWhileTheyAreRead: for the race detector.
 func TestPlacesAreRenewedWhileTheyAreRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "country.mmdb")
@@ -192,7 +234,7 @@ func FuzzPlaces(f *testing.F) {
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte("\xab\xcd\xefMaxMind.com"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		reader, err := parsePlaces("fuzzed", nil, content)
+		reader, err := parsePlaces("fuzzed", time.Time{}, content)
 		if err != nil {
 			return
 		}
