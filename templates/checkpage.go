@@ -65,7 +65,7 @@ func (o *Overrides) place(text string, names ...string) string {
 
 // checkPage says what is wrong with a page that is shown in the place of ours, if anything is, and which text to look for
 // in its file. What the policy of pages (CSP) would refuse in silence must not be there; the scripts are ours; and each of
-// our forms goes where it went, with what it carries unseen (the token against forgery among it), and no other does.
+// our forms goes where it went, with the fields and buttons that it had (the token against forgery among them), and no other does.
 func checkPage(own, ours []byte) (fault, near string) {
 	shown, fault, near := shapeOf(own)
 	if fault != "" {
@@ -85,12 +85,12 @@ func checkPage(own, ours []byte) (fault, near string) {
 	}
 	for _, form := range original.forms {
 		if !slices.ContainsFunc(shown.forms, form.equal) {
-			return fmt.Sprintf(`must have a form by %s to %q with the hidden fields %s as ours: keep {{template "token" .Form}} and its neighbours`, form.method, form.action, form.fields()), ""
+			return fmt.Sprintf(`must have a form by %s to %q with %s as ours: keep {{template "token" .Form}}, and every field and button by its name and type`, form.method, form.action, form.named()), ""
 		}
 	}
 	for _, form := range shown.forms {
 		if !slices.ContainsFunc(original.forms, form.equal) {
-			return fmt.Sprintf("has a form by %s to %q with the hidden fields %s, which ours has not", form.method, form.action, form.fields()), "<form"
+			return fmt.Sprintf("has a form by %s to %q with %s, which ours has not", form.method, form.action, form.named()), "<form"
 		}
 	}
 	for _, name := range []string{"title", "main", "h1"} {
@@ -109,24 +109,30 @@ type pageShape struct {
 	count   map[string]int // of each element
 }
 
-// A formShape is where a form goes, and what it tells the server and the script without being seen.
+// A formShape is where a form goes, and what it tells the server and the script.
 type formShape struct {
 	method, action string
-	data, hidden   []string // NAME=VALUE, in order
+	data           []string // NAME=VALUE, in order
+	fields         []field  // in order
 }
+
+// A field is what a form sends by a name. What people type or choose is theirs, and no value of it.
+type field struct{ name, kind, value string }
 
 func (f formShape) equal(g formShape) bool {
-	return f.method == g.method && f.action == g.action && slices.Equal(f.data, g.data) && slices.Equal(f.hidden, g.hidden)
+	return f.method == g.method && f.action == g.action && slices.Equal(f.data, g.data) && slices.Equal(f.fields, g.fields)
 }
 
-// fields are the names of its hidden fields.
-func (f formShape) fields() string {
-	var names []string
-	for _, field := range f.hidden {
-		name, _, _ := strings.Cut(field, "=")
-		names = append(names, name)
+// named are the names of its fields.
+func (f formShape) named() string {
+	if len(f.fields) == 0 {
+		return "no fields"
 	}
-	return strings.Join(names, ", ")
+	var names []string
+	for _, field := range f.fields {
+		names = append(names, strings.TrimSpace(field.name+" ("+field.kind+")"))
+	}
+	return "the fields " + strings.Join(names, ", ")
 }
 
 func shapeOf(page []byte) (s pageShape, fault, near string) {
@@ -164,12 +170,14 @@ func refused(n *html.Node) (fault, near string) {
 	switch n.Data {
 	case "style", "iframe", "frame", "object", "embed", "base":
 		return "has <" + n.Data + ">, which the policy of pages refuses", "<" + n.Data
+	case "template", "noscript": // what is in them is there for some, and not for others
+		return "has <" + n.Data + ">, which no page may have", "<" + n.Data
 	}
 	for _, a := range n.Attr {
 		switch {
 		case a.Key == "style", strings.HasPrefix(a.Key, "on"):
 			return "has the attribute " + a.Key + ", which the policy of pages refuses", a.Key + "="
-		case a.Key == "http-equiv", a.Key == "form", strings.HasPrefix(a.Key, "form"):
+		case n.Data == "form" && (a.Key == "enctype" || a.Key == "target"), a.Key == "http-equiv", a.Key == "form", strings.HasPrefix(a.Key, "form"):
 			return "has the attribute " + a.Key + ", which no page may have", a.Key + "="
 		case a.Key == "href" && n.Data == "a":
 		case a.Key == "src", a.Key == "srcset", a.Key == "href", a.Key == "poster", a.Key == "background":
@@ -188,14 +196,35 @@ func formOf(n *html.Node) formShape {
 			f.data = append(f.data, a.Key+"="+a.Val)
 		}
 	}
-	for field := range n.Descendants() {
-		if field.Data == "input" && attribute(field, "type") == "hidden" {
-			f.hidden = append(f.hidden, attribute(field, "name")+"="+attribute(field, "value"))
+	for sent := range n.Descendants() {
+		if one, ok := fieldOf(sent); ok {
+			f.fields = append(f.fields, one)
 		}
 	}
 	slices.Sort(f.data)
-	slices.Sort(f.hidden)
+	slices.SortFunc(f.fields, func(a, b field) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.kind, b.kind), cmp.Compare(a.value, b.value))
+	})
 	return f
+}
+
+// fieldOf is what an element sends, if it sends anything.
+func fieldOf(n *html.Node) (field, bool) {
+	f := field{name: attribute(n, "name"), kind: n.Data}
+	switch n.Data {
+	case "input":
+		f.kind = cmp.Or(strings.ToLower(attribute(n, "type")), "text")
+	case "button":
+		f.kind = cmp.Or(strings.ToLower(attribute(n, "type")), "submit")
+	case "select", "textarea":
+	default:
+		return field{}, false
+	}
+	switch f.kind {
+	case "hidden", "submit", "checkbox", "radio":
+		f.value = attribute(n, "value")
+	}
+	return f, f.name != "" || f.kind == "submit"
 }
 
 func attribute(n *html.Node, name string) string {

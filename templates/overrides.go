@@ -32,18 +32,14 @@ const (
 // safety stands on (see checkPage). The error names the file and, where there is one, the line.
 func ReadOverrides(dir fs.FS) (*Overrides, error) {
 	o := &Overrides{files: fstest.MapFS{}, words: map[string][]byte{}}
-	found := 0
-	err := fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if found++; found > maxOverrides {
-			return fmt.Errorf("there are more than %d files", maxOverrides)
-		}
-		return o.read(dir, name)
-	})
+	names, err := overridesIn(dir, ".")
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range names {
+		if err := o.read(dir, name); err != nil {
+			return nil, err
+		}
 	}
 	if o.has("mails/") || len(o.words) > 0 {
 		if _, err := newMails(files, o); err != nil {
@@ -56,6 +52,42 @@ func ReadOverrides(dir fs.FS) (*Overrides, error) {
 		}
 	}
 	return o, nil
+}
+
+// overridesIn lists the files in a directory and the directories in it. What begins with a dot is not
+// looked at, and a link to a directory is one: a volume of Kubernetes has its files in ..data, and
+// links to them.
+func overridesIn(root fs.FS, dir string) (names []string, err error) {
+	entries, err := fs.ReadDir(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		name := path.Join(dir, e.Name())
+		info, err := fs.Stat(root, name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			names = append(names, name)
+			continue
+		}
+		if dir != "." {
+			return nil, fmt.Errorf("%s: is a directory, and none of ours is there", name)
+		}
+		within, err := overridesIn(root, name)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, within...)
+	}
+	if len(names) > maxOverrides {
+		return nil, fmt.Errorf("there are more than %d files", maxOverrides)
+	}
+	return names, nil
 }
 
 // has says whether there is a file of the operator's in that place.

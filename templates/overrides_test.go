@@ -134,10 +134,15 @@ func TestOverridesOfPagesKeepWhatIsSafe(t *testing.T) {
 		file, old, text string
 		says            string
 	}{
-		"no token":                     {"pages/signin.html", `{{template "token" .Form}}`, "", `pages/signin.html: must have a form by POST to "/signin/password?i=1" with the hidden fields form_token`},
+		"no token":                     {"pages/signin.html", `{{template "token" .Form}}`, "", `pages/signin.html: must have a form by POST to "/signin/password?i=1" with the fields (submit), form_token (hidden)`},
 		"a token of its own":           {"pages/signin.html", `{{template "token" .Form}}`, `<input type="hidden" name="form_token" value="1">`, "pages/signin.html: must have a form"},
 		"a token that layout spoils":   {"pages/layout.html", `value="{{.Token}}"`, `value="x"`, "pages/layout.html: must have a form"},
-		"a hidden field less":          {"pages/changepassword.html", `<input type="hidden" name="session" value="{{.Who.ID}}">`, "", "form_token, session"},
+		"a hidden field less":          {"pages/changepassword.html", `<input type="hidden" name="session" value="{{.Who.ID}}">`, "", "session (hidden)"},
+		"no field for the password":    {"pages/signin.html", ` name="password"`, "", "password (password)"},
+		"a password that is shown":     {"pages/signin.html", `type="password"`, `type="text"`, "pages/signin.html: must have a form"},
+		"a button that says nothing":   {"pages/sentcode.html", ` name="do"`, "", "do (submit)"},
+		"a form of another kind":       {"pages/signin.html", form, strings.Replace(form, " novalidate", ` enctype="multipart/form-data"`, 1), "has the attribute enctype"},
+		"a form that nobody sees":      {"pages/signin.html", "<form class=\"stack\"", "<template></template><form class=\"stack\"", "has <template>"},
 		"a form by GET":                {"pages/signin.html", form, strings.Replace(form, "post", "get", 1), "pages/signin.html: must have a form"},
 		"a form elsewhere":             {"pages/signin.html", form, strings.Replace(form, "{{.Form.Action}}", "https://thief.example/", 1), "pages/signin.html: must have a form"},
 		"one form more":                {"pages/signedout.html", "<h1", "\n<form action=\"https://thief.example/\"></form><h1", "pages/signedout.html:11: has a form by GET to"},
@@ -201,5 +206,41 @@ func TestOverridesStayInTheirDirectory(t *testing.T) {
 	defer root.Close() //nolint:errcheck // it was only read
 	if _, err := ReadOverrides(root.FS()); err == nil || !strings.Contains(err.Error(), "mails/code.html") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A volume of Kubernetes keeps its files in a hidden directory that changes as a whole, and has links to them.
+func TestOverridesMayBeAVolume(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "..2026_03_01", "locales")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "sv.json"), []byte(`{"signin.title": "Kom in"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"..data": "..2026_03_01", "locales": filepath.Join("..data", "locales")} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close() //nolint:errcheck // it was only read
+	o, err := ReadOverrides(root.FS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Text("sv", "signin.title"); got != "Kom in" {
+		t.Error(got)
+	}
+	if _, err := ReadOverrides(fstest.MapFS{"mails/old/code.html": {Data: []byte("x")}}); err == nil || !strings.Contains(err.Error(), "mails/old: is a directory") {
+		t.Errorf("a directory too deep: %v", err)
 	}
 }

@@ -16,12 +16,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/doorstep-id/doorstep/policy"
-	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/sms"
-	"github.com/doorstep-id/doorstep/templates"
 )
 
 // settings is the whole configuration, parsed.
@@ -41,7 +39,7 @@ type settings struct {
 	LogLevel       slog.Level
 	LogFormat      string
 	Brand          string
-	Templates      *templates.Overrides // nil: none
+	Templates      string // directory; "": none
 
 	RPID            string   // of passkeys; "": the issuer's host
 	PasskeyOrigins  []string // beside the issuer's
@@ -69,7 +67,7 @@ type settings struct {
 	SMSCaps                                             sms.Caps
 	SMSTimeout                                          time.Duration
 
-	Rules        rules.Set // the zero Set: everybody who proved who they are comes in
+	Rules        string // file; "": everybody who proved who they are comes in
 	Places       []string
 	PlacesMaxAge time.Duration
 }
@@ -146,7 +144,7 @@ var table = []setting{
 	{key: "brand.name", preset: "Doorstep", help: "what pages call this place",
 		set: anyText(func(s *settings) *string { return &s.Brand })},
 	{key: "templates", help: "directory with pages, mails and words of your own, in the place of the built-in ones (default: none)",
-		set: func(s *settings, text string) (err error) { s.Templates, err = overrides(text); return err }},
+		set: anyText(func(s *settings) *string { return &s.Templates })},
 
 	{key: "mail.smtp.url", help: "SMTP server that takes mails, smtp://host:587 (STARTTLS) or smtps://host:465 (default: none, and no mails are sent)",
 		set: func(s *settings, text string) (err error) { s.SMTP, err = mail.ParseSMTP(text); return err }},
@@ -185,7 +183,7 @@ var table = []setting{
 		set: duration(func(s *settings) *time.Duration { return &s.SMSTimeout }, time.Second, time.Minute)},
 
 	{key: "risk.rules", help: "YAML file of rules: what has to be proven, by whom and for what (default: none, and every proof will do)",
-		set: func(s *settings, text string) (err error) { s.Rules, err = rulesFile(text); return err }},
+		set: anyText(func(s *settings) *string { return &s.Rules })},
 	{key: "risk.places", help: "files that say where addresses are, in the MaxMind DB format, with commas between (default: none)",
 		set: texts(func(s *settings) *[]string { return &s.Places })},
 	{key: "risk.places_max_age", preset: "90d", help: "how old such a file may be before it is told of",
@@ -371,7 +369,6 @@ func (c *config) check(l *layers) {
 	c.checkMail(fault)
 	c.checkSMS(fault)
 	c.checkPasskeys(fault)
-	c.checkRisk(fault)
 	const weakest = minMemory * 5
 	if work := c.PasswordMemory * c.PasswordTime; work > 0 && work < weakest {
 		fault("password.memory", "times password.time must be at least %d: passwords would be too cheap to guess", weakest)

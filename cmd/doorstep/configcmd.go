@@ -60,6 +60,9 @@ func (a *app) printConfig(_ context.Context, cmd *cobra.Command, _ []string) err
 
 func (a *app) validateConfig(_ context.Context, cmd *cobra.Command, _ []string) error {
 	cfg, err := a.load(cmd.Flags())
+	if _, unread := cfg.readOwnFiles(); unread != nil {
+		err = &configError{append(faultsOf(err), faultsOf(unread)...)}
+	}
 	if err == nil && cfg.TLSCert != "" {
 		_, err = cfg.tls(a.now, nil)
 	}

@@ -45,6 +45,7 @@ type finding struct {
 // doctor is one look at a house.
 type doctor struct {
 	cfg      *config
+	own      ownFiles
 	now      func() time.Time
 	findings []finding
 }
@@ -67,6 +68,9 @@ const checkTime = 5 * time.Second
 func (a *app) doctor(ctx context.Context, cmd *cobra.Command, _ []string) error {
 	cfg, err := a.load(cmd.Flags())
 	d := &doctor{cfg: cfg, now: a.now}
+	if err == nil {
+		d.own, err = cfg.readOwnFiles()
+	}
 	for _, f := range faultsOf(err) {
 		d.fault("configuration", "", "%s", f)
 	}

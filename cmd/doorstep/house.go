@@ -88,11 +88,15 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 		Memory: uint32(c.PasswordMemory), Time: uint32(c.PasswordTime), //nolint:gosec // the table bounds both
 		Workers: c.PasswordWorkers, Words: []string{c.Brand}, Breached: c.PasswordBreached,
 	}
-	pc.Mail, pc.Templates = c.mail(), c.Templates
+	own, err := c.readOwnFiles()
+	if err != nil {
+		return pc, err
+	}
+	pc.Rules, pc.Templates, pc.Mail = own.rules, own.templates, c.mail()
 	if pc.SMS, err = c.sms(); err != nil {
 		return pc, err
 	}
-	pc.Rules, pc.Places = c.Rules, risk.PlacesConfig{Files: c.Places, MaxAge: c.PlacesMaxAge}
+	pc.Places = risk.PlacesConfig{Files: c.Places, MaxAge: c.PlacesMaxAge}
 	pc.Passkey = proof.PasskeyConfig{RPID: c.RPID, Origins: c.PasskeyOrigins, AAGUIDs: c.PasskeyModels}
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil

@@ -53,25 +53,9 @@ func (a *app) policyTest(_ context.Context, _ *cobra.Command, args []string) err
 	})
 }
 
-// rulesFile reads a file of rules.
-func rulesFile(path string) (rules.Set, error) {
-	text, err := readFile(path)
-	if err != nil {
-		return rules.Set{}, err
-	}
-	return rules.Parse(text, nobodyKnown)
-}
-
 // nobodyKnown is the score that a share of those who are known reach, while no scorer is
 // asked: none of them is unusual.
 func nobodyKnown(float64) float64 { return math.Inf(1) }
-
-// checkRisk holds the settings of the engine against each other.
-func (c *config) checkRisk(fault func(key, format string, args ...any)) {
-	if c.Rules.Places && len(c.Places) == 0 {
-		fault("risk.rules", "speaks of countries or autonomous systems, and without risk.places nobody knows which an address is of")
-	}
-}
 
 // places looks at the files that say where addresses are.
 func (d *doctor) places() {
@@ -87,7 +71,7 @@ func (d *doctor) places() {
 // lists looks at those of zones.
 func (d *doctor) lists() {
 	const check = "zone lists"
-	lists, err := risk.OpenLists(d.cfg.Rules, d.now)
+	lists, err := risk.OpenLists(d.own.rules, d.now)
 	if err != nil {
 		d.fault(check, "write the list again, and its checksum beside it, or take it out of the rules", "%v", err)
 		return

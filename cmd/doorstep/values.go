@@ -8,7 +8,6 @@ import (
 	netmail "net/mail"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/keys"
-	"github.com/doorstep-id/doorstep/templates"
 )
 
 // How the text of a setting becomes its value: each function of this file makes a
@@ -210,15 +208,6 @@ func mailAddress(field func(*settings) **netmail.Address) func(*settings, string
 }
 
 // overrides reads a directory of an operator's own pages, mails and words, out of which no link leads.
-func overrides(dir string) (*templates.Overrides, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close() //nolint:errcheck // it was only read
-	return templates.ReadOverrides(root.FS())
-}
-
 func parseKEK(text string) ([]byte, error) {
 	kek, err := keys.ParseKEK(text)
 	if err != nil { // in words of ours: where it came from is said already
