@@ -38,7 +38,7 @@ func (p *Provider) openPlaces(cfg Config, now func() time.Time) (err error) {
 		Name: "doorstep_places_built_timestamp_seconds", Help: "When the oldest file that says where addresses are was made, in seconds since 1970; NaN if there is none.",
 	}, func() float64 { return oldest(places.Ages()) }))
 	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "doorstep_zone_lists_stale", Help: "How many lists of zones are older than they may be: nobody is on them.",
+		Name: "doorstep_zone_lists_stale", Help: "How many lists of zones are older than they may be, and empty by that.",
 	}, func() float64 { return float64(stale(lists.Ages())) }))
 	p.Risk.Places, p.Risk.Lists = places, lists
 	return nil
