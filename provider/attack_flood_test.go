@@ -17,6 +17,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
 )
 
@@ -155,6 +156,40 @@ func TestAttack64WhoIsSentAwayWritesNothing(t *testing.T) {
 		}
 	}
 	waiting.Wait()
+}
+
+// Attack case 64: who is sent away as they choose a password is asked for it again, on the page that
+// they are at, and told when.
+func TestAttack64WhoIsSentAwayIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	box := providertest.NewMailbox(t)
+	p := providertest.Start(t, providertest.WithMailbox(box), providertest.Configure(func(c *provider.Config) {
+		c.Password = proof.PasswordConfig{Memory: 128 << 10, Time: 4, Threads: 1, Workers: 1, Queue: 1} // some tenths of a second
+	}))
+	rp := p.Client("web", providertest.FirstParty)
+	ada := p.Person("ada")
+	p.Clock.Advance(time.Hour)
+	b := p.Browser().SignIn("ada")
+	b.Authorize(rp, "openid")
+	at := b.StopAt(web.PathNewPassword).Walk(nil, p.URL(web.PathSecurityPassword)).URL.String()
+	r := lost(t, p, box, p.Browser(), rp)
+	r.proves(ada.Email)
+	changes, resets := b.Filled(at, providertest.With("password", another)), r.Filled(r.at, providertest.With("password", another))
+	g := guesserAt(t, p, rp, p.Browser())
+	first, later := g.request("first@example.com", guess), g.request("second@example.com", guess)
+	var waiting sync.WaitGroup
+	waiting.Go(func() { p.AtOnce(first, later) })
+	for load := p.Passwords.Load(); load.Running < 1 || load.Waiting < 1; load = p.Passwords.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	for _, a := range []*providertest.Answer{b.Send(changes), r.Send(resets)} {
+		a.WantStatus(http.StatusServiceUnavailable)
+		if form := providertest.ReadForm(a.Body); a.Header.Get("Retry-After") == "" || form == nil || !form.Fields.Has("password") || !strings.Contains(string(a.Body), "Please try again in") {
+			t.Errorf("%s, to come back after %q: %s", a, a.Header.Get("Retry-After"), a.Body)
+		}
+	}
+	waiting.Wait()
+	b.Send(b.Filled(at, providertest.With("password", another))).WantStatus(http.StatusSeeOther)
 }
 
 // watchHeap returns what stops watching and tells by how many bytes the heap

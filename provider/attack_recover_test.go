@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/providertest"
+	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
 
@@ -266,6 +268,46 @@ func TestACodeIsOfTheBrowserThatAskedForIt(t *testing.T) {
 		}
 		mine.follow(mine.Get(mine.at))
 		mine.wantAt(web.PathRecover)
+	})
+}
+
+// TestARightCodeOfWhichNothingCame works no more: the page says so, and has another one sent.
+func TestARightCodeOfWhichNothingCame(t *testing.T) {
+	eachRecovery(t, func(t *testing.T, p *providertest.P, box *providertest.Mailbox, rp *providertest.RP) {
+		ada := p.Person("ada")
+		b := p.Browser().SignIn("ada")
+		b.Authorize(rp, "openid")
+		r := &recovery{b, t, p, box, ""}
+		r.follow(b.Send(b.Filled(p.URL(web.PathAddresses), providertest.With("do", "verify"), providertest.With("email", "ada@work.example"))))
+		sends := func(from *http.Request) string {
+			t.Helper()
+			r.follow(r.Send(from))
+			p.DeliverMails()
+			got := box.Wait("ada@work.example")
+			return got.Code()
+		}
+		right := sends(r.Filled(r.at, providertest.With("do", "send")))
+		for range throttle.MailNotices.Burst {
+			if err := p.Throttle.Take(t.Context(), throttle.MailNotices, ada.Email); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := r.code(right)
+		a.WantStatus(http.StatusTooManyRequests)
+		if !strings.Contains(string(a.Body), "was right") || a.Header.Get("Retry-After") == "" {
+			t.Errorf("it does not say that the code was right, and when to go on: %s", a.Body)
+		}
+		form := providertest.ReadForm(a.Body)
+		if form == nil || form.Fields.Has("code") {
+			t.Fatalf("it asks for the code once more: %s", a.Body)
+		}
+		if a := r.code(right); a.Status != http.StatusUnprocessableEntity {
+			t.Errorf("it works twice: %s", a)
+		}
+		form.Fields.Set("do", "send")
+		p.Clock.Advance(throttle.MailNotices.Every)
+		r.follow(r.code(sends(b.Submit(must(url.Parse(r.at)), form))))
+		r.wantAt(web.PathAddresses)
 	})
 }
 

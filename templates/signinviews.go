@@ -96,7 +96,7 @@ type SentCode struct {
 	Who          Account
 	Address      string // where to
 	Sent         bool   // one is on its way
-	Problem      string // "" | "email" | "phone" | "taken" | "empty" | "wrong" | "over" | "throttled" | "busy"
+	Problem      string // "" | "email" | "phone" | "taken" | "empty" | "wrong" | "over" | "used" (it was right, and nothing could come of it) | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
 	CancelAction string
 }
@@ -209,8 +209,10 @@ type SignedOut struct {
 // problems the template "newpassword-problem".
 type NewPassword struct {
 	Least   int    // the characters that it must have
-	Problem string // "" | "password_short" | "password_long" | "password_context" | "password_breached" | "password_encoding"
+	Problem string // "" | "password_short" | "password_long" | "password_context" | "password_breached" | "password_encoding" | "throttled" | "busy"
 	Meter   string // where the page's script asks for stolen passwords whose hash begins as this one's
+	// RetryAfter is in how many seconds to try again, at "throttled" and "busy": nothing was wrong with the password.
+	RetryAfter int
 }
 
 // Breached says that a password is in lists of stolen ones: fields "session", which is Who.ID, and "replace": "now" or "later".

@@ -41,7 +41,7 @@ func (h *Handler) takeNewPassword(w http.ResponseWriter, r *http.Request, a flow
 	}
 	switch {
 	case h.newPassword(0, err).Problem != "":
-		return h.newPasswordPage(w, r, a, http.StatusUnprocessableEntity, elsewhere, err)
+		return h.newPasswordPage(w, r, a, asksAgain(w, err), elsewhere, err)
 	case err != nil:
 		return err
 	}
@@ -82,6 +82,10 @@ func (h *Handler) newPassword(least int, err error) templates.NewPassword {
 	part := templates.NewPassword{Least: least, Meter: h.Web.Path(web.PathStolen)}
 	for _, f := range fault.All(err) {
 		switch {
+		case f.Kind == fault.KindTooMany:
+			part.Problem, part.RetryAfter = triedThrottled, web.Seconds(f.RetryAfter)
+		case f.Kind == fault.KindUnavailable:
+			part.Problem, part.RetryAfter = triedBusy, web.Seconds(f.RetryAfter)
 		case f.Field != fieldPassword:
 		case f.Kind == fault.KindTooLarge:
 			part.Problem = "password_long"
@@ -90,6 +94,16 @@ func (h *Handler) newPassword(least int, err error) templates.NewPassword {
 		}
 	}
 	return part
+}
+
+// asksAgain is the status of a page that asks again for a new password, and says when where
+// nothing was wrong with the one that was typed.
+func asksAgain(w http.ResponseWriter, err error) int {
+	if name, _ := problem(w, err); name == "" {
+		return http.StatusUnprocessableEntity
+	}
+	status, _ := web.Status(err)
+	return status
 }
 
 const fieldPrefix = "prefix"

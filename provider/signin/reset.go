@@ -57,7 +57,7 @@ func (h *Handler) takeReset(w http.ResponseWriter, r *http.Request, a flow.Answe
 	case a.Request.Link != nil && errors.Is(err, storage.ErrNotFound):
 		return h.deadLink(w, r, a)
 	case h.newPassword(0, err).Problem != "":
-		return h.resetPage(w, r, a, http.StatusUnprocessableEntity, err)
+		return h.resetPage(w, r, a, asksAgain(w, err), err)
 	case err != nil:
 		return err
 	}

@@ -66,6 +66,7 @@ func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
 		}
 		page, status := templates.SentCode{}, http.StatusUnprocessableEntity
 		var f *fault.Error
+		var used usedCode
 		switch page.Problem, page.RetryAfter = problem(w, err); {
 		case errors.Is(err, proof.ErrOver):
 			page.Problem = "over"
@@ -76,7 +77,9 @@ func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
 		case page.Problem == "":
 			return err
 		case page.Problem != triedWrong:
-			status, _ = web.Status(err)
+			if status, _ = web.Status(err); errors.As(err, &used) {
+				page.Problem = "used"
+			}
 		}
 		web.Log(r.Context()).Set("code", page.Problem)
 		return h.sentPage(w, r, a, s, status, page)
@@ -122,14 +125,21 @@ func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.An
 		if err != nil {
 			return err
 		}
-		next, err = s.right(w, r, a, proven)
-		return err
+		if next, err = s.right(w, r, a, proven); err != nil {
+			return usedCode{err}
+		}
+		return nil
 	})
 	if err != nil {
 		return a, err
 	}
 	return next, nil
 }
+
+// A usedCode is what came of a right code, in the place of what it is for: it works once in any case.
+type usedCode struct{ error }
+
+func (u usedCode) Unwrap() error { return u.error }
 
 // owner is whom an address belongs to, nil for nobody. What is asked of them next is asked
 // of nobody as well.
@@ -147,7 +157,7 @@ func (h *Handler) sentPage(w http.ResponseWriter, r *http.Request, a flow.Answer
 	if a.SignIn != nil {
 		page.Who = web.Account(a.SignIn)
 	}
-	if page.Problem == fieldEmail || page.Problem == fieldPhone || page.Problem == "taken" {
+	if page.Problem == fieldEmail || page.Problem == fieldPhone || page.Problem == "taken" || page.Problem == "used" {
 		page.Sent = false
 	}
 	if !page.Sent {

@@ -62,7 +62,7 @@ func (h *Handler) takeSetup(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, storage.ErrSpent):
 		return h.setupClosed(w, r, err)
 	case problems != (templates.SetupProblem{}) || h.newPassword(0, err).Problem != "":
-		return h.setupPage(w, r, http.StatusUnprocessableEntity, templates.Setup{Name: in.Name, Email: in.Email, Problems: problems}, err)
+		return h.setupPage(w, r, asksAgain(w, err), templates.Setup{Name: in.Name, Email: in.Email, Problems: problems}, err)
 	case err != nil:
 		return err
 	}

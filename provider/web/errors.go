@@ -127,10 +127,13 @@ func SetRetryAfter(rw http.ResponseWriter, retry time.Duration) int {
 	if retry <= 0 {
 		return 0
 	}
-	seconds := int(math.Ceil(retry.Seconds()))
+	seconds := Seconds(retry)
 	rw.Header().Set("Retry-After", strconv.Itoa(seconds))
 	return seconds
 }
+
+// Seconds is how long to wait, in whole seconds rounded up.
+func Seconds(retry time.Duration) int { return int(math.Ceil(retry.Seconds())) }
 
 // pageKind chooses the words of the error page: the fault's code where it is
 // one of them, else by the status.
