@@ -23,7 +23,7 @@ type walk struct {
 
 // eachWalk runs a walk in two kinds of browser: on a desk by day; and on a small phone at
 // night, in Swedish, without script.
-func eachWalk(t *testing.T, run func(t *testing.T, w *walk)) {
+func eachWalk(t *testing.T, run func(t *testing.T, w *walk), more ...providertest.Option) {
 	t.Helper()
 	words, err := templates.New(nil)
 	if err != nil {
@@ -40,7 +40,7 @@ func eachWalk(t *testing.T, run func(t *testing.T, w *walk)) {
 	} {
 		t.Run(in.name, func(t *testing.T) {
 			box := providertest.NewMailbox(t)
-			v, ada := passkeyTour(t, providertest.WithMailbox(box))
+			v, ada := passkeyTour(t, append(more, providertest.WithMailbox(box))...)
 			in.like(v.Page)
 			v.p.Clock.Advance(24 * time.Hour)
 			run(t, &walk{v, &toldHouse{P: v.p, t: t, box: box, ada: ada}, words, in.lang, in.like})
