@@ -138,6 +138,56 @@ func TestActivityIsToldInWords(t *testing.T) {
 	})
 }
 
+// A sign-in of two steps is one entry, which names both proofs; where it began is what was not me, and
+// no page ends between its steps.
+func TestASignInOfTwoStepsIsOneEntry(t *testing.T) {
+	t.Parallel()
+	eachTold(t, func(t *testing.T, h *toldHouse) {
+		rp := h.Client("web", providertest.FirstParty)
+		owner := h.Browser().SignIn("ada")
+		seed := h.addsTOTP(owner)
+		h.Clock.Advance(5 * time.Minute)
+		b := h.Browser().As(firefox).SignIn("ada")
+		at := b.StopAt(web.PathTOTP).Ask(rp, "openid")
+		h.Clock.Advance(time.Second)
+		b.Send(b.Filled(h.URL(at.URL.RequestURI()), providertest.With("code", code(t, seed, h.Clock.Now())))).WantStatus(http.StatusSeeOther)
+		read := func(to string) string {
+			t.Helper()
+			if _, err := h.Events.Sequence(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return html.UnescapeString(string(b.Get(h.URL(to)).WantStatus(http.StatusOK).Body))
+		}
+		const both = "Firefox on Linux · password + authenticator app"
+		page := read(web.PathActivity)
+		if !strings.Contains(page, both) || strings.Count(page, "Firefox on Linux") != 1 {
+			t.Errorf("the page does not say %q, once: %s", both, page)
+		}
+		// For another browser it may have been somebody else, from its first step on.
+		page = html.UnescapeString(string(owner.Walk(nil, h.URL(web.PathActivity)).WantStatus(http.StatusOK).Body))
+		_, id, _ := strings.Cut(page, both)
+		_, id, _ = strings.Cut(id, web.PathNotMeEvent+"?id=")
+		id, _, _ = strings.Cut(id, `"`)
+		first, err := h.Events.Of(t.Context(), h.ada.ID, storage.ID(id))
+		if err != nil || strings.Contains(string(first.Data), "otp") {
+			t.Errorf("this was not me is of %+v, %v", first, err)
+		}
+		h.Clock.Advance(time.Minute)
+		for range 19 {
+			must(h.Recovery.Generate(t.Context(), h.ada.ID, rand.Text(), events.ActorOperator))
+		}
+		page = read(web.PathActivity)
+		if strings.Count(page, "<li>") != 20 || !strings.Contains(page, both) {
+			t.Errorf("%d lines: %s", strings.Count(page, "<li>"), page)
+		}
+		_, earlier, _ := strings.Cut(page, `href="`+web.PathActivity)
+		earlier, _, _ = strings.Cut(earlier, `"`)
+		if page = read(web.PathActivity + earlier); strings.Contains(page, "Firefox on Linux") {
+			t.Errorf("the page after tells of it again: %s", page)
+		}
+	})
+}
+
 // The language is the person's own setting: behind what an app asks for, before what the
 // browser says; in the place of what a footer's link said.
 func TestTheLanguageIsThePersonsOwn(t *testing.T) {

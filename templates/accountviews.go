@@ -145,9 +145,10 @@ type ActivityLine struct {
 	Name      string
 	When      time.Time
 	Device    MailDevice
-	ByPerson  bool   // or somebody in their name; else those who run the place
-	Here      bool   // a sign-in with this browser
-	NotMe     string // where to say that it was somebody else; "" where that makes no sense
+	ByPerson  bool     // or somebody in their name; else those who run the place
+	Proofs    []string // of a sign-in: "password" | "passkey" | "totp" | "phone"
+	Here      bool     // a sign-in with this browser
+	NotMe     string   // where to say that it was somebody else; "" where that makes no sense
 }
 
 // Language asks in which language pages and mails are to speak: the field "language" is one of All or "", "session" is Who.ID.

@@ -33,7 +33,8 @@ func everyWrong() (lines []WrongLine) {
 // everyActivity is one line of each kind.
 func everyActivity() []ActivityLine {
 	at, firefox := time.Date(2026, time.March, 3, 23, 30, 0, 0, time.UTC), MailDevice{"Firefox", "Linux"}
-	lines := []ActivityLine{{ID: "e0", Words: "signed_in", When: at, Device: firefox, ByPerson: true, Here: true}}
+	lines := []ActivityLine{{ID: "e0", Words: "signed_in", When: at, Device: firefox, ByPerson: true, Proofs: []string{"password", "totp"}, Here: true}}
+	lines = append(lines, ActivityLine{ID: "e1", Words: "signed_in", When: at, Device: firefox, ByPerson: true, Proofs: []string{"passkey"}, NotMe: "/account/not-me/of?id=e1"})
 	for _, words := range []string{"added", "renamed"} {
 		for _, factor := range []string{"passkey", "totp"} {
 			lines = append(lines, ActivityLine{ID: words + factor, Words: words, Factor: factor, Name: "Work laptop", When: at, Device: firefox, ByPerson: true, NotMe: "/account/not-me/of?id=e1"})

@@ -79,10 +79,27 @@ func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storag
 			return err
 		}
 	}
+	if list, err = h.whole(r.Context(), s, list); err != nil {
+		return err
+	}
+	begun := map[storage.ID]step{}
 	for i := range list.Events {
-		line, err := h.activity(r.Context(), s, &list.Events[i])
+		e := &list.Events[i]
+		line, err := h.activity(r.Context(), s, e)
 		if err != nil {
 			return err
+		}
+		if e.Kind == events.SignInSucceeded {
+			session, err := sessionOf(e)
+			if err != nil {
+				return err
+			}
+			if last, is := begun[session]; is && last.ends(e.At, line.Proofs, page.Lines[last.line].Proofs) {
+				page.Lines[last.line].NotMe = line.NotMe // it was somebody else from there on
+				begun[session] = step{last.line, e.At}
+				continue
+			}
+			begun[session] = step{len(page.Lines), e.At}
 		}
 		page.Lines = append(page.Lines, line)
 	}
@@ -90,6 +107,65 @@ func (h *Handler) showActivity(w http.ResponseWriter, r *http.Request, s *storag
 		page.Earlier = h.Web.Path(web.PathActivity) + "?" + url.Values{paramAfter: {strconv.FormatInt(list.Next, 10)}}.Encode()
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
+}
+
+// A step is one of a sign-in: in which line of the page that is, and when it was.
+type step struct {
+	line int
+	at   time.Time
+}
+
+// stepsWithin is how long after a step of a sign-in the next one belongs to it.
+const stepsWithin = 10 * time.Minute
+
+// ends reports whether an earlier step, at that time and by so many proofs, is of the sign-in whose
+// later one this is, that stands on all: it added some.
+func (s step) ends(at time.Time, some, all []string) bool {
+	return s.at.Sub(at) <= stepsWithin && len(some) < len(all) && !slices.ContainsFunc(some, func(p string) bool { return !slices.Contains(all, p) })
+}
+
+// whole is a list that does not end in the midst of a sign-in of two steps.
+func (h *Handler) whole(ctx context.Context, s *storage.SignIn, list events.Page) (events.Page, error) {
+	n := len(list.Events)
+	if n == 0 || list.Next == 0 || list.Events[n-1].Kind != events.SignInSucceeded {
+		return list, nil
+	}
+	more, err := h.Events.List(ctx, events.Filter{Person: s.Person.ID, Kinds: toldKinds, Since: h.Now().Add(-lately)}, list.Next, 1)
+	if err != nil || len(more.Events) == 0 || more.Events[0].Kind != events.SignInSucceeded {
+		return list, err
+	}
+	last, first := &list.Events[n-1], &more.Events[0]
+	one, err := sessionOf(last)
+	if err != nil {
+		return list, err
+	}
+	other, err := sessionOf(first)
+	if err != nil || one != other || last.At.Sub(first.At) > stepsWithin {
+		return list, err
+	}
+	return events.Page{Events: append(list.Events, *first), Next: more.Next}, nil
+}
+
+func sessionOf(e *events.Recorded) (storage.ID, error) {
+	var data struct {
+		Session storage.ID `json:"session"`
+	}
+	err := json.Unmarshal(e.Data, &data)
+	return data.Session, err
+}
+
+// proofKinds are how the page calls what somebody signed in with, in this order.
+var proofKinds = []struct{ amr, words string }{
+	{policy.Password, "password"}, {policy.Hardware, "passkey"}, {policy.Software, "passkey"}, {policy.OneTime, "totp"}, {policy.SMS, "phone"},
+}
+
+func proofsOf(amr []string) (words []string) {
+	for _, kind := range proofKinds {
+		if slices.Contains(amr, kind.amr) && !slices.Contains(words, kind.words) {
+			words = append(words, kind.words)
+		}
+	}
+	return words
 }
 
 // wrongKinds are how the page calls what was wrong.
@@ -115,6 +191,7 @@ func (h *Handler) activity(ctx context.Context, s *storage.SignIn, e *events.Rec
 	var data struct {
 		Session storage.ID `json:"session"`
 		Method  string     `json:"method"`
+		AMR     []string   `json:"amr"`
 	}
 	if err := json.Unmarshal(e.Data, &data); err != nil {
 		return templates.ActivityLine{}, err
@@ -128,7 +205,7 @@ func (h *Handler) activity(ctx context.Context, s *storage.SignIn, e *events.Rec
 	kind := told[e.Kind]
 	line := templates.ActivityLine{
 		ID: string(e.ID), Words: kind.words, Name: name, When: e.At, Device: templates.MailDevice{Browser: browser, System: system},
-		ByPerson: e.Actor == events.ActorPerson, Here: e.Kind == events.SignInSucceeded && data.Session == s.Session.ID,
+		ByPerson: e.Actor == events.ActorPerson, Proofs: proofsOf(data.AMR), Here: e.Kind == events.SignInSucceeded && data.Session == s.Session.ID,
 	}
 	switch data.Method {
 	case policy.Hardware, policy.Software:
