@@ -16,6 +16,8 @@ type Evidence struct {
 	DeviceBound       bool      `json:"device_bound,omitempty"`
 	Platform          bool      `json:"platform,omitempty"` // by a part of the machine that the browser runs on, as that says
 	Breached          bool      `json:"breached,omitempty"` // a password that is in lists of stolen ones: to be changed
+	// Accepted is of a code by SMS: the operator has one count beside a password.
+	Accepted bool `json:"accepted,omitempty"`
 	// Since is of a password when it had been set, as it was found right. It is for whoever
 	// notes the proof, and not kept.
 	Since time.Time `json:"-"`
@@ -23,7 +25,7 @@ type Evidence struct {
 	Idle time.Duration `json:"idle,omitempty"`
 }
 
-// Methods of proof. The first five are values of amr (RFC 8176 section 2); mail
+// Methods of proof. All but the last two are values of amr (RFC 8176 section 2); mail
 // and recovery prove an address, and never raise an assurance or move its time.
 const (
 	Password = "pwd"
@@ -86,13 +88,18 @@ type kind func(Evidence) bool
 // second factor.
 func (e Evidence) Held() bool { return isHeld(e) }
 
-func isAuthenticator(e Evidence) bool { return isKnown(e) || isHeld(e) }
+// isAuthenticator: what lets somebody go on by itself. A number can be taken over, so a code
+// that is sent there does not.
+func isAuthenticator(e Evidence) bool { return isKnown(e) || isKey(e) || e.Method == OneTime }
 
 // isKnown: something that the person knows.
 func isKnown(e Evidence) bool { return e.Method == Password }
 
-// isHeld: something that the person has.
-func isHeld(e Evidence) bool { return isKey(e) || e.Method == OneTime }
+// isHeld: something that the person has. A mobile is that where the operator says so: codes by SMS
+// are a restricted authenticator (NIST SP 800-63B-4 sections 3.1.3.3 and 3.2.9).
+func isHeld(e Evidence) bool {
+	return isKey(e) || e.Method == OneTime || e.Method == SMS && e.Accepted
+}
 
 func isKey(e Evidence) bool { return e.Method == Hardware || e.Method == Software }
 

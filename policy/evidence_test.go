@@ -25,8 +25,10 @@ var (
 		"tapped":  {Method: policy.Software, Credential: "p", PhishingResistant: true},
 		"mail":    {Method: policy.Mail},
 		"code":    {Method: policy.Recovery},
+		"sms":     {Method: policy.SMS, Credential: "n", Accepted: true},
+		"text":    {Method: policy.SMS, Credential: "m"}, // where the operator does not have it count
 	}
-	names = []string{"bound", "code", "mail", "otp", "pwd", "synced", "tapped", "touched"}
+	names = []string{"bound", "code", "mail", "otp", "pwd", "sms", "synced", "tapped", "text", "touched"}
 )
 
 // proofs are those of these names, given so long before noon.
@@ -66,6 +68,13 @@ func TestWhatProofsAddUpTo(t *testing.T) {
 		"pwd touched":      {"phrh phr aal3 aal2 aal1", "hwk mfa pwd"},
 		"bound":            {"phrh phr aal3 aal2 aal1", "hwk mfa"},
 		"synced touched":   {"phrh phr aal2 aal1", "mfa swk"}, // two keys are no hardware with a finger
+		"sms":              {"", ""},
+		"pwd sms":          {"aal2 aal1", "mfa pwd sms"},
+		"otp sms":          {"aal1", "otp"},
+		"tapped sms":       {"phr aal1", "swk"},
+		"touched sms":      {"phrh phr aal1", "hwk"},
+		"text":             {"", ""},
+		"pwd text":         {"aal1", "pwd"},
 	} {
 		held := policy.Assess(proofs(given, 0), noon)
 		best := strings.Join(policy.Best(held, policy.ACRAsked{}).AMR, " ")
@@ -76,6 +85,15 @@ func TestWhatProofsAddUpTo(t *testing.T) {
 	forged := policy.Evidence{Method: policy.OneTime, At: noon, PhishingResistant: true, UserVerified: true, DeviceBound: true}
 	if got := acrs(policy.Assess([]policy.Evidence{forged}, noon)); got != "aal1" {
 		t.Errorf("a one-time code that says it is a key: %q", got)
+	}
+	forged.Method, forged.Accepted = policy.SMS, true
+	if got := acrs(policy.Assess(append(proofs("pwd", 0), forged), noon)); got != "aal2 aal1" {
+		t.Errorf("a text message that says it is a key: %q", got)
+	}
+	for _, method := range []string{policy.Mail, policy.Recovery} {
+		if got := acrs(policy.Assess(append(proofs("pwd", 0), policy.Evidence{Method: method, At: noon, Accepted: true}), noon)); got != "aal1" {
+			t.Errorf("%s that says it is accepted: %q", method, got)
+		}
 	}
 }
 

@@ -29,12 +29,12 @@ type textHouse struct {
 }
 
 // eachTexted runs a test where Ada has had her address and her password for a while.
-func eachTexted(t *testing.T, run func(t *testing.T, h *textHouse)) {
+func eachTexted(t *testing.T, run func(t *testing.T, h *textHouse), options ...providertest.Option) {
 	t.Helper()
 	t.Parallel()
 	providertest.Databases(t, func(t *testing.T, database string) {
 		box, gateway := providertest.NewMailbox(t), providertest.NewGateway(t)
-		p := providertest.Start(t, providertest.On(database), providertest.WithMailbox(box), providertest.WithGateway(gateway))
+		p := providertest.Start(t, append([]providertest.Option{providertest.On(database), providertest.WithMailbox(box), providertest.WithGateway(gateway)}, options...)...)
 		h := &textHouse{&toldHouse{P: p, t: t, box: box, ada: p.Person("ada")}, gateway}
 		p.Clock.Advance(24 * time.Hour)
 		run(t, h)

@@ -126,9 +126,9 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Recovery = proof.NewRecovery(store, k.Derive("recovery-codes"), s.Events, now)
 	s.Sent = proof.NewSent(proof.ByMail(s.Mail), store, s.Throttle, k.Derive("sent-codes"), now)
 	s.Texted = proof.NewSent(proof.BySMS(s.SMS), store, s.Throttle, k.Derive("sent-codes"), now)
-	s.Phones = proof.NewPhones(store, s.Events, now)
+	s.Phones = proof.NewPhones(cfg.SMS.AAL2, store, s.Events, now)
 	s.Mail.Wanted = s.Sent.Wanted
-	s.Notices = proof.NewNotices(store, s.Mail, s.Events, proof.NoticePaths{NotMe: web.PathNotMe, Activity: web.PathActivity}, now)
+	s.Notices = proof.NewNotices(store, s.Mail, s.Events, s.Phones, proof.NoticePaths{NotMe: web.PathNotMe, Activity: web.PathActivity}, now)
 	cfg.Passkey.RPID = proof.RPIDOf(cfg.Passkey.RPID, cfg.Issuer)
 	cfg.Passkey.Name = cmp.Or(cfg.Web.Name, "Doorstep")
 	cfg.Passkey.Origins = append([]string{cfg.Issuer.Scheme + "://" + cfg.Issuer.Host}, cfg.Passkey.Origins...)
@@ -151,7 +151,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: cfg.Rules}, store, now)
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
-		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, Recovery: prefix + web.PathRecovery, Lost: prefix + web.PathLost, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
+		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, SMS: prefix + web.PathSMS, Recovery: prefix + web.PathRecovery, Lost: prefix + web.PathLost, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,
 		Offer:  prefix + web.PathOfferPasskey,
 		Finish: prefix + web.PathAuthorize, SignOut: prefix + web.PathSignOut, Home: prefix + web.PathHome, NotMe: prefix + web.PathNotMe,
 		Add: map[flow.Step]string{
@@ -169,6 +169,7 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 		},
 	}
 	cfg.Flow.Passkeys, cfg.Flow.Mails = s.Passkeys.Enabled(), s.Sent.Enabled()
+	cfg.Flow.Texts, cfg.Flow.TextsCount = s.Texted.Enabled(), s.Phones.Accepted()
 	s.Flow = flow.New(cfg.Flow, store, s.Clients, s.Sessions, s.Grants, s.Risk, s.Throttle, s.Events, now)
 	cfg.Engine.Issuer = cfg.Issuer.String()
 	s.Engine = engine.New(cfg.Engine, store, k, s.Clients, s.Grants, s.Events, now)

@@ -19,6 +19,20 @@ func (s *Store) PhonesOf(ctx context.Context, person ID) ([]Phone, error) {
 	return ps, translate(err)
 }
 
+// phonesOf selects the ids of those of a person's phones that count.
+func phonesOf(person string) string {
+	return "(SELECT string_agg(CAST(n.id AS text), ' ') FROM phones n WHERE n.doubted_at IS NULL AND n.person_id = " + person + ")"
+}
+
+// UsePhone notes that a code was right that was sent to a phone; ErrNotFound: the person has none
+// of this id and number that counts, any more.
+func (s *Store) UsePhone(ctx context.Context, person, id ID, number string, now Time) error {
+	return s.do(ctx, write{
+		text: "UPDATE phones SET used_at = ? WHERE id = ? AND person_id = ? AND number = ? AND doubted_at IS NULL",
+		args: []any{now, id, person, number}, guard: ErrNotFound,
+	})
+}
+
 // VerifyPhone adds a phone, while its person has fewer than most. One that they have and that
 // is doubted is a new one from now on: what the old one proved goes on counting for nothing.
 // ErrConflict: they have it, or too many, or what it relies on is not so any more.

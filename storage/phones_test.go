@@ -14,6 +14,8 @@ var phoneTests = map[string]func(*testing.T, fixture){
 	"a phone is added by a living session":     testPhoneRelies,
 	"a person has so many phones and no more":  testPhoneMost,
 	"no browser is remembered by a phone gone": testPhoneUnremembers,
+	"a phone is used by its person":            testPhoneUsed,
+	"a sign-in knows the phones that count":    testPhonesOfASignIn,
 }
 
 // phone is one of a person's, verified then.
@@ -73,6 +75,37 @@ func testPhoneRelies(t *testing.T, f fixture) {
 	same(t, []storage.Phone{}, f.phones(ada))
 	f.must(f.VerifyPhone(f.ctx, one, 5, storage.Living(se.ID)))
 	same(t, []storage.Phone{*one}, f.phones(ada))
+}
+
+func testPhoneUsed(t *testing.T, f fixture) {
+	ada, bob := f.person("ada"), f.person("bob")
+	one := f.phone(ada, "+46701740605", now)
+	other := f.phone(ada, "+46701740606", after(time.Minute))
+	f.want(storage.ErrNotFound, f.UsePhone(f.ctx, bob.ID, one.ID, one.Number, after(time.Hour)))
+	f.want(storage.ErrNotFound, f.UsePhone(f.ctx, ada.ID, one.ID, other.Number, after(time.Hour)))
+	f.must(f.UsePhone(f.ctx, ada.ID, one.ID, one.Number, after(time.Hour)))
+	one.UsedAt = after(time.Hour)
+	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Since: other.VerifiedAt, Why: "disowned", Now: after(2 * time.Minute)}))
+	other.DoubtedAt = after(2 * time.Minute)
+	f.want(storage.ErrNotFound, f.UsePhone(f.ctx, ada.ID, other.ID, other.Number, after(time.Hour)))
+	same(t, []storage.Phone{*one, *other}, f.phones(ada))
+	f.must(f.RemovePhone(f.ctx, ada.ID, one.ID))
+	f.want(storage.ErrNotFound, f.UsePhone(f.ctx, ada.ID, one.ID, one.Number, after(time.Hour)))
+}
+
+func testPhonesOfASignIn(t *testing.T, f fixture) {
+	ada := f.person("ada")
+	f.phone(f.person("bob"), "+46701740604", now)
+	one := f.phone(ada, "+46701740605", now)
+	f.phone(ada, "+46701740606", after(time.Minute))
+	f.must(f.Disown(f.ctx, storage.Disowning{PersonID: ada.ID, Since: after(time.Minute), Why: "disowned", Now: after(time.Hour)}))
+	f.session(ada, "secret")
+	in, err := f.LoadSignIn(f.ctx, hash("secret"), "", now)
+	f.must(err)
+	same(t, storage.Words{string(one.ID)}, in.Phones)
+	known, err := f.LoadArrival(f.ctx, ada.ID, "", now)
+	f.must(err)
+	same(t, storage.Words{string(one.ID)}, known.Phones)
 }
 
 func testPhoneMost(t *testing.T, f fixture) {

@@ -12,16 +12,17 @@ type SignIn struct {
 	History    JSON[Raw] // policy's History
 	Verified   Time      // when Identifier was verified
 	Groups     Words     // names of the person's groups
-	// The ids of the person's passkeys, of those that stay in their device, and of their
-	// authenticators, and how many recovery codes they have left.
+	// The ids of the person's passkeys, of those that stay in their device, of their
+	// authenticators and of their phones, and how many recovery codes they have left.
 	Passkeys, BoundPasskeys Words
 	TOTPs                   Words `gorm:"column:totps"`
 	StoppedTOTPs            Words `gorm:"column:stopped_totps"` // those of them whose codes are not looked at
+	Phones                  Words
 	RecoveryCodes           int64
 	Password                Time // when it was set; zero: they have none
-	// Factors is how many passkeys and authenticators they have, those in doubt too: read by
-	// [Store.LoadRecovering] alone.
-	Factors int64
+	// Factors is how many passkeys and authenticators they have, those in doubt too, and AllPhones
+	// how many phones: read by [Store.LoadRecovering] alone.
+	Factors, AllPhones int64
 }
 
 // HasConsent reports whether the person agreed to anything for the client, and
@@ -54,7 +55,7 @@ func (s *Store) LoadSignIns(ctx context.Context, secretHashes [][]byte, now Time
 func signInOf(person string) string {
 	return columns(Person{}, "p", "person_") + ", h.document AS history, i.display AS identifier, i.verified_at AS verified, w.changed_at AS password, " + groupsOf(person) + " AS groups, " +
 		passkeysOf(person, "") + " AS passkeys, " + passkeysOf(person, " AND NOT k.backup_eligible") + " AS bound_passkeys, " +
-		totpsOf(person, "") + " AS totps, " + totpsOf(person, " AND a.stopped_at IS NOT NULL") + " AS stopped_totps, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
+		totpsOf(person, "") + " AS totps, " + totpsOf(person, " AND a.stopped_at IS NOT NULL") + " AS stopped_totps, " + phonesOf(person) + " AS phones, (SELECT count(*) FROM recovery_codes r WHERE r.person_id = " + person + ") AS recovery_codes"
 }
 
 // isRecovering is that a person p, whose password is w, may choose another one by the address
@@ -70,7 +71,8 @@ func (s *Store) LoadRecovering(ctx context.Context, person ID, address string, s
 	var rows []SignIn
 	err := s.db(ctx).Table("persons p").
 		Select(signInOf("p.id")+", (SELECT count(*) FROM passkeys k WHERE k.person_id = p.id)"+
-			" + (SELECT count(*) FROM totps a WHERE a.person_id = p.id AND a.confirmed_at IS NOT NULL) AS factors").
+			" + (SELECT count(*) FROM totps a WHERE a.person_id = p.id AND a.confirmed_at IS NOT NULL) AS factors"+
+			", (SELECT count(*) FROM phones n WHERE n.person_id = p.id) AS all_phones").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
 		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins(joinFirstEmail("p.id")).
@@ -117,6 +119,7 @@ type Arrival struct {
 	Device   Device `gorm:"embedded;embeddedPrefix:device_"` // zero: they did not sign in with it before, or it lapsed
 	Passkeys Words
 	TOTPs    Words `gorm:"column:totps"`
+	Phones   Words
 	Password Time  // when it was set; zero: they have none
 	Groups   Words // names of the person's groups
 }
@@ -125,7 +128,7 @@ type Arrival struct {
 func (s *Store) LoadArrival(ctx context.Context, person, device ID, now Time) (*Arrival, error) {
 	var rows []Arrival
 	err := s.db(ctx).Table("persons p").
-		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id", "")+" AS totps, w.changed_at AS password, "+groupsOf("p.id")+" AS groups").
+		Select("p.asking, h.document AS history, "+columns(Device{}, "d", "device_")+", "+passkeysOf("p.id", "")+" AS passkeys, "+totpsOf("p.id", "")+" AS totps, "+phonesOf("p.id")+" AS phones, w.changed_at AS password, "+groupsOf("p.id")+" AS groups").
 		Joins("LEFT JOIN histories h ON h.person_id = p.id").
 		Joins("LEFT JOIN passwords w ON w.person_id = p.id").
 		Joins("LEFT JOIN devices d ON d.person_id = p.id AND d.id = ? AND d.expires_at > ?", device, now).

@@ -32,6 +32,7 @@ type Security struct {
 	Doubted, Stopped          bool // one of them is
 	Passkeys, Authenticators  []FactorLine
 	Phones                    []FactorLine
+	PhonesCount               bool // a code that is sent to one is a second factor
 	AddressesHref             string
 	AddPasskeyHref            string // "" where there are no passkeys
 	AddPhoneHref              string // "" where there are no text messages

@@ -44,8 +44,12 @@ type MailNotice struct {
 	NotMe  string
 }
 
-// MailFactorAdded tells of a new way to sign in; Factor is set.
-type MailFactorAdded struct{ MailNotice }
+// MailFactorAdded tells of a new way to sign in; Factor is set. One that is Unused is a mobile that codes are sent to, and no way to
+// sign in.
+type MailFactorAdded struct {
+	MailNotice
+	Unused bool
+}
 
 // MailFactorRemoved tells that a way to sign in is gone; Factor is set.
 type MailFactorRemoved struct{ MailNotice }
@@ -95,6 +99,8 @@ func mailSamples(lang string) map[string]mailView {
 	}
 	factor := notice
 	factor.Factor, factor.Name = "passkey", "Work laptop"
+	unused := notice
+	unused.Factor, unused.Name = "phone", "•••• 05"
 	nameless := notice
 	nameless.Factor, nameless.Device = "totp", MailDevice{}
 	return map[string]mailView{
@@ -103,7 +109,8 @@ func mailSamples(lang string) map[string]mailView {
 		"verify_address-code": MailVerifyAddress{MailLink{base, "", "481516", 600, MailDevice{Browser: "Firefox"}}},
 		"recover":             MailRecover{MailLink{base, href, "", 1800, device}},
 		"recover-code":        MailRecover{MailLink{base, "", "481516", 600, MailDevice{System: "Windows"}}},
-		"factor_added":        MailFactorAdded{factor},
+		"factor_added":        MailFactorAdded{MailNotice: factor},
+		"factor_added-unused": MailFactorAdded{unused, true},
 		"factor_removed":      MailFactorRemoved{nameless},
 		"factor_stopped":      MailFactorStopped{nameless},
 		"password_changed":    MailPasswordChanged{notice},

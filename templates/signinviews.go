@@ -28,7 +28,7 @@ type PasskeyPrompt struct {
 	Autofill bool // the browser offers passkeys in the field of the address
 }
 
-// OtherWay is another step that proves as much: Name is "password", "passkey", "totp" or "recovery"; or "lost", how to go
+// OtherWay is another step that proves as much: Name is "password", "passkey", "totp", "sms" or "recovery"; or "lost", how to go
 // on without what was lost.
 type OtherWay struct{ Name, Href string }
 
@@ -88,18 +88,26 @@ type Code struct {
 }
 
 // SentCode sends a code to an address, and asks for it. The field "do" is "send", with "identifier" where Kind is "recover", or "phone"
-// where it is "phone", or "code", with "code".
+// where it is "phone" or "sms", or "code", with "code".
 type SentCode struct {
 	Base
 	Form         Form
-	Kind         string // "verify": an address of Who's; "phone": a mobile of theirs; "mail": the address that they are known by; "recover": that of somebody who lost their password
+	Kind         string // "verify": an address of Who's; "phone": a mobile of theirs; "mail": the address that they are known by; "recover": that of somebody who lost their password; "sms": Phone, to prove more
 	Who          Account
-	Address      string // where to
+	ClientName   string // of "sms"
+	Address      string // where to; of "sms" the Name of Phone
+	Phones       []PhoneChoice
+	Phone        string // the ID of one of them
 	Sent         bool   // one is on its way
 	Problem      string // "" | "email" | "phone" | "taken" | "empty" | "wrong" | "over" | "used" (it was right, and nothing could come of it) | "throttled" | "busy"
 	RetryAfter   int    // as SignIn's
+	Others       []OtherWay
 	CancelAction string
+	Remembering
 }
+
+// PhoneChoice is a mobile that a code can be sent to: Name has the end of its number.
+type PhoneChoice struct{ ID, Name string }
 
 // Reset asks whoever lost their password for another one: field "password".
 type Reset struct {
@@ -139,15 +147,15 @@ type RecoveryCodes struct {
 	CancelAction string
 }
 
-// Lost says how to go on without a passkey or an authenticator, or with one that was Stopped: Others, and where it can be
-// replaced.
+// Lost says how to go on without a passkey, an authenticator or a mobile, or with an authenticator that was Stopped: Others, and where
+// it can be replaced.
 type Lost struct {
 	Base
 	Form         Form // of CancelAction
 	Who          Account
 	ClientName   string
-	Passkey      bool // it is that; else an authenticator
-	Stopped      bool // codes of it are not looked at any more
+	Kind         string // "passkey" | "totp" | "sms"
+	Stopped      bool   // codes of it are not looked at any more
 	Others       []OtherWay
 	SecurityHref string
 	CancelAction string

@@ -26,7 +26,7 @@ func NewTexts(own *Overrides) (*Texts, error) {
 // TextCode has a code in a text message.
 type TextCode struct {
 	Lang   string // as Base's
-	For    string // "signin" | "verify"
+	For    string // "signin" | "prove" | "verify"
 	Brand  string
 	Code   string
 	Domain string // of the page that it is to be typed into, and of no other

@@ -66,6 +66,7 @@ type settings struct {
 	SMSCountries                                        []string
 	SMSCaps                                             sms.Caps
 	SMSTimeout                                          time.Duration
+	SMSAAL2                                             bool
 
 	Rules        string // file; "": everybody who proved who they are comes in
 	Places       []string
@@ -179,6 +180,8 @@ var table = []setting{
 		set: integer(func(s *settings) *int { return &s.SMSCaps.Network }, 1, 1_000_000)},
 	{key: "sms.per_country", preset: "1000", help: "text messages to one country in a day",
 		set: integer(func(s *settings) *int { return &s.SMSCaps.Country }, 1, 100_000_000)},
+	{key: "sms.aal2", preset: "off", help: "a code by text message counts beside a password, as a second factor: on or off",
+		set: func(s *settings, text string) error { return onOff(&s.SMSAAL2, text) }},
 	{key: "sms.timeout", preset: "10s", help: "how long the gateway has to take a message",
 		set: duration(func(s *settings) *time.Duration { return &s.SMSTimeout }, time.Second, time.Minute)},
 

@@ -62,6 +62,9 @@ func (c *config) checkSMS(fault func(key, format string, args ...any)) {
 				fault(key, "is of no use without sms.url")
 			}
 		}
+		if c.SMSAAL2 {
+			fault("sms.aal2", "is of no use without sms.url")
+		}
 		return
 	}
 	if c.values["sms.countries"].text == "" {
@@ -93,7 +96,7 @@ func (c *config) sms() (sms.Config, error) {
 	if c.SMSURL == "" {
 		return sms.Config{}, nil
 	}
-	out := sms.Config{From: c.SMSFrom, Countries: c.SMSCountries, Caps: c.SMSCaps, Timeout: c.SMSTimeout}
+	out := sms.Config{From: c.SMSFrom, Countries: c.SMSCountries, Caps: c.SMSCaps, Timeout: c.SMSTimeout, AAL2: c.SMSAAL2}
 	if c.SMSGateway == "twilio" {
 		out.Gateway = &sms.Twilio{URL: c.SMSURL, Username: c.SMSUsername, Password: c.SMSSecret}
 		return out, nil

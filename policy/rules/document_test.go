@@ -302,7 +302,7 @@ func TestAConditionThatFailsGuards(t *testing.T) {
 
 // TestStrictSetsDemandMoreThanAPassword of somebody.
 func TestStrictSetsDemandMoreThanAPassword(t *testing.T) {
-	for then, want := range map[string]bool{"allow": false, "deny": false, "{require: aal1}": false, "{require: aal1, methods: [pwd, otp]}": false, "{require: aal1, methods: [otp]}": true, "{require: phr}": true} {
+	for then, want := range map[string]bool{"allow": false, "deny": false, "{require: aal1}": false, "{require: aal1, methods: [pwd, otp]}": false, "{require: aal1, methods: [otp]}": true, "{require: aal1, methods: [sms]}": true, "{require: phr}": true} {
 		set := parse(t, "name: n\nversion: v\ndefault: allow\nrules: [{name: r, when: 'client == \"a\"', then: "+then+"}]\n")
 		if set.Strict() != want {
 			t.Errorf("%s: %v", then, set.Strict())

@@ -109,6 +109,6 @@ func (d *demand) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// methods are those that a rule may name: what proves an address, or stands in for what was
-// lost, is nobody's proof of the moment.
-var methods = []string{policy.Password, policy.Hardware, policy.Software, policy.OneTime}
+// methods are those that a rule may name: what proves an address of theirs, or stands in for what
+// was lost, is nobody's proof of the moment.
+var methods = []string{policy.Password, policy.Hardware, policy.Software, policy.OneTime, policy.SMS}

@@ -36,7 +36,8 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		AddTOTPHref:   h.Web.Path(web.PathSecurityAddTOTP), RecoveryHref: h.Web.Path(web.PathSecurityRecovery), RecoveryLeft: int(s.RecoveryCodes),
 		PasswordHref: h.Web.Path(web.PathSecurityPassword), PasswordSet: s.Password.Time,
 	}
-	if slices.ContainsFunc(has, func(f factor) bool { return f.kind != mail.FactorPhone }) {
+	page.PhonesCount = h.Phones.Accepted()
+	if slices.ContainsFunc(has, func(f factor) bool { return f.kind != mail.FactorPhone || page.PhonesCount }) {
 		page.Asking, page.AskingHref = askingOf(s), h.Web.Path(web.PathSecurityAsking)
 	}
 	if h.Passkeys.Enabled() {
@@ -105,20 +106,20 @@ func (h *Handler) factors(ctx context.Context, person storage.ID) ([]factor, err
 			Kind: string(mail.FactorTOTP), ID: string(a.ID), Name: a.Name, Added: a.CreatedAt.Time, Used: a.UsedAt.Time, Doubted: !a.DoubtedAt.IsZero(), Stopped: !a.StoppedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, a.ID),
 		}, mail.FactorTOTP, h.TOTP.Rename, h.TOTP.Remove, h.TOTP.Trust})
 	}
-	count := 0
-	for _, f := range all {
-		if !f.line.Doubted {
-			count++
-		}
-	}
-	for i := range all {
-		all[i].line.Sole = count == 1 && !all[i].line.Doubted
-	}
-	for _, p := range phones { // which are weaker than those: they make none of them one of several
+	for _, p := range phones {
 		all = append(all, factor{templates.FactorLine{
 			Kind: string(mail.FactorPhone), ID: string(p.ID), Name: ident.MaskPhone(p.Number),
 			Added: p.VerifiedAt.Time, Used: p.UsedAt.Time, Doubted: !p.DoubtedAt.IsZero(), Href: h.factorPath(web.PathSecurityFactor, p.ID),
 		}, mail.FactorPhone, nil, h.Phones.Remove, h.Phones.Trust})
+	}
+	var counting []*templates.FactorLine
+	for i := range all {
+		if f := &all[i]; !f.line.Doubted && (f.kind != mail.FactorPhone || h.Phones.Accepted()) {
+			counting = append(counting, &f.line)
+		}
+	}
+	if len(counting) == 1 {
+		counting[0].Sole = true
 	}
 	return all, nil
 }
@@ -194,7 +195,8 @@ func (h *Handler) factorPage(w http.ResponseWriter, r *http.Request, s *storage.
 	return h.Web.Page(w, r, status, page)
 }
 
-// hasAnother reports whether the person has a passkey or an authenticator that counts.
+// hasAnother reports whether the person has a passkey or an authenticator that counts: a phone,
+// whose number can be taken over, gives nobody anything back.
 // The password alone has none counted again that was disowned: whoever knows that would
 // have back what its owner took from them.
 func hasAnother(s *storage.SignIn) bool { return len(s.Passkeys)+len(s.TOTPs) > 0 }

@@ -15,7 +15,7 @@ import (
 // says is nobody's but its reader's.
 type Mail struct {
 	ID        string     `json:"id" required:"true" doc:"The first part of its Message-ID."`
-	Kind      string     `json:"kind" required:"true" doc:"What it tells, such as code or password_changed; of text messages, sms_signin or sms_verify."`
+	Kind      string     `json:"kind" required:"true" doc:"What it tells, such as code or password_changed; of text messages, sms_signin, sms_prove or sms_verify."`
 	Recipient string     `json:"recipient" required:"true" doc:"The address; of a text message, the number."`
 	UserID    string     `json:"user_id,omitempty" doc:"Whose address it is; not there where it is nobody's yet."`
 	Language  string     `json:"language" required:"true"`

@@ -16,6 +16,7 @@ const (
 	StepPassword Step = "password"
 	StepPasskey  Step = "passkey"
 	StepTOTP     Step = "totp"
+	StepSMS      Step = "sms" // what is sent to a phone of theirs is read here
 	StepRecovery Step = "recovery"
 	StepLost     Step = "lost" // nothing that they have can be given: it is said how to go on
 	StepMail     Step = "mail" // what is sent to an address of theirs is read here

@@ -90,7 +90,18 @@ func nobody(in *Input) {
 	in.Person, in.Evidence, in.Decision, in.Consent = "", nil, policy.Decision{}, storage.Consent{}
 }
 
-func otp(in *Input)   { in.Ways = append([]Way{byCode}, in.Ways...) }
+func otp(in *Input) { in.Ways = append([]Way{byCode}, in.Ways...) }
+
+// texted is somebody with a phone, a code to which counts as a second factor.
+func texted(in *Input) {
+	way := bySMS
+	way.Gives.Accepted = true
+	in.Ways = append([]Way{way}, in.Ways...)
+}
+
+// unheard is somebody with a phone where it does not.
+func unheard(in *Input) { in.Ways = append([]Way{bySMS}, in.Ways...) }
+
 func codes(in *Input) { in.Ways = append(slices.Clone(in.Ways), byRecovery) }
 
 // halted: an authenticator that was stopped.
@@ -123,6 +134,10 @@ func recovered(ago time.Duration) policy.Evidence {
 
 func sent(ago time.Duration) policy.Evidence {
 	return policy.Evidence{Method: policy.Mail, At: noon.Add(-ago), Credential: theirs, Interaction: "another interaction"}
+}
+
+func byText(ago time.Duration, accepted bool) policy.Evidence {
+	return policy.Evidence{Method: policy.SMS, At: noon.Add(-ago), Interaction: "another interaction", Accepted: accepted}
 }
 
 func code(ago time.Duration) policy.Evidence {
@@ -429,6 +444,22 @@ func TestNext(t *testing.T) {
 		{"calm, but the rules want something", plain(calm, decided(require("aal1"))), done, done},
 		{"not calm", plain(calm, decided(risky(policy.Allow, ""))), done, done},
 		{"a page, when all is calm", plain(calm, page(PageSecurity)), done, done},
+		{"a text message for aal2", plain(acr("aal2"), texted, codes), "sms again", InteractionRequired},
+		{"a text message for aal2, where it counts for nothing", plain(acr("aal2"), unheard), UnmetRequirements, UnmetRequirements},
+		{"the password comes before the text message", plain(acr("aal2"), evidence(nil), texted), "password again", LoginRequired},
+		{"an app comes before the text message", plain(acr("aal2"), texted, otp), "totp or sms again", InteractionRequired},
+		{"a text message for phr", plain(acr("phr"), texted), UnmetRequirements, UnmetRequirements},
+		{"a text message for aal3", plain(acr("aal3"), texted, otp), UnmetRequirements, UnmetRequirements},
+		{"a text message for a person who wants to be asked", plain(texted, codes, asks(policy.AskUnusual, time.Hour)), "remembering sms or recovery again", InteractionRequired},
+		{"a text message, where it counts for nothing, for a person who wants to be asked", plain(unheard, asks(policy.AskUnusual, time.Hour)), done, done},
+		{"a rule that names text messages", plain(decided(require("aal1", "sms")), unheard, otp), "sms again", InteractionRequired},
+		{"a rule that names text messages, of who has none", plain(decided(require("aal1", "sms")), otp), UnmetRequirements, InteractionRequired},
+		{"a rule that names text messages, met", plain(decided(require("aal1", "sms")), unheard, also(byText(time.Minute, false))), done, done},
+		{"a rule that names text messages, and more", plain(decided(require("aal2", "sms")), unheard, also(byText(time.Minute, false))), UnmetRequirements, InteractionRequired},
+		{"proofs of who has a phone", plain(page(PageFactor), texted, evidence(here())), "sms again", LoginRequired},
+		{"proofs of who has a phone, where it counts for nothing", plain(page(PageFactor), unheard, evidence(here())), done, done},
+		{"a first passkey, where the rules are strict, of who has a phone", plain(page(PageAddPasskey), strict, texted, evidence(here())), "sms again", LoginRequired},
+		{"a first passkey, where the rules are strict, and a phone counts for nothing", plain(page(PageAddPasskey), strict, unheard, mailbox, evidence(here())), "mail again", InteractionRequired},
 		{"login comes before consent", plain(prompt("login", "consent")), again, LoginRequired},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -521,7 +552,7 @@ func everyPageOfOurs(visit func(name string, in Input)) {
 	pages := []Page{PageApps, PageSecurity, PageSessions, PageFactor, PageAddPasskey, PageAddTOTP, PageRecovery}
 	decisions := []policy.Decision{{Outcome: policy.Allow}, require("aal1"), require("aal2"), require("aal3"), risky(policy.Allow, ""), risky(policy.Require, "aal2"), {Outcome: policy.Deny}}
 	sessions := []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}
-	ways := []func(*Input){func(*Input) {}, codes, otp, func(in *Input) { otp(in); codes(in) }, func(in *Input) { synced(in); codes(in) }, func(in *Input) { otp(in); bound(in); codes(in) }, halted, func(in *Input) { halted(in); codes(in) }, mixed}
+	ways := []func(*Input){func(*Input) {}, codes, otp, texted, unheard, func(in *Input) { texted(in); otp(in); codes(in) }, func(in *Input) { otp(in); codes(in) }, func(in *Input) { synced(in); codes(in) }, func(in *Input) { otp(in); bound(in); codes(in) }, halted, func(in *Input) { halted(in); codes(in) }, mixed}
 	for _, p := range pages {
 		for d, decision := range decisions {
 			for s, session := range sessions {
@@ -548,7 +579,7 @@ func every(visit func(name string, in Input)) {
 		{"client", []func(*Input){func(*Input) {}, public, func(in *Input) { public(in); in.Request.RedirectURI = "app.example:/cb" }}},
 		{"hint", []func(*Input){func(*Input) {}, hinted(bob)}},
 		{"session", []func(*Input){func(*Input) {}, evidence(here()), evidence(proven(100 * 24 * time.Hour)), nobody}},
-		{"ways", []func(*Input){func(*Input) {}, otp, synced, func(in *Input) { otp(in); bound(in) }, mixed}},
+		{"ways", []func(*Input){func(*Input) {}, otp, texted, synced, func(in *Input) { otp(in); bound(in) }, mixed}},
 		{"asking", []func(*Input){func(*Input) {}, asks(policy.AskUnusual)}},
 		{"silent", []func(*Input){func(*Input) {}, func(in *Input) { in.Request.Silent = true }}},
 	}
@@ -658,7 +689,7 @@ func TestEveryRequestComesToAnEnd(t *testing.T) {
 func (v visitor) step(next Next, seen []Step) Step {
 	for _, step := range append([]Step{next.Step}, next.Others...) {
 		switch {
-		case v.lost && (step == StepPasskey || step == StepTOTP), slices.Contains(seen, step) && len(next.Others) > 0:
+		case v.lost && (step == StepPasskey || step == StepTOTP || step == StepSMS), slices.Contains(seen, step) && len(next.Others) > 0:
 		default:
 			return step
 		}
@@ -722,7 +753,7 @@ func through(t *testing.T, name string, in Input, v visitor) {
 			in.Progress.Chosen = true
 		case StepLost:
 			return // nothing that they have works, and they are told so
-		case StepPasskey, StepTOTP, StepRecovery:
+		case StepPasskey, StepTOTP, StepSMS, StepRecovery:
 			in.Evidence = policy.AddEvidence(in.Evidence, v.gives(&in, next, step))
 		case StepAccount:
 			in.Progress.Chosen = true

@@ -20,7 +20,7 @@ func (s *Service) asksSince(a Answer, p proof, known *storage.Arrival, ev policy
 		return time.Time{}
 	case !s.signsIn(a, p):
 		return p.standing.AsksSince
-	case s.hasSecond(known.Passkeys, known.TOTPs) && policy.Asking(known.Asking).Asks(known.Device.Remembers(storage.At(s.now()))):
+	case s.hasSecond(known.Passkeys, known.TOTPs, known.Phones) && policy.Asking(known.Asking).Asks(known.Device.Remembers(storage.At(s.now()))):
 		return ev.At
 	}
 	return time.Time{}

@@ -22,6 +22,7 @@ type Paths struct {
 	Password string
 	Passkey  string
 	TOTP     string
+	SMS      string
 	Recovery string
 	Lost     string
 	Mail     string
@@ -39,11 +40,14 @@ type Paths struct {
 // Config says where steps are and how long a request waits for its person.
 type Config struct {
 	Paths    Paths
-	Passkeys bool          // there are any
-	Mails    bool          // there are any
-	Lifetime time.Duration // of an interaction; 30 minutes
-	Device   time.Duration // how long a browser is known since its last sign-in; 400 days
-	Remember time.Duration // how long one spares its person from a second factor, if they want it to; 90 days
+	Passkeys bool // there are any
+	Mails    bool // there are any
+	Texts    bool // there are any text messages to phones
+	// TextsCount says that a code by SMS counts beside a password, as a second factor.
+	TextsCount bool
+	Lifetime   time.Duration // of an interaction; 30 minutes
+	Device     time.Duration // how long a browser is known since its last sign-in; 400 days
+	Remember   time.Duration // how long one spares its person from a second factor, if they want it to; 90 days
 }
 
 // Service answers what next.
@@ -219,6 +223,7 @@ func (s *Service) PathTo(a Answer, step Step) string {
 		StepPassword: s.cfg.Paths.Password,
 		StepPasskey:  s.cfg.Paths.Passkey,
 		StepTOTP:     s.cfg.Paths.TOTP,
+		StepSMS:      s.cfg.Paths.SMS,
 		StepRecovery: s.cfg.Paths.Recovery,
 		StepLost:     s.cfg.Paths.Lost,
 		StepMail:     s.cfg.Paths.Mail,

@@ -26,6 +26,7 @@ import (
 // house is flow with all that it stands on, over SQLite, under a clock that
 // stands still until a test moves it.
 type house struct {
+	serve func(texts, count bool) *flow.Service
 	*flow.Service
 	t     *testing.T
 	store *storage.Store
@@ -54,13 +55,18 @@ func newHouse(t *testing.T, set rules.Set) *house {
 	}
 	ev := events.New(store, nil, clock)
 	people := directory.New(store, ev, clock)
-	h.Service = flow.New(flow.Config{Passkeys: true, Paths: flow.Paths{
-		Password: "/signin/password", TOTP: "/signin/totp", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
+	cfg := flow.Config{Passkeys: true, Paths: flow.Paths{
+		Password: "/signin/password", TOTP: "/signin/totp", SMS: "/signin/sms", Account: "/signin/account", Consent: "/signin/consent", Finish: "/oauth2/authorize", SignOut: "/signout",
 		Offer: "/signin/offer-passkey",
 		Home:  "/", Pages: map[flow.Page]string{flow.PageApps: "/account/apps", flow.PageSecurity: "/account/security", flow.PageRecovery: "/account/security/recovery-codes", flow.PageRecover: "/"},
 		Add: map[flow.Step]string{flow.StepRecoveryCodes: "/signin/recovery-codes", flow.StepRecover: "/signin/recover", flow.StepReset: "/signin/reset"},
-	}}, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
-		session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)
+	}}
+	h.serve = func(texts, count bool) *flow.Service {
+		cfg.Texts, cfg.TextsCount = texts, count
+		return flow.New(cfg, store, clients.New(clients.Config{Issuer: "https://id.example"}, store, ev, clock),
+			session.New(session.Config{}, store, ev, clock), grants.New(store, ev, [32]byte{}, clock), risk.New(risk.Config{Rules: set}, store, clock), throttle.New(store, [32]byte{}, clock), ev, clock)
+	}
+	h.Service = h.serve(false, false)
 	for email, to := range map[string]**storage.Person{"ada@example.com": &h.ada, "bob@example.com": &h.bob} {
 		if *to, err = people.Create(t.Context(), directory.NewPerson{Email: email, Verified: true}, events.ActorOperator); err != nil {
 			t.Fatal(err)
@@ -204,6 +210,51 @@ func TestRemovedAuthenticatorProvesNothing(t *testing.T) {
 	h.want(a, flow.StepDone, "")
 	if a.Assurance.ACR != policy.AAL1 || !slices.Equal(a.Assurance.AMR, []string{policy.Password}) {
 		t.Errorf("the authenticator is gone: %+v", a.Assurance)
+	}
+}
+
+// TestAttack62PhonesCountWhileTheOperatorSaysSo: attack case 62. And while their person has them.
+func TestAttack62PhonesCountWhileTheOperatorSaysSo(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	h.Service = h.serve(true, true)
+	b := h.signedIn()
+	phone := &storage.Phone{ID: storage.NewID(), PersonID: h.ada.ID, Number: "+46701740605", VerifiedAt: storage.At(h.at)}
+	h.must(h.store.VerifyPhone(t.Context(), phone, 5))
+	a := h.begin(request("login"), b)
+	_, changed, err := h.SignedIn(t.Context(), a, b, h.ada, policy.Evidence{Method: policy.SMS, Credential: string(phone.ID), At: h.at, Accepted: true})
+	h.must(err)
+	b.Sessions = changed.Sessions
+	want := func(acr string) {
+		t.Helper()
+		a := h.begin(request(), b)
+		if h.want(a, flow.StepDone, ""); a.Assurance.ACR != acr {
+			t.Errorf("%+v, want %s", a.Assurance, acr)
+		}
+	}
+	want(policy.AAL2)
+	h.Service = h.serve(true, false)
+	want(policy.AAL1)
+	h.Service = h.serve(true, true)
+	want(policy.AAL2)
+	h.must(h.store.RemovePhone(t.Context(), h.ada.ID, phone.ID))
+	want(policy.AAL1)
+}
+
+// TestAPhoneIsAskedForWhereItCounts at a sign-in, and is no way on where there is no gateway.
+func TestAPhoneIsAskedForWhereItCounts(t *testing.T) {
+	for name, tc := range map[string]struct {
+		texts, count bool
+		step         flow.Step
+	}{"counts": {true, true, flow.StepSMS}, "no gateway": {false, true, flow.StepDone}, "counts for nothing": {true, false, flow.StepDone}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, rules.Allow())
+			h.Service = h.serve(tc.texts, tc.count)
+			h.must(h.store.VerifyPhone(t.Context(), &storage.Phone{ID: storage.NewID(), PersonID: h.ada.ID, Number: "+46701740605", VerifiedAt: storage.At(h.at)}, 5))
+			b := firefox()
+			if a := h.signIn(h.begin(flow.Request{ClientID: "shop", RedirectURI: "https://app.example/cb", Scopes: []string{"openid"}}, b), &b, h.ada); a.Step != tc.step {
+				t.Errorf("%s, want %s", a.Step, tc.step)
+			}
+		})
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *Service) answer(ctx context.Context, a Answer) (Answer, *risk.Assessmen
 			a.Mailbox = mailboxes[0].Display
 		}
 		in.Strict = s.risk.Strict()
-		in.Second = a.SignIn.Factors > 0
+		in.Second = a.SignIn.Factors > 0 || s.cfg.TextsCount && a.SignIn.AllPhones > 0
 		in.Person, in.Decision, in.Consent = a.SignIn.Person.ID, a.Decision, a.SignIn.Consent
 		if a.Request.Subject != "" || len(a.Request.Subjects) > 0 {
 			in.Subject = s.clients.Subject(a.Client, &a.SignIn.Person)

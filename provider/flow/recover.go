@@ -66,7 +66,7 @@ func (p *Progress) recoversSince() storage.Time { return storage.At(p.Evidence[0
 // standsOn is what a's person stands on: their session, or what they proved so far.
 func (s *Service) standsOn(a Answer) (policy.Standing, error) {
 	if a.resets() {
-		return policy.Standing{Evidence: counting(a.SignIn, a.Progress.Evidence)}, nil
+		return policy.Standing{Evidence: s.counting(a.SignIn, a.Progress.Evidence)}, nil
 	}
 	return s.standing(a.SignIn)
 }
@@ -75,6 +75,13 @@ func (s *Service) standsOn(a Answer) (policy.Standing, error) {
 func (s *Service) Sent(ctx context.Context, a Answer, address string, also func(context.Context) error) (Answer, error) {
 	progress := a.Progress
 	progress.SentTo = address
+	return s.advance(ctx, a, progress, also)
+}
+
+// Texted notes that a code was sent to a phone of the person's, in one unit with what also does.
+func (s *Service) Texted(ctx context.Context, a Answer, phone storage.ID, also func(context.Context) error) (Answer, error) {
+	progress := a.Progress
+	progress.Texted = phone
 	return s.advance(ctx, a, progress, also)
 }
 

@@ -82,6 +82,7 @@ type Progress struct {
 	Offered     bool       `json:"offered,omitempty"`     // one was offered, and answered
 	Breached    string     `json:"breached,omitempty"`    // "", BreachedReplace or BreachedLater: what the person of Session does about their password
 	SentTo      string     `json:"sent_to,omitempty"`     // a code was sent to this address
+	Texted      storage.ID `json:"texted,omitempty"`      // a code was sent to this phone of the person's
 	// Whose password is recovered, and what they proved so far: the first is the code.
 	Recovers storage.ID        `json:"recovers,omitempty"`
 	Evidence []policy.Evidence `json:"evidence,omitempty"`

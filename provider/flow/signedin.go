@@ -141,7 +141,7 @@ func (s *Service) weigh(ctx context.Context, a Answer, b Browser, person *storag
 	}
 	p.others = slices.DeleteFunc(slices.Clone(all), func(one storage.SignIn) bool { return p.session != nil && one.Session.ID == p.session.ID })
 	if a.resets() {
-		p.standing.Evidence = counting(a.SignIn, a.Progress.Evidence)
+		p.standing.Evidence = s.counting(a.SignIn, a.Progress.Evidence)
 	}
 	known, err := s.store.LoadArrival(ctx, person.ID, b.Device, storage.At(s.now()))
 	if err != nil {

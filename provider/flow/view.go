@@ -39,7 +39,8 @@ func (v *view) with(w Way) *view {
 
 // ways returns those after each of which what is lacking would be there, and behind
 // them those after which one more would bring it that is not enough by itself, at a step
-// that no other leads further from; none: it cannot be reached.
+// that no other leads further from; none: it cannot be reached. Of two a code by SMS is the
+// second: it costs, and comes to whoever is asked for in vain.
 func (v *view) ways(lacks func(*view) bool) []Way { return v.waysAmong(v.Ways, lacks) }
 
 func (v *view) waysAmong(all []Way, lacks func(*view) bool) []Way {
@@ -53,7 +54,7 @@ func (v *view) waysAmong(all []Way, lacks func(*view) bool) []Way {
 	}
 	alone := ways
 	for i, w := range not {
-		if slices.ContainsFunc(alone, func(one Way) bool { return one.Step == w.Step }) {
+		if w.Step == StepSMS || slices.ContainsFunc(alone, func(one Way) bool { return one.Step == w.Step }) {
 			continue
 		}
 		for j, more := range not {

@@ -12,19 +12,20 @@ import (
 )
 
 // The ways in which people can prove more, the best first: with a passkey that stays in
-// its device, with one that may be elsewhere as well, with an authenticator's code, with
-// the password; and where that is enough with a recovery code.
+// its device, with one that may be elsewhere as well, with an authenticator's code, with one
+// that is sent to a phone, with the password; and where that is enough with a recovery code.
 var (
 	byBound    = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Hardware, PhishingResistant: true, UserVerified: true, DeviceBound: true}}
 	bySynced   = Way{Step: StepPasskey, Gives: policy.Evidence{Method: policy.Software, PhishingResistant: true, UserVerified: true}}
 	byCode     = Way{Step: StepTOTP, Gives: policy.Evidence{Method: policy.OneTime}}
+	bySMS      = Way{Step: StepSMS, Gives: policy.Evidence{Method: policy.SMS}}
 	byPassword = Way{Step: StepPassword, Gives: policy.Evidence{Method: policy.Password}}
 	byRecovery = Way{Step: StepRecovery, Gives: policy.Evidence{Method: policy.Recovery}}
 )
 
 // hasSecond reports whether somebody who has these has a second factor.
-func (s *Service) hasSecond(passkeys, totps storage.Words) bool {
-	return s.cfg.Passkeys && len(passkeys) > 0 || len(totps) > 0
+func (s *Service) hasSecond(passkeys, totps, phones storage.Words) bool {
+	return s.cfg.Passkeys && len(passkeys) > 0 || len(totps) > 0 || s.cfg.Texts && s.cfg.TextsCount && len(phones) > 0
 }
 
 // waysOf are the ways of one person.
@@ -43,6 +44,11 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 		one.Stopped = !slices.ContainsFunc(in.TOTPs, func(id string) bool { return !slices.Contains(in.StoppedTOTPs, id) })
 		ways = append(ways, one)
 	}
+	if s.cfg.Texts && len(in.Phones) > 0 {
+		one := bySMS
+		one.Gives.Accepted = s.cfg.TextsCount
+		ways = append(ways, one)
+	}
 	if !in.Password.IsZero() {
 		ways = append(ways, byPassword)
 	}
@@ -52,21 +58,27 @@ func (s *Service) waysOf(in *storage.SignIn) []Way {
 	return ways
 }
 
-// standing is what a session stands on: without the evidence of passkeys and
-// authenticators that the person has no more.
+// standing is what a session stands on: without the evidence of passkeys, authenticators and
+// phones that the person has no more.
 func (s *Service) standing(in *storage.SignIn) (policy.Standing, error) {
 	st, err := session.Standing(&in.Session, s.now())
-	st.Evidence = counting(in, st.Evidence)
+	st.Evidence = s.counting(in, st.Evidence)
 	return st, err
 }
 
-func counting(in *storage.SignIn, evs []policy.Evidence) []policy.Evidence {
-	return slices.DeleteFunc(slices.Clone(evs), func(e policy.Evidence) bool {
+func (s *Service) counting(in *storage.SignIn, evs []policy.Evidence) []policy.Evidence {
+	evs = slices.Clone(evs)
+	for i := range evs { // the operator may have thought better of it since
+		evs[i].Accepted = evs[i].Accepted && s.cfg.TextsCount
+	}
+	return slices.DeleteFunc(evs, func(e policy.Evidence) bool {
 		switch {
 		case isPasskey(e):
 			return !slices.Contains(in.Passkeys, e.Credential)
 		case e.Method == policy.OneTime:
 			return !slices.Contains(in.TOTPs, e.Credential)
+		case e.Method == policy.SMS:
+			return !slices.Contains(in.Phones, e.Credential)
 		}
 		return false
 	})
@@ -91,7 +103,7 @@ func (s *Service) counts(ctx context.Context, a Answer, evidence []policy.Eviden
 	}
 	isYounger := func(id string) bool { return slices.Contains(younger, storage.ID(id)) }
 	in := *a.SignIn
-	for _, ids := range []*storage.Words{&in.Passkeys, &in.BoundPasskeys, &in.TOTPs} {
+	for _, ids := range []*storage.Words{&in.Passkeys, &in.BoundPasskeys, &in.TOTPs, &in.Phones} {
 		*ids = slices.DeleteFunc(slices.Clone(*ids), isYounger)
 	}
 	if in.RecoveryCodes = 0; password {

@@ -88,11 +88,13 @@ type Notice struct {
 	NotMe  string
 }
 
-// FactorAdded tells of a new way to sign in; Name is its owner's name for it, or "".
+// FactorAdded tells of a new way to sign in; Name is its owner's name for it, or "". One that is
+// Unused is a mobile, a code to which is no second factor here.
 type FactorAdded struct {
 	Notice
 	Factor Factor
 	Name   string
+	Unused bool
 }
 
 // FactorRemoved tells that a way to sign in is gone.
@@ -180,7 +182,7 @@ func (m Recover) view(base templates.MailBase, at links) (any, error) {
 
 func (m FactorAdded) view(base templates.MailBase, at links) (any, error) {
 	notice, err := m.notice(base, at, m.Factor, m.Name)
-	return templates.MailFactorAdded{MailNotice: notice}, err
+	return templates.MailFactorAdded{MailNotice: notice, Unused: m.Unused}, err
 }
 
 func (m FactorRemoved) view(base templates.MailBase, at links) (any, error) {

@@ -20,6 +20,7 @@ type Notices struct {
 	store  *storage.Store
 	mail   *mail.Service
 	events *events.Service
+	phones *Phones
 	now    func() time.Time
 	paths  NoticePaths
 }
@@ -31,15 +32,15 @@ type NoticePaths struct {
 }
 
 // NewNotices returns the service.
-func NewNotices(store *storage.Store, m *mail.Service, ev *events.Service, paths NoticePaths, now func() time.Time) *Notices {
-	return &Notices{store: store, mail: m, events: ev, paths: paths, now: now}
+func NewNotices(store *storage.Store, m *mail.Service, ev *events.Service, phones *Phones, paths NoticePaths, now func() time.Time) *Notices {
+	return &Notices{store: store, mail: m, events: ev, phones: phones, paths: paths, now: now}
 }
 
 // Added tells of a new proof, added at that time, in the unit of ctx; name is its owner's name
 // for it, or "".
 func (n *Notices) Added(ctx context.Context, person *storage.Person, with mail.Device, at time.Time, factor mail.Factor, name string) error {
 	return n.tell(ctx, person, with, at, false, func(about mail.Notice) mail.Message {
-		return mail.FactorAdded{Notice: about, Factor: factor, Name: name}
+		return mail.FactorAdded{Notice: about, Factor: factor, Name: name, Unused: factor == mail.FactorPhone && !n.phones.Accepted()}
 	})
 }
 

@@ -29,11 +29,12 @@ func BySMS(s *sms.Service) Channel {
 			return canonical, err
 		},
 		carry: func(ctx context.Context, in Sending, code string) error {
-			if in.Purpose != ToVerify {
+			is, known := map[Purpose]sms.Purpose{ToVerify: sms.ToVerify, ToProve: sms.ToProve, ToSignIn: sms.ToSignIn}[in.Purpose]
+			if !known {
 				return fmt.Errorf("no text message is for the purpose %q", in.Purpose)
 			}
 			to := sms.To{Number: in.Address, Person: in.Person, From: in.From, Lang: in.Lang}
-			return s.Send(ctx, to, sms.Code{For: sms.ToVerify, Code: code, Valid: SentValid})
+			return s.Send(ctx, to, sms.Code{For: is, Code: code, Valid: SentValid})
 		},
 	}
 }
@@ -41,14 +42,32 @@ func BySMS(s *sms.Service) Channel {
 // Phones are the mobiles that people showed to be theirs, by a code that was sent there. Two
 // people may have the same one: nothing tells either of the other.
 type Phones struct {
-	store  *storage.Store
-	events *events.Service
-	now    func() time.Time
+	store    *storage.Store
+	events   *events.Service
+	accepted bool
+	now      func() time.Time
 }
 
-// NewPhones returns the service.
-func NewPhones(store *storage.Store, ev *events.Service, now func() time.Time) *Phones {
-	return &Phones{store: store, events: ev, now: now}
+// NewPhones returns the service. With accepted a code that was sent to one counts beside a password:
+// see [policy.Evidence].
+func NewPhones(accepted bool, store *storage.Store, ev *events.Service, now func() time.Time) *Phones {
+	return &Phones{store: store, events: ev, accepted: accepted, now: now}
+}
+
+// Accepted says whether a code that was sent to a phone counts beside a password.
+func (p *Phones) Accepted() bool { return p.accepted }
+
+// Prove notes that a person typed a code that was sent to this phone of theirs, whatever comes of
+// the caller's unit, and returns what that proves: [ErrWrong] where it is none of theirs, any more.
+func (p *Phones) Prove(ctx context.Context, person, id storage.ID, typed *Proven) (policy.Evidence, error) {
+	now := p.now()
+	switch err := p.store.UsePhone(storage.WithoutUnit(ctx), person, id, typed.Address, storage.At(now)); {
+	case errors.Is(err, storage.ErrNotFound):
+		return policy.Evidence{}, ErrWrong
+	case err != nil:
+		return policy.Evidence{}, fmt.Errorf("proof: phone: %w", err)
+	}
+	return policy.Evidence{Method: policy.SMS, At: now, Credential: string(id), Accepted: p.accepted}, nil
 }
 
 // List returns a person's phones, those that are doubted among them, oldest first.

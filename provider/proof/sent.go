@@ -39,6 +39,7 @@ const (
 	ToVerify  Purpose = "verify"  // whose address it is
 	ToRecover Purpose = "recover" // whose password is lost
 	ToProve   Purpose = "prove"   // who is signed in reads what is sent to them
+	ToSignIn  Purpose = "signin"  // so does who goes on to an app
 )
 
 // A Channel brings codes to addresses of one kind: see [ByMail] and [BySMS].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -96,7 +97,7 @@ func (h *Handler) passkeyPrompt(w http.ResponseWriter, r *http.Request, a flow.A
 // others are the steps that a person may take in place of the one that is shown.
 func (h *Handler) others(a flow.Answer, shown flow.Step) []templates.OtherWay {
 	ways := h.ways(a, shown)
-	if a.Reauth && (shown == flow.StepPasskey || shown == flow.StepTOTP) {
+	if a.Reauth && slices.Contains(canBeLost, shown) {
 		ways = append(ways, templates.OtherWay{Name: "lost", Href: h.stepPath(web.PathLost, a) + "&" + url.Values{paramLost: {string(shown)}}.Encode()})
 	}
 	return ways

@@ -26,6 +26,8 @@ const (
 	fieldPhone = "phone"
 )
 
+var errDo = fault.Invalid(fieldDo, "must be send or code")
+
 // A sentStep sends a code to an address, and asks for it.
 type sentStep struct {
 	step    flow.Step
@@ -59,31 +61,39 @@ func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
 			}
 			a, err = h.takeSentCode(w, r, a, s)
 		default:
-			return fault.Invalid(fieldDo, "must be send or code")
+			return errDo
 		}
 		if err == nil {
 			return web.SeeOther(w, a.Path)
 		}
-		page, status := templates.SentCode{}, http.StatusUnprocessableEntity
-		var f *fault.Error
-		var used usedCode
-		switch page.Problem, page.RetryAfter = problem(w, err); {
-		case errors.Is(err, proof.ErrOver):
-			page.Problem = "over"
-		case errors.Is(err, storage.ErrConflict):
-			page.Problem, status = "taken", http.StatusConflict
-		case errors.As(err, &f) && (f.Field == fieldEmail || f.Field == fieldPhone):
-			page.Problem = f.Field
-		case page.Problem == "":
+		page, status := sentProblem(w, err)
+		if page.Problem == "" {
 			return err
-		case page.Problem != triedWrong:
-			if status, _ = web.Status(err); errors.As(err, &used) {
-				page.Problem = "used"
-			}
 		}
 		web.Log(r.Context()).Set("code", page.Problem)
 		return h.sentPage(w, r, a, s, status, page)
 	}, s.step)
+}
+
+// sentProblem is what the page of a code says about err, and its status; no problem if that is no
+// matter of the page.
+func sentProblem(w http.ResponseWriter, err error) (page templates.SentCode, status int) {
+	status = http.StatusUnprocessableEntity
+	var f *fault.Error
+	var used usedCode
+	switch page.Problem, page.RetryAfter = problem(w, err); {
+	case errors.Is(err, proof.ErrOver):
+		page.Problem = "over"
+	case errors.Is(err, storage.ErrConflict):
+		page.Problem, status = "taken", http.StatusConflict
+	case errors.As(err, &f) && (f.Field == fieldEmail || f.Field == fieldPhone):
+		page.Problem = f.Field
+	case page.Problem != "" && page.Problem != triedWrong:
+		if status, _ = web.Status(err); errors.As(err, &used) {
+			page.Problem = "used"
+		}
+	}
+	return page, status
 }
 
 // sendCode has a code sent. Its answer and its work are the same whoever has the address.

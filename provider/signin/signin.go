@@ -11,6 +11,7 @@
 //	newpassword.go a new password, and what every page for one has
 //	disown.go     this wasn't me
 //	lost.go       how to go on without what was lost
+//	sms.go        a code that is sent to a phone of theirs, to prove more
 //	sent.go       a code that is sent to an address: whose that is, or whose password is lost
 //	reset.go      another password in the place of a lost one
 //	account.go    which of the accounts that are signed in here

@@ -31,6 +31,8 @@ type Config struct {
 	Countries []string
 	Caps      Caps
 	Timeout   time.Duration // how long the gateway has to take a message; default [DefaultTimeout]
+	// AAL2 has a code that was sent to a phone count beside a password, as a second factor.
+	AAL2 bool
 
 	Brand  string // what messages call this place
 	Domain string // the issuer's host
@@ -128,12 +130,16 @@ type To struct {
 	Lang   string     // as [templates.Base] has it
 }
 
+// AAL2 says whether a code counts as a second factor.
+func (s *Service) AAL2() bool { return s.cfg.AAL2 }
+
 // Purpose is what a code is for.
 type Purpose string
 
 // The purposes.
 const (
 	ToSignIn Purpose = "signin"
+	ToProve  Purpose = "prove"  // who changes something at their account
 	ToVerify Purpose = "verify" // whose number it is
 )
 

@@ -26,6 +26,7 @@ const (
 	PathSignedOut = "/signed-out"
 
 	PathTOTP          = "/signin/totp"
+	PathSMS           = "/signin/sms"
 	PathRecovery      = "/signin/recovery"
 	PathVerify        = "/signin/verify"
 	PathMail          = "/signin/mail"
