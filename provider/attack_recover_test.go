@@ -3,6 +3,7 @@ package provider_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/throttle"
 	"github.com/doorstep-id/doorstep/provider/web"
+	"github.com/doorstep-id/doorstep/storage"
 )
 
 // another is a password that nobody has yet.
@@ -270,6 +272,49 @@ func TestACodeIsOfTheBrowserThatAskedForIt(t *testing.T) {
 		mine.wantAt(web.PathRecover)
 	})
 }
+
+// TestABookmarkLeadsBackIn: who comes to "Forgot your password?" from nowhere gets back in, and is at
+// the front page then; of whom they say that they are nothing is told.
+func TestABookmarkLeadsBackIn(t *testing.T) {
+	eachRecovery(t, func(t *testing.T, p *providertest.P, box *providertest.Mailbox, rp *providertest.RP) {
+		ada := p.Person("ada")
+		p.Clock.Advance(time.Minute)
+		bookmark := p.URL(web.PathForgot)
+		var says []string
+		for _, address := range []string{"nobody@example.com", ada.Email} {
+			r := &recovery{p.Browser(), t, p, box, ""}
+			r.follow(r.Get(bookmark))
+			r.wantAt(web.PathRecover)
+			asked := r.ask(address)
+			r.follow(asked)
+			page := string(r.Get(r.at).WantStatus(http.StatusOK).Body)
+			says = append(says, fresh.ReplaceAllString(strings.ReplaceAll(page, address, "ADDRESS"), ""))
+			if address != ada.Email {
+				continue
+			}
+			p.DeliverMails()
+			got := box.Wait(address)
+			r.follow(r.code(got.Code()))
+			r.wantAt(web.PathReset)
+			r.follow(r.reset(another))
+			if r.at != p.URL(web.PathHome) {
+				t.Errorf("it ends at %s", r.at)
+			}
+			if !strings.Contains(string(r.Get(r.at).Body), ada.Email) {
+				t.Error("they are not signed in")
+			}
+		}
+		if says[0] != says[1] {
+			t.Errorf("nobody is answered otherwise:\n%s\n%s", says[0], says[1])
+		}
+		if got := p.Browser().Get(bookmark + "?i=" + string(storage.NewID())); got.Status == http.StatusSeeOther {
+			t.Errorf("a request that is not there leads to %s", got.Header.Get("Location"))
+		}
+	})
+}
+
+// fresh is what is new each time a page is shown.
+var fresh = regexp.MustCompile(`((nonce|value)="|\bi=)[^"&]*`)
 
 // TestARightCodeOfWhichNothingCame works no more: the page says so, and has another one sent.
 func TestARightCodeOfWhichNothingCame(t *testing.T) {

@@ -13,10 +13,31 @@ import (
 	"github.com/doorstep-id/doorstep/templates"
 )
 
-// forgot begins the recovery of a password that somebody cannot give.
-func (h *Handler) forgot(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+// forgot begins the recovery of a password that somebody cannot give: for who comes by a bookmark as
+// well, from nowhere, and is at the front page when they are done.
+func (h *Handler) forgot(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Query().Get(paramInteraction) != "" {
+		return h.at(h.lostPassword, flow.StepPassword)(w, r)
+	}
 	if !h.Sent.Enabled() {
-		return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New("there are no mails")}
+		return noMails()
+	}
+	h.Web.Browser(w, r) // an interaction is bound to it
+	begun, err := h.Flow.Begin(r.Context(), flow.Request{Page: flow.PageRecover}, h.browser(r))
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(w, begun.Path)
+}
+
+// noMails says that what needs one is not offered here.
+func noMails() error {
+	return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New("there are no mails")}
+}
+
+func (h *Handler) lostPassword(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+	if !h.Sent.Enabled() {
+		return noMails()
 	}
 	begun, err := h.Flow.Lost(r.Context(), a, h.browser(r))
 	if err != nil {

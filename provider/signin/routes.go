@@ -34,7 +34,7 @@ func (h *Handler) Routes() []web.Route {
 		form(web.PathMail, h.takeSent(h.mailStep()), fieldDo, fieldCode),
 		page(web.PathVerify, h.showSent(h.verifyStep())),
 		form(web.PathVerify, h.takeSent(h.verifyStep()), fieldDo, fieldCode),
-		page(web.PathForgot, h.at(h.forgot, flow.StepPassword)),
+		page(web.PathForgot, h.forgot),
 		page(web.PathRecover, h.showSent(h.recoverStep())),
 		form(web.PathRecover, h.takeSent(h.recoverStep()), fieldDo, fieldIdentifier, fieldCode),
 		page(web.PathReset, h.at(h.showReset, flow.StepReset, flow.StepRefuse)),
