@@ -83,6 +83,7 @@ func (a *app) doctor(ctx context.Context, cmd *cobra.Command, _ []string) error 
 		d.places()
 		d.issuer(ctx)
 		d.smtp(ctx)
+		d.firstFactors()
 		d.server(ctx)
 	}
 	faults := 0

@@ -27,6 +27,21 @@ func (d *doctor) smtp(ctx context.Context) {
 	d.ok(check, "%s lets us in", at)
 }
 
+// noFirstFactors says what becomes of rules that a password cannot meet, where there are no mails.
+const noFirstFactors = "the rules demand more than a password, and there are no mails: nobody who has no factor yet can add a first one"
+
+// firstFactors looks whether those can be added that the rules demand.
+func (d *doctor) firstFactors() {
+	const check = "first factors"
+	switch {
+	case !d.own.rules.Strict():
+	case d.cfg.mail().SMTP == nil:
+		d.warning(check, "set mail.smtp, or have no rule require more of those who have no factor", noFirstFactors)
+	default:
+		d.ok(check, "who has none, and must have one, proves an address by a mail first")
+	}
+}
+
 // lateMail is how long a mail may wait before somebody should see to it.
 const lateMail = 5 * time.Minute
 

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/policy"
+	"github.com/doorstep-id/doorstep/policy/rules"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/keys"
+	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -38,15 +41,22 @@ func TestDoctorJudges(t *testing.T) {
 			d.signingKeys(append(more, keys.Key{KID: "k", Alg: keys.ES256, State: keys.StateSigning, ActiveAt: now.Add(-day), RotatesAt: rotates}))
 		}
 	}
+	strict := rules.Set{Rules: []rules.Rule{{Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2}}}}
 	type counts = map[string]int
 	for what, tc := range map[string]struct {
 		look func(*doctor)
 		want string // status
 		says string
 	}{
-		"a certificate that lasts":        {expiring(90 * day), statusOK, "lasts until 2027-02-25"},
-		"a certificate that ends soon":    {expiring(13 * day), statusWarning, "ends on 2026-12-10"},
-		"a certificate that ended":        {expiring(-time.Hour), statusFault, "ended on 2026-11-27"},
+		"a certificate that lasts":     {expiring(90 * day), statusOK, "lasts until 2027-02-25"},
+		"a certificate that ends soon": {expiring(13 * day), statusWarning, "ends on 2026-12-10"},
+		"a certificate that ended":     {expiring(-time.Hour), statusFault, "ended on 2026-11-27"},
+		"rules that no mail leads to":  {func(d *doctor) { d.own.rules = strict; d.firstFactors() }, statusWarning, "nobody who has no factor yet can add a first one"},
+		"rules that a mail leads to": {func(d *doctor) {
+			d.own.rules = strict
+			d.cfg.SMTP = &mail.SMTP{Host: "localhost", Port: 25}
+			d.firstFactors()
+		}, statusOK, "proves an address"},
 		"no places":                       {func(d *doctor) { d.ages(nil) }, statusOK, "nothing is known of where addresses are"},
 		"places of late":                  {func(d *doctor) { d.ages([]risk.Age{{Path: "/p", Built: now.Add(-day)}}) }, statusOK, "/p is of 2026-11-26"},
 		"places of long ago":              {func(d *doctor) { d.ages([]risk.Age{{Path: "/p", Built: now.Add(-100 * day), Stale: true}}) }, statusWarning, "/p is of 2026-08-19"},

@@ -58,6 +58,9 @@ func (a *app) serve(ctx context.Context, cfg *config, _ []string) error {
 		}
 		if !p.Mail.Enabled() {
 			log.Info("mails are off: there is no mail.smtp.url")
+			if p.Risk.Strict() {
+				log.Warn(noFirstFactors)
+			}
 		}
 		if err := cfg.keepsPasskeys(ctx, p.Services); err != nil {
 			return err
