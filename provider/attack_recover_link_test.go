@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorstep-id/doorstep/provider/directory"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
 )
@@ -201,6 +202,17 @@ func TestAttack62AThiefLeavesTheOwnerAnAddress(t *testing.T) {
 		thief.Send(thief.Filled(h.URL(web.PathAddresses), providertest.With("do", "remove"), providertest.With("email", h.ada.Email))).WantStatus(http.StatusConflict)
 		if a := taken(h.Browser().SignIn("ada"), link); a.URL.Path != web.PathDisown {
 			t.Errorf("the owner's link leads to %s: %s", a.URL, a.Answer)
+		}
+		// Nor without the one that they are found by, which nobody ever confirmed.
+		bob := h.Person("bob", func(n *directory.NewPerson) { n.Verified = false })
+		thief = h.Browser().SignIn("bob")
+		h.addsAddress(thief, "thief@example.org")
+		removes := func() *providertest.Answer {
+			return thief.Send(thief.Filled(h.URL(web.PathAddresses), providertest.With("do", "remove"), providertest.With("email", bob.Email)))
+		}
+		removes().WantStatus(http.StatusConflict)
+		if found, err := h.Directory.ByEmail(t.Context(), bob.Email); err != nil || found.ID != bob.ID {
+			t.Errorf("%+v, %v", found, err)
 		}
 	})
 }

@@ -308,14 +308,14 @@ func (s *Store) VerifyIdentifier(ctx context.Context, i *Identifier, most int, r
 	return s.doAll(ctx, w, touchPerson(i.PersonID, i.VerifiedAt))
 }
 
-// RemoveIdentifier takes an identifier away from its person. ErrStale: they have it not,
-// or no other one, or it was verified and no other one was that stands in for it: one that
-// was verified before it, or by the time settled.
+// RemoveIdentifier takes an identifier away from its person. ErrStale: they have it not, or no
+// other one that stands in for it: one that was verified before it, or, if it never was, before it
+// was there; or by the time settled.
 func (s *Store) RemoveIdentifier(ctx context.Context, kind, value string, person ID, settled, now Time) error {
 	return s.doAll(ctx, write{
 		text: "DELETE FROM identifiers WHERE kind = ? AND value = ? AND person_id = ?" +
 			" AND EXISTS (SELECT 1 FROM identifiers o WHERE o.person_id = ? AND (o.kind <> ? OR o.value <> ?)" +
-			" AND (identifiers.verified_at IS NULL OR o.verified_at < identifiers.verified_at OR o.verified_at <= ?))",
+			" AND (o.verified_at < COALESCE(identifiers.verified_at, identifiers.created_at) OR o.verified_at <= ?))",
 		args: []any{kind, value, person, person, kind, value, settled}, guard: ErrStale, locks: lockPerson(person),
 	}, touchPerson(person, now))
 }

@@ -268,7 +268,7 @@ func testPasswords(t *testing.T, f fixture) {
 }
 
 // One that was verified goes while another is there that was verified before it, or by the
-// time settled; one that was not goes while there is any other. One that is verified anew stays as old
+// time settled; one that was not goes while another was verified before it was there, or by then. One that is verified anew stays as old
 // as it was.
 func testRemoveIdentifier(t *testing.T, f fixture) {
 	ada, bob := f.person("ada"), f.person("bob")
@@ -280,7 +280,10 @@ func testRemoveIdentifier(t *testing.T, f fixture) {
 	f.want(storage.ErrStale, remove(old.Value, after(time.Hour)))
 	f.must(f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "email", Value: "unverified@example.com", PersonID: ada.ID, CreatedAt: now}))
 	f.want(storage.ErrStale, remove(old.Value, after(time.Hour)))
+	f.want(storage.ErrStale, remove("unverified@example.com", storage.At(now.Add(-time.Second))))
 	f.must(remove("unverified@example.com", now))
+	f.must(f.CreateIdentifier(f.ctx, &storage.Identifier{Kind: "email", Value: "typo@example.com", PersonID: ada.ID, CreatedAt: after(time.Second)}))
+	f.must(remove("typo@example.com", storage.At(now.Add(-time.Second))))
 	young := f.email(ada, "young@example.com", after(time.Minute))
 	f.want(storage.ErrStale, remove(old.Value, after(time.Second)))
 	f.want(storage.ErrStale, remove("bob@example.com", after(time.Hour)))

@@ -67,14 +67,18 @@ func (s *Service) RemoveAddress(ctx context.Context, person storage.ID, address 
 	return nil
 }
 
-// Stays reports whether an address, one of all that a person has, cannot be removed: it
-// is the last one, or it was verified and no other one was before it, or long ago. Who has
-// the account for a moment cannot leave its owner without an address that they are told at.
+// Stays reports whether an address, one of all that a person has, cannot be removed: no other
+// one was verified before it was, or, if it never was, before it was there; or long ago. Who has
+// the account for a moment cannot leave its owner without an address that they are told at, or
+// are found by.
 func (s *Service) Stays(address *storage.Identifier, all []storage.Identifier) bool {
-	settled := s.settled()
+	settled, since := s.settled(), address.VerifiedAt
+	if since.IsZero() {
+		since = address.CreatedAt
+	}
 	return !slices.ContainsFunc(all, func(o storage.Identifier) bool {
-		standsIn := !o.VerifiedAt.IsZero() && (o.VerifiedAt.Before(address.VerifiedAt.Time) || !o.VerifiedAt.After(settled.Time))
-		return (o.Kind != address.Kind || o.Value != address.Value) && (address.VerifiedAt.IsZero() || standsIn)
+		standsIn := !o.VerifiedAt.IsZero() && (o.VerifiedAt.Before(since.Time) || !o.VerifiedAt.After(settled.Time))
+		return (o.Kind != address.Kind || o.Value != address.Value) && standsIn
 	})
 }
 
