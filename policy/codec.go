@@ -38,6 +38,10 @@ type Standing struct {
 type Record struct {
 	Decision Decision `json:"decision"`
 	Facts    Facts    `json:"facts"`
+	Scorers  []string `json:"scorers,omitempty"` // that were asked, name@version each
+	// Medium and High are the scores from which it would have been so; nil: none.
+	Medium *float64 `json:"medium,omitempty"`
+	High   *float64 `json:"high,omitempty"`
 }
 
 // EncodeStanding writes a session's document.

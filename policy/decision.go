@@ -46,7 +46,8 @@ type Signal struct {
 	Level    string  `json:"level,omitempty"`
 	Observed string  `json:"observed,omitempty"`
 	Baseline string  `json:"baseline,omitempty"`
-	N        int64   `json:"n,omitempty"` // how many sign-ins the baseline rests on
+	N        int64   `json:"n,omitempty"`      // how many sign-ins the baseline rests on
+	Source   string  `json:"source,omitempty"` // the scorer, name@version, as whoever asked it noted
 }
 
 // FirstLogin is the code of every scorer for a person without a history, of no bits:

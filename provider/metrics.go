@@ -22,6 +22,8 @@ type metrics struct {
 	chores     *prometheus.CounterVec
 	statements map[string]prometheus.Observer // by verb
 	failures   *prometheus.CounterVec
+	decisions  *prometheus.CounterVec
+	scorers    *prometheus.CounterVec
 	outbound   *prometheus.HistogramVec
 	all        []prometheus.Collector
 }
@@ -32,8 +34,10 @@ func newMetrics() *metrics {
 		throttled: counter("doorstep_throttled_total", "Requests that were sent away because something was tried too often, by limit.", "limit"),
 		swept:     counter("doorstep_sweep_rows_deleted_total", "Lapsed rows that the sweeper of this process deleted, by table.", "table"),
 		chores: counter("doorstep_chore_failures_total",
-			"What goes on beside requests and failed, by chore: events (that get their numbers), sign events, sweep, trim events, count mails, places; the log says why.", "chore"),
-		failures: counter("doorstep_database_statement_errors_total", "Statements that the database refused or did not answer, by verb.", "verb"),
+			"What goes on beside requests and failed, by chore: events (that get their numbers), sign events, sweep, trim events, count mails, places, crowd; the log says why.", "chore"),
+		failures:  counter("doorstep_database_statement_errors_total", "Statements that the database refused or did not answer, by verb.", "verb"),
+		decisions: counter("doorstep_risk_decisions_total", "Decisions about sign-ins and silent returns, by outcome (allow, require, deny) and level (none, low, medium, high).", "outcome", "level"),
+		scorers:   counter("doorstep_risk_scorer_failures_total", "Attempts of which a scorer said nothing, by scorer and code (SCORER_FAILED, SCORER_TIMEOUT).", "scorer", "code"),
 		outbound: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "doorstep_outbound_request_duration_seconds", Help: "Time of requests to clients' addresses, by outcome: success (2xx), refused (another status), failed (no answer).",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5},
@@ -47,7 +51,7 @@ func newMetrics() *metrics {
 	for _, verb := range storage.Verbs() {
 		m.statements[verb] = statements.WithLabelValues(verb)
 	}
-	m.all = []prometheus.Collector{m.events, m.throttled, m.swept, m.chores, m.failures, m.outbound, statements}
+	m.all = []prometheus.Collector{m.events, m.throttled, m.swept, m.chores, m.failures, m.decisions, m.scorers, m.outbound, statements}
 	return m
 }
 

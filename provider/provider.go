@@ -39,12 +39,12 @@ type Provider struct {
 
 // New wires services and surfaces. log may be nil; machine is this machine's
 // clock, from which [Provider.Run] makes the one clock.
-func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger, machine func() time.Time) (*Provider, error) {
+func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger, machine func() time.Time, opts ...Option) (*Provider, error) {
 	log = logger(log)
 	one := &clock{machine: machine}
 	now := one.Now
 	_, _ = one.set(ctx, store) // readiness tells of a clock that is wrong
-	services, err := Open(ctx, cfg, store, now)
+	services, err := Open(ctx, cfg, store, now, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +57,9 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 	store.Observe(p.observer)
 	services.Throttle.Lost = func(err error) { p.job("throttle").Warn("a token was not put back", slog.Any("error", err)) }
 	if err := p.openPlaces(cfg, now); err != nil {
+		return nil, err
+	}
+	if err := services.Risk.KeepCrowd(ctx); err != nil {
 		return nil, err
 	}
 
@@ -112,7 +115,7 @@ func New(ctx context.Context, cfg Config, store *storage.Store, log *slog.Logger
 func (p *Provider) job(name string) *slog.Logger { return p.log.With(slog.String("job", name)) }
 
 // Background does what goes on beside the requests until ctx ends: lapsed rows
-// are deleted, the clock is set, events are chained, what other processes changed is
+// are deleted, the clock is set, what is common is counted, events are chained, what other processes changed is
 // forgotten, clients are told that sessions ended, and messages are sent. [Run] does it itself.
 func (p *Provider) Background(ctx context.Context) {
 	p.cfg.setDefaults()
@@ -120,6 +123,7 @@ func (p *Provider) Background(ctx context.Context) {
 	all.Go(func() { p.sweep(ctx) })
 	all.Go(func() { p.keepTime(ctx) })
 	all.Go(func() { p.renewPlaces(ctx) })
+	all.Go(func() { p.keepCrowd(ctx) })
 	all.Go(func() { p.chainEvents(ctx) })
 	all.Go(func() { p.signEvents(ctx) })
 	all.Go(func() { p.logouts.Run(ctx) })

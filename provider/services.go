@@ -43,6 +43,9 @@ type Config struct {
 	Passkey  proof.PasskeyConfig
 	Flow     flow.Config
 	Rules    rules.Set // what is demanded of whom; the zero Set is that of [rules.Allow]
+	// Scorers are those that are asked, of [risk.BuiltIn]; nil: the first of these. None, and
+	// no [WithScorer]: the rules alone decide.
+	Scorers  []string
 	Places   risk.PlacesConfig
 	Outbound outbound.Config
 	Mail     mail.Config
@@ -93,7 +96,7 @@ const tracerName = "github.com/doorstep-id/doorstep"
 // Open wires the services on a store that is at this binary's schema. It makes
 // keys if there are none, those aside that take long, and returns keys.ErrWrongKEK, with nothing written, if
 // the store was sealed with another key-encryption key.
-func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time) (*Services, error) {
+func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time.Time, opts ...Option) (*Services, error) {
 	k, err := keys.New(ctx, cfg.Keys, store, now)
 	if err != nil {
 		return nil, err
@@ -148,7 +151,9 @@ func Open(ctx context.Context, cfg Config, store *storage.Store, now func() time
 	case cfg.Rules.Places && len(cfg.Places.Files) == 0:
 		return nil, errors.New("rules speak of countries or autonomous systems, and no file of places is given")
 	}
-	s.Risk = risk.New(risk.Config{Key: k.Derive("risk"), Rules: cfg.Rules}, store, now)
+	if s.Risk, err = openRisk(cfg, s, now, opts); err != nil {
+		return nil, err
+	}
 	prefix := cfg.Issuer.EscapedPath()
 	cfg.Flow.Paths = flow.Paths{
 		Password: prefix + web.PathSignIn, Passkey: prefix + web.PathPasskey, TOTP: prefix + web.PathTOTP, SMS: prefix + web.PathSMS, Recovery: prefix + web.PathRecovery, Lost: prefix + web.PathLost, Mail: prefix + web.PathMail, Account: prefix + web.PathAccount, Consent: prefix + web.PathConsent,

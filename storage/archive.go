@@ -59,7 +59,7 @@ type BackupTable struct {
 // BackupColumn is a column in a backup.
 type BackupColumn struct {
 	Name string `json:"name"`
-	Kind string `json:"kind"` // integer, text or bytes
+	Kind string `json:"kind"` // integer, number, text or bytes
 }
 
 type backupEnd struct {
@@ -195,7 +195,7 @@ func (a *archiveReader) checkHead() error {
 			return damaged("its table %q", t.Name)
 		}
 		for j, c := range t.Columns {
-			known := c.Kind == kindInteger || c.Kind == kindText || c.Kind == kindBytes
+			known := slices.Contains([]string{kindInteger, kindNumber, kindText, kindBytes}, c.Kind)
 			if !known || c.Name == "" || slices.ContainsFunc(t.Columns[:j], func(o BackupColumn) bool { return o.Name == c.Name }) {
 				return damaged("its column %s.%s", t.Name, c.Name)
 			}
@@ -301,6 +301,10 @@ func ofKind(kind string, v any) (any, bool) {
 		n, _ := v.(json.Number)
 		i, err := n.Int64()
 		return i, err == nil
+	case kindNumber:
+		n, _ := v.(json.Number)
+		x, err := n.Float64()
+		return x, err == nil
 	case kindText:
 		s, ok := v.(string)
 		return s, ok

@@ -104,6 +104,8 @@ func sample(t reflect.Type, i int) any {
 		return fmt.Sprintf(`{"n": %d, "big": 9007199254740993, "s": "\"ö"}`, i)
 	case t.Kind() == reflect.Bool:
 		return i%2 == 0
+	case t.Kind() == reflect.Float64:
+		return 0.1 + float64(i)*1e15
 	case t.Kind() == reflect.Slice:
 		return append(hash(fmt.Sprint(i)), 0, 255, '\n')
 	case t.Kind() == reflect.String:

@@ -12,12 +12,14 @@ import (
 // Kinds of columns, as a backup names them: what both databases can hold.
 const (
 	kindInteger = "integer" // also a moment, and true and false
+	kindNumber  = "number"  // that need not be whole
 	kindText    = "text"    // also an id and a document
 	kindBytes   = "bytes"
 )
 
 var kinds = map[string]string{
 	"integer": kindInteger, "bigint": kindInteger, "boolean": kindInteger,
+	"real": kindNumber, "double precision": kindNumber,
 	"text": kindText, "uuid": kindText, "jsonb": kindText,
 	"blob": kindBytes, "bytea": kindBytes,
 }

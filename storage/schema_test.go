@@ -36,12 +36,12 @@ var entities = []any{
 	storage.Session{}, storage.Device{}, storage.Interaction{}, storage.Grant{}, storage.Consent{}, storage.Decision{}, storage.History{},
 	storage.Revocation{}, storage.AccessToken{}, storage.Throttle{}, storage.Event{}, storage.SpentID{}, storage.IdempotencyKey{}, storage.SessionClient{}, storage.LogoutNotice{},
 	storage.Group{}, storage.Member{}, storage.SchemaFloor{}, storage.EventChain{}, storage.EventHead{}, storage.PersonSalt{},
-	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Phone{}, storage.Mail{}, storage.SentCode{}, storage.DisownLink{}, storage.WrongTry{},
+	storage.SetupLink{}, storage.TOTP{}, storage.RecoveryCode{}, storage.Passkey{}, storage.Phone{}, storage.Mail{}, storage.SentCode{}, storage.DisownLink{}, storage.WrongTry{}, storage.CommonValue{},
 }
 
 // A column as both databases can tell it.
 type column struct {
-	kind     string // integer, text or bytes
+	kind     string // integer, number, text or bytes
 	nullable bool
 	key      bool // part of the primary key
 }
@@ -152,7 +152,7 @@ func (f fixture) columns() map[string]map[string]column {
 			FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name NOT LIKE 'goose%'`
 	}
 	kinds := map[string]string{"integer": "integer", "bigint": "integer", "boolean": "integer",
-		"text": "text", "uuid": "text", "jsonb": "text", "blob": "bytes", "bytea": "bytes"}
+		"text": "text", "uuid": "text", "jsonb": "text", "blob": "bytes", "bytea": "bytes", "real": "number", "double precision": "number"}
 	tables := map[string]map[string]column{}
 	f.each(query, func(rows *sql.Rows) error {
 		var table, name, kind string

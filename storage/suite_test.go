@@ -22,7 +22,7 @@ import (
 func TestStorageSuite(t *testing.T) {
 	for _, group := range []map[string]func(*testing.T, fixture){
 		entityTests, signInTests, unitTests, raceTests, sweepTests, schemaTests, logoutTests, lateLogoutTests, sealedTests, groupTests,
-		watchTests, chainTests, backupTests, observeTests, idempotencyTests, setupTests, codeTests, mailTests, disownTests, phoneTests, wrongTryTests, lockTests,
+		watchTests, chainTests, backupTests, observeTests, idempotencyTests, setupTests, codeTests, mailTests, disownTests, phoneTests, wrongTryTests, lockTests, commonValueTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/provider/proof"
+	"github.com/doorstep-id/doorstep/provider/risk"
 	"github.com/doorstep-id/doorstep/provider/sms"
 )
 
@@ -69,6 +70,7 @@ type settings struct {
 	SMSAAL2                                             bool
 
 	Rules        string // file; "": everybody who proved who they are comes in
+	Scorers      []string
 	Places       []string
 	PlacesMaxAge time.Duration
 }
@@ -187,6 +189,8 @@ var table = []setting{
 
 	{key: "risk.rules", help: "YAML file of rules: what has to be proven, by whom and for what (default: none, and every proof will do)",
 		set: anyText(func(s *settings) *string { return &s.Rules })},
+	{key: "risk.scorers", preset: risk.BuiltIn()[0], help: "who says how unusual an attempt is, with commas between: " + strings.Join(risk.BuiltIn(), ", ") + "; or none, and rules alone decide",
+		set: scorers(func(s *settings) *[]string { return &s.Scorers })},
 	{key: "risk.places", help: "files that say where addresses are, in the MaxMind DB format, with commas between (default: none)",
 		set: texts(func(s *settings) *[]string { return &s.Places })},
 	{key: "risk.places_max_age", preset: "90d", help: "how old such a file may be before it is told of",

@@ -96,7 +96,7 @@ func (c *config) provider(ctx context.Context, store *storage.Store) (provider.C
 	if pc.SMS, err = c.sms(); err != nil {
 		return pc, err
 	}
-	pc.Places = risk.PlacesConfig{Files: c.Places, MaxAge: c.PlacesMaxAge}
+	pc.Scorers, pc.Places = c.Scorers, risk.PlacesConfig{Files: c.Places, MaxAge: c.PlacesMaxAge}
 	pc.Passkey = proof.PasskeyConfig{RPID: c.RPID, Origins: c.PasskeyOrigins, AAGUIDs: c.PasskeyModels}
 	pc.Server = provider.ServerConfig{OpsListen: c.OpsListen, Pprof: c.Pprof, Drain: c.Drain, Notice: c.Notice, Sweep: c.Sweep, KeepEvents: c.KeepEvents}
 	return pc, nil

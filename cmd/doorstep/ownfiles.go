@@ -31,6 +31,9 @@ func (c *config) readOwnFiles() (own ownFiles, err error) {
 			fault("risk.rules", "%v", err)
 		}
 	}
+	if own.rules.Scores && len(c.Scorers) == 0 {
+		fault("risk.rules", "speaks of levels, scores or signals, and with risk.scorers none there are none")
+	}
 	if own.rules.Places && len(c.Places) == 0 {
 		fault("risk.rules", "speaks of countries or autonomous systems, and without risk.places nobody knows which an address is of")
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,9 +55,32 @@ func (a *app) policyTest(_ context.Context, _ *cobra.Command, args []string) err
 	})
 }
 
-// nobodyKnown is the score that a share of those who are known reach, while no scorer is
-// asked: none of them is unusual.
+// nobodyKnown is the score that a share of those who are known reach, where nobody is: a
+// server counts them, and a file alone says nothing of them.
 func nobodyKnown(float64) float64 { return math.Inf(1) }
+
+// scorers are names of those that there are, each once; "none" is none.
+func scorers(field func(*settings) *[]string) func(*settings, string) error {
+	return func(s *settings, text string) error {
+		*field(s) = []string{}
+		if text == "none" {
+			return nil
+		}
+		if err := texts(field)(s, text); err != nil {
+			return err
+		}
+		names := *field(s)
+		for i, name := range names {
+			if slices.Contains(names[:i], name) {
+				return fmt.Errorf("%q is there twice", name)
+			}
+			if !slices.Contains(risk.BuiltIn(), name) {
+				return fmt.Errorf("%q is not one of %s, and none", name, strings.Join(risk.BuiltIn(), ", "))
+			}
+		}
+		return nil
+	}
+}
 
 // places looks at the files that say where addresses are.
 func (d *doctor) places() {

@@ -140,13 +140,16 @@ func (doc *document) set(budget Quantile) (Set, error) {
 	case doc.Default.Outcome == "":
 		return Set{}, errors.New("default: is missing: say what is done when no rule holds")
 	}
-	set := Set{Name: doc.Name, Version: doc.Version, Default: doc.Default.Outcome}
+	set := Set{Name: doc.Name, Version: doc.Version, Default: doc.Default.Outcome, Scores: doc.Levels != (levels{})}
 	if doc.Default.Outcome == policy.Require { // a rule of its own, which always holds
 		set.Default = policy.Deny
 	}
 	var err error
 	if set.Levels, err = doc.Levels.bits(budget); err != nil {
 		return Set{}, err
+	}
+	if l := doc.Levels; l.Medium != nil && l.High != nil {
+		set.Budgets = Budgets{Medium: l.Medium.Budget, High: l.High.Budget}
 	}
 	if err := doc.zones(&set); err != nil {
 		return Set{}, err
@@ -166,7 +169,9 @@ func (doc *document) set(budget Quantile) (Set, error) {
 		if err != nil {
 			return Set{}, fmt.Errorf("line %d: rule %q: when: %w", l.at, l.Name, err)
 		}
-		set.Places = set.Places || slices.Contains(variablesIn(checked), "country")
+		asked := variablesIn(checked)
+		set.Places = set.Places || slices.Contains(asked, "country")
+		set.Scores = set.Scores || slices.ContainsFunc(asked, func(name string) bool { return variables[name].soft })
 		set.Rules = append(set.Rules, Rule{Name: l.Name, When: when, Then: l.Then.demand()})
 	}
 	if doc.Default.Outcome == policy.Require {

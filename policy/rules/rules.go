@@ -58,6 +58,10 @@ func (l Levels) Of(score float64, firstTime bool) policy.Level {
 	return policy.Low
 }
 
+// Budgets are the shares of the sign-ins of those who are known that reach the levels, where
+// these are said so; 0 for one that is not.
+type Budgets struct{ Medium, High float64 }
+
 // Set is an ordered list of rules. Default is the outcome when none holds; a
 // set without one lets nobody in.
 type Set struct {
@@ -65,11 +69,14 @@ type Set struct {
 	Version string
 	Zones   []Zone
 	Levels  Levels
+	Budgets Budgets // by which levels follow the scores: see [Set.Budgeted]
 	Rules   []Rule
 	Default policy.Outcome
 	// Places says that the set asks where addresses are: without a database of that, what
 	// it says of countries and autonomous systems would never hold.
-	Places   bool
+	Places bool
+	// Scores says that it asks what scorers found: without any, that would never hold.
+	Scores   bool
 	Examples int    // how many came out as they say
 	Digest   string // of the document that it was read from; "" for one of none
 }
@@ -85,6 +92,21 @@ func (s Set) ID() string {
 
 // Allow returns the set that lets everybody in who proved who they are.
 func Allow() Set { return Set{Name: "allow", Version: "1", Default: policy.Allow} }
+
+// Budgeted returns the set with the levels that its budgets come to by now. A medium that would
+// begin above high begins with it.
+func (s Set) Budgeted(score Quantile) Set {
+	if s.Budgets.Medium > 0 {
+		s.Levels.Medium = score(s.Budgets.Medium)
+	}
+	if s.Budgets.High > 0 {
+		s.Levels.High = score(s.Budgets.High)
+	}
+	if s.Budgets != (Budgets{}) {
+		s.Levels.Medium = min(s.Levels.Medium, s.Levels.High)
+	}
+	return s
+}
 
 // failed is the rule in the place of one that cannot say whether it holds. What it guards stays
 // guarded: it demands what that does.

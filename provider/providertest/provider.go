@@ -56,6 +56,7 @@ type setup struct {
 	still     bool             // of replicas
 	relay     *relay           // of mails, for replicas
 	configure []func(*provider.Config)
+	options   []provider.Option
 }
 
 // On gives the provider this database instead of one of its own.
@@ -71,6 +72,11 @@ func DatabaseAt(now func() time.Time) Option { return func(s *setup) { s.theirs 
 // Configure changes the configuration.
 func Configure(change func(*provider.Config)) Option {
 	return func(s *setup) { s.configure = append(s.configure, change) }
+}
+
+// Having gives the provider what a program may add to it.
+func Having(options ...provider.Option) Option {
+	return func(s *setup) { s.options = append(s.options, options...) }
 }
 
 // Start starts a provider for one test on [Database].
@@ -101,7 +107,7 @@ func Start(t testing.TB, options ...Option) *P {
 		change(&cfg)
 	}
 	spareRSA.lend(t, store, s.clock.Now())
-	served, err := provider.New(t.Context(), cfg, store, slog.New(slog.NewJSONHandler(p.logs, nil)), s.clock.Now)
+	served, err := provider.New(t.Context(), cfg, store, slog.New(slog.NewJSONHandler(p.logs, nil)), s.clock.Now, s.options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,14 @@
 // It must never decide itself, store an address or a user agent (facts carry
 // keyed hashes), learn from a sign-in that did not reach what was demanded, or
 // take a scorer's failure for a good sign.
+//
+// Notes
+//
+//   - 2026-11-28: scorers that only count are waited for, and have no deadline: on a machine
+//     whose cores hash passwords a deadline would fail everybody at once.
+//   - 2026-11-28: how common values are is in memory, and in the database a minute later: a
+//     sign-in sends no statement for it. A sign-in weighs the more the later it is, so that
+//     servers add to rows and never rewrite them.
 package risk
 
 import (
@@ -17,9 +25,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -33,7 +43,11 @@ import (
 type Config struct {
 	Key     [32]byte  // of the hashes in facts; it must outlive them
 	Rules   rules.Set // the zero Set lets nobody in
-	Scorers []policy.Scorer
+	Scorers []Scorer  // none: the rules alone decide
+	// Failed is told of each scorer that said nothing, and why; nil: nobody.
+	Failed func(scorer, code string, err error)
+	// Decided is told of each decision that was stored; nil: nobody.
+	Decided func(policy.Outcome, policy.Level)
 }
 
 // Service decides about attempts.
@@ -44,14 +58,31 @@ type Service struct {
 	// Lists has what the zones of the rules import; nil: nothing. It must be set as Places is.
 	Lists *Lists
 
-	cfg   Config
-	store *storage.Store
-	now   func() time.Time
+	cfg     Config
+	scorers []*asked
+	crowd   *crowd                    // nil: no scorer asks how common anything is
+	rules   atomic.Pointer[rules.Set] // those of cfg, with the levels of now
+	store   *storage.Store
+	now     func() time.Time
 }
 
-// New returns the service.
+// New returns the service. It knows of no crowd until [Service.KeepCrowd].
 func New(cfg Config, store *storage.Store, now func() time.Time) *Service {
-	return &Service{cfg: cfg, store: store, now: now}
+	if cfg.Failed == nil {
+		cfg.Failed = func(string, string, error) {}
+	}
+	if cfg.Decided == nil {
+		cfg.Decided = func(policy.Outcome, policy.Level) {}
+	}
+	s := &Service{cfg: cfg, store: store, now: now}
+	s.rules.Store(&cfg.Rules)
+	for _, one := range cfg.Scorers {
+		s.scorers = append(s.scorers, newAsked(one))
+	}
+	if len(s.scorers) > 0 {
+		s.crowd = newCrowd()
+	}
+	return s
 }
 
 // Strict reports whether the rules demand more of anybody than a password alone can prove.
@@ -82,7 +113,8 @@ type Assessment struct {
 	person        storage.ID
 	attempt       policy.Attempt
 	history       policy.History
-	newer         bool // the history is of a newer program: it stays as it is
+	levels        rules.Levels // that it was judged by
+	newer         bool         // the history is of a newer program: it stays as it is
 }
 
 // Circumstances is a fingerprint of all that is seen of an attempt and of who
@@ -104,7 +136,7 @@ func (s *Service) circumstances(f policy.Facts, a Attempt) string {
 		Facts   policy.Facts
 		Rules   string
 		Scorers []string
-	}{f, s.cfg.Rules.ID(), s.scorers()})
+	}{f, s.cfg.Rules.ID(), s.scorerIDs()})
 	if err != nil {
 		panic("risk: facts: " + err.Error()) // strings and bools: a fault of our own struct
 	}
@@ -235,9 +267,9 @@ func (s *Service) mac(what, value string) []byte {
 // ruleScorersFailed names the decision when no configured scorer could look.
 const ruleScorersFailed = "every scorer failed"
 
-// unreadable is the signal, of no bits, that a person's history could not be read. They
+// Unreadable is the signal, of no bits, that a person's history could not be read. They
 // count as somebody who was never here: nobody is locked out by that, nor trusted.
-const unreadable = "HISTORY_UNREADABLE"
+const Unreadable = "HISTORY_UNREADABLE"
 
 // Assess decides about an attempt and stores nothing: see Remember and Learn. A
 // scorer that fails leaves a signal of no weight, and the others decide; when
@@ -246,7 +278,7 @@ func (s *Service) Assess(ctx context.Context, a Attempt) (*Assessment, error) {
 	history, err := policy.DecodeHistory(a.History)
 	var signals []policy.Signal
 	if err != nil {
-		history, signals = policy.History{}, []policy.Signal{{Code: unreadable}}
+		history, signals = policy.History{}, []policy.Signal{{Code: Unreadable}}
 	}
 	as := &Assessment{
 		person:  a.Person,
@@ -255,37 +287,47 @@ func (s *Service) Assess(ctx context.Context, a Attempt) (*Assessment, error) {
 		newer:   errors.Is(err, policy.ErrVersion),
 	}
 	as.Circumstances = s.circumstances(as.attempt.Facts, a)
-	failed := 0
-	for _, scorer := range s.cfg.Scorers {
-		more, err := scorer.Score(ctx, nil, &as.attempt, &as.history)
-		if err != nil {
-			failed++
-			more = []policy.Signal{{Code: "SCORER_FAILED", Observed: fmt.Sprintf("%T", scorer)}}
-		}
-		for _, sig := range more {
-			sig.Bits = policy.Bits(sig.Bits)
-			signals = append(signals, sig)
-		}
+	if s.crowd != nil {
+		s.crowd.fill(&as.attempt.Facts, &as.history, as.attempt.At)
 	}
-	as.Decision = rules.Decide(s.cfg.Rules, as.attempt.Facts, signals)
-	if failed > 0 && failed == len(s.cfg.Scorers) && as.Decision.Outcome == policy.Allow {
-		as.Decision.Outcome, as.Decision.ACR, as.Decision.Rule = policy.Require, policy.AAL2, ruleScorersFailed
+	said, none := s.ask(ctx, as.attempt, as.history)
+	set := s.rules.Load()
+	as.levels = set.Levels
+	as.Decision = rules.Decide(*set, as.attempt.Facts, append(signals, said...))
+	if none {
+		stepUp(&as.Decision)
 	}
 	as.Decision.ID = string(storage.NewID())
 	return as, ctx.Err()
 }
 
-func (s *Service) scorers() []string {
-	var names []string
-	for _, scorer := range s.cfg.Scorers {
-		names = append(names, fmt.Sprintf("%T", scorer))
+// stepUp demands a second factor of whoever would come in with less.
+func stepUp(d *policy.Decision) {
+	switch {
+	case d.Outcome == policy.Allow:
+		d.Outcome, d.Methods, d.MaxAge = policy.Require, nil, 0
+	case d.Outcome == policy.Require && (d.ACR == "" || d.ACR == policy.AAL1):
+	default:
+		return
 	}
-	return names
+	d.ACR, d.Rule = policy.AAL2, ruleScorersFailed
+}
+
+func (s *Service) scorerIDs() []string {
+	var ids []string
+	for _, one := range s.scorers {
+		ids = append(ids, one.id())
+	}
+	return ids
 }
 
 // Remember stores a decision with the facts it was made on, in the unit of ctx.
 func (s *Service) Remember(ctx context.Context, as *Assessment) error {
-	doc, err := policy.EncodeDecision(policy.Record{Decision: as.Decision, Facts: as.attempt.Facts})
+	record := policy.Record{Decision: as.Decision, Facts: as.attempt.Facts, Scorers: s.scorerIDs()}
+	if as.levels != (rules.Levels{}) {
+		record.Medium, record.High = finite(as.levels.Medium), finite(as.levels.High)
+	}
+	doc, err := policy.EncodeDecision(record)
 	if err != nil {
 		return fmt.Errorf("risk: remember: %w", err)
 	}
@@ -297,7 +339,16 @@ func (s *Service) Remember(ctx context.Context, as *Assessment) error {
 	if err != nil {
 		return fmt.Errorf("risk: remember: %w", err)
 	}
+	storage.Then(ctx, func() { s.cfg.Decided(as.Decision.Outcome, as.Decision.Level) })
 	return nil
+}
+
+// finite is x, nil if no score reaches it.
+func finite(x float64) *float64 {
+	if math.IsInf(x, 1) {
+		return nil
+	}
+	return &x
 }
 
 // Learn adds an attempt to its person's history, in the unit of ctx; device is the id that
@@ -315,6 +366,9 @@ func (s *Service) Learn(ctx context.Context, as *Assessment, device storage.ID) 
 	err = s.store.SetHistory(ctx, &storage.History{PersonID: as.person, Document: storage.Document(doc), UpdatedAt: storage.At(as.attempt.At)})
 	if err != nil {
 		return fmt.Errorf("risk: learn: %w", err)
+	}
+	if s.crowd != nil {
+		storage.Then(ctx, func() { s.crowd.learn(&attempt, as.Decision.Score) })
 	}
 	return nil
 }

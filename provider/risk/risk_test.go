@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,21 @@ type odd struct{ bits float64 }
 
 func (o odd) Score(_ context.Context, dst []policy.Signal, _ *policy.Attempt, _ *policy.History) ([]policy.Signal, error) {
 	return append(dst, policy.Signal{Code: "ODD", Bits: o.bits}), nil
+}
+
+// scores is a scorer of one function.
+type scores func(context.Context, []policy.Signal) ([]policy.Signal, error)
+
+func (f scores) Score(ctx context.Context, dst []policy.Signal, _ *policy.Attempt, _ *policy.History) ([]policy.Signal, error) {
+	return f(ctx, dst)
+}
+
+// named are scorers called 0, 1 and so on.
+func named(all ...policy.Scorer) (out []Scorer) {
+	for i, s := range all {
+		out = append(out, Scorer{Name: strconv.Itoa(i), Version: "1", Scorer: s})
+	}
+	return out
 }
 
 type broken struct{}
@@ -70,7 +87,7 @@ func TestEveryDecisionCanBeDerivedAgain(t *testing.T) {
 		Name: "odd", When: func(c rules.Case) (bool, error) { return c.Score > 0.5, nil },
 		Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL2},
 	}}}
-	s, store := newRisk(t, Config{Rules: set, Scorers: []policy.Scorer{odd{1.0 / 3}, odd{1.0 / 3}}})
+	s, store := newRisk(t, Config{Rules: set, Scorers: named(odd{1.0 / 3}, odd{1.0 / 3})})
 	as := assess(t, s, attempt())
 	if err := s.Remember(t.Context(), as); err != nil {
 		t.Fatal(err)
@@ -268,7 +285,7 @@ func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 	}
 	newer := rules.Allow()
 	newer.Version = "2"
-	for name, cfg := range map[string]Config{"other rules": {Rules: newer}, "another scorer": {Rules: rules.Allow(), Scorers: []policy.Scorer{odd{}}}} {
+	for name, cfg := range map[string]Config{"other rules": {Rules: newer}, "another scorer": {Rules: rules.Allow(), Scorers: named(odd{})}} {
 		if other, _ := newRisk(t, cfg); other.Circumstances(attempt()) == was {
 			t.Errorf("%s: the same circumstances", name)
 		}
@@ -279,33 +296,96 @@ func TestCircumstancesAreWhatIsSeen(t *testing.T) {
 // and a signal behind; when all fail the person has to prove more; an empty set
 // is no failure.
 func TestSilentScorersNeverLetIn(t *testing.T) {
+	aal1 := rules.Set{Name: "house", Version: "1", Rules: []rules.Rule{{
+		Name: "all", When: func(rules.Case) (bool, error) { return true, nil }, Then: rules.Demand{Outcome: policy.Require, ACR: policy.AAL1},
+	}}}
+	phr := aal1
+	phr.Rules = []rules.Rule{{Name: "all", When: aal1.Rules[0].When, Then: rules.Demand{Outcome: policy.Require, ACR: policy.PHR, MaxAge: time.Minute}}}
+	failed := func(code string) []policy.Signal { return []policy.Signal{{Code: code, Source: "0@1"}} }
+	hangs := Scorer{Name: "0", Version: "1", Scorer: scores(func(ctx context.Context, _ []policy.Signal) ([]policy.Signal, error) {
+		<-ctx.Done()
+		return []policy.Signal{{Code: "LATE", Bits: -9}}, nil
+	}), Within: time.Millisecond}
+	says := func(s ...policy.Signal) []Scorer {
+		return named(scores(func(_ context.Context, dst []policy.Signal) ([]policy.Signal, error) { return append(dst, s...), nil }))
+	}
+	stepUp := policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Rule: ruleScorersFailed, RulesVersion: "allow@1", Reasons: failed(ScorerFailed)}
+	late := stepUp
+	late.Reasons = failed(ScorerTimeout)
 	for name, tc := range map[string]struct {
 		set     rules.Set
-		scorers []policy.Scorer
+		scorers []Scorer
 		want    policy.Decision
 	}{
 		"none configured": {rules.Allow(), nil, policy.Decision{Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1"}},
-		"one of two": {rules.Allow(), []policy.Scorer{broken{}, odd{2}}, policy.Decision{
+		"one of two": {rules.Allow(), named(broken{}, odd{2}), policy.Decision{
 			Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1", Score: 2,
-			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}, {Code: "ODD", Bits: 2}},
+			Reasons: append(failed(ScorerFailed), policy.Signal{Code: "ODD", Bits: 2, Source: "1@1"}),
 		}},
-		"every one": {rules.Allow(), []policy.Scorer{broken{}}, policy.Decision{
-			Outcome: policy.Require, ACR: policy.AAL2, Rule: ruleScorersFailed, RulesVersion: "allow@1",
-			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}},
+		"one of two is late": {rules.Allow(), append([]Scorer{hangs}, named(broken{}, odd{2})[1]), policy.Decision{
+			Outcome: policy.Allow, Rule: "default", RulesVersion: "allow@1", Score: 2,
+			Reasons: append(failed(ScorerTimeout), policy.Signal{Code: "ODD", Bits: 2, Source: "1@1"}),
 		}},
-		"every one, and the rules deny": {rules.Set{Name: "closed", Version: "1", Default: policy.Deny}, []policy.Scorer{broken{}}, policy.Decision{
-			Outcome: policy.Deny, Rule: "default", RulesVersion: "closed@1",
-			Reasons: []policy.Signal{{Code: "SCORER_FAILED", Observed: "risk.broken"}},
+		"every one":               {rules.Allow(), named(broken{}), stepUp},
+		"every one is late":       {rules.Allow(), []Scorer{hangs}, late},
+		"one that panics":         {rules.Allow(), named(scores(func(context.Context, []policy.Signal) ([]policy.Signal, error) { panic("no") })), stepUp},
+		"bits that are no number": {rules.Allow(), says(policy.Signal{Code: "ODD", Bits: math.NaN()}), stepUp},
+		"endless bits":            {rules.Allow(), says(policy.Signal{Code: "ODD", Bits: math.Inf(-1)}), stepUp},
+		"no code":                 {rules.Allow(), says(policy.Signal{Bits: 1}), stepUp},
+		"a long story":            {rules.Allow(), says(policy.Signal{Code: "ODD", Observed: strings.Repeat("a", mostWords+1)}), stepUp},
+		"more than anybody says":  {rules.Allow(), says(slices.Repeat([]policy.Signal{{Code: "ODD"}}, mostSignals+1)...), stepUp},
+		"every one, and the rules deny": {rules.Set{Name: "closed", Version: "1", Default: policy.Deny}, named(broken{}), policy.Decision{
+			Outcome: policy.Deny, Rule: "default", RulesVersion: "closed@1", Reasons: failed(ScorerFailed),
+		}},
+		"every one, and a password is enough": {aal1, named(broken{}), policy.Decision{
+			Outcome: policy.Require, ACR: policy.AAL2, Rule: ruleScorersFailed, RulesVersion: "house@1", Reasons: failed(ScorerFailed),
+		}},
+		"every one, and more is demanded": {phr, named(broken{}), policy.Decision{
+			Outcome: policy.Require, ACR: policy.PHR, MaxAge: time.Minute, Rule: "all", RulesVersion: "house@1", Reasons: failed(ScorerFailed),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := newRisk(t, Config{Rules: tc.set, Scorers: tc.scorers})
+			var told, want []string
+			s, _ := newRisk(t, Config{Rules: tc.set, Scorers: tc.scorers, Failed: func(scorer, code string, _ error) { told = append(told, scorer+" "+code) }})
 			got := assess(t, s, attempt()).Decision
 			got.ID = ""
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Error(diff)
 			}
+			for _, sig := range tc.want.Reasons {
+				if sig.Code != "ODD" {
+					want = append(want, "0 "+sig.Code)
+				}
+			}
+			if !slices.Equal(told, want) {
+				t.Errorf("told of %v, want %v", told, want)
+			}
 		})
+	}
+}
+
+// TestScorersThatHangAreNotWaitedFor: of so many attempts each waits its time, and the others
+// not at all, until the scorer answers again.
+func TestScorersThatHangAreNotWaitedFor(t *testing.T) {
+	goOn := make(chan struct{})
+	s := newAsked(Scorer{Name: "own", Version: "1", Within: time.Millisecond, Scorer: scores(func(context.Context, []policy.Signal) ([]policy.Signal, error) {
+		<-goOn
+		return nil, nil
+	})})
+	for range mostAsked {
+		if _, err := s.ask(t.Context(), policy.Attempt{}, policy.History{}); !errors.Is(err, errLate) {
+			t.Fatal(err)
+		}
+	}
+	s.Within = time.Hour
+	if _, err := s.ask(t.Context(), policy.Attempt{}, policy.History{}); !errors.Is(err, errLate) {
+		t.Fatal(err)
+	}
+	close(goOn)
+	s.room <- struct{}{} // one of them is done
+	<-s.room
+	if _, err := s.ask(t.Context(), policy.Attempt{}, policy.History{}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -356,7 +436,7 @@ func TestWhatCannotBeReadLocksNobodyOut(t *testing.T) {
 		if err := errors.Join(store.CreatePerson(t.Context(), person), store.SetHistory(t.Context(), row), s.Learn(t.Context(), as, a.Device)); err != nil {
 			t.Fatal(err)
 		}
-		if d := as.Decision; d.Outcome != policy.Allow || d.Score != 0 || len(d.Reasons) != 1 || d.Reasons[0].Code != unreadable || !as.attempt.FirstTime {
+		if d := as.Decision; d.Outcome != policy.Allow || d.Score != 0 || len(d.Reasons) != 1 || d.Reasons[0].Code != Unreadable || !as.attempt.FirstTime {
 			t.Errorf("%s: %+v", doc, d)
 		}
 		left, err := store.HistoryOf(t.Context(), a.Person)
