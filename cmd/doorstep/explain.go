@@ -153,7 +153,7 @@ func (e *explained) print(w io.Writer) {
 		if v.Count > 0 {
 			how = fmt.Sprintf("known; %.1f of %.1f sign-ins of everybody", v.Count, f.Crowd.SignIns)
 		}
-		row(w, policy.Feature(i).String(), how) //nolint:gosec // there are a few
+		row(w, policy.Feature(i).String(), how)
 	}
 }
 

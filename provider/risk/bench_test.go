@@ -6,7 +6,6 @@ import (
 
 	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/policy/rules"
-	"github.com/doorstep-id/doorstep/storage"
 )
 
 // BenchmarkAssess is a decision about somebody with habits: its facts, how common they are, the
@@ -42,7 +41,7 @@ default: allow
 	if err != nil {
 		b.Fatal(err)
 	}
-	a.History = storage.Raw(doc)
+	a.History = doc
 	b.Run("decision", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
