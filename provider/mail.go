@@ -61,9 +61,9 @@ func (p *Provider) sendMails(ctx context.Context) {
 // one is down the others go on.
 func (p *Provider) newDeliverers() (all []*mail.Deliverer, err error) {
 	for _, box := range []*mail.Outbox{p.Mail.Outbox, p.SMS.Outbox} {
-		d, err := mail.NewDeliverer(box, mail.DelivererDeps{Metrics: p.registry, Log: p.job("mail"), Hold: p.clock.apart.Load})
+		d, err := mail.NewDeliverer(box, mail.DelivererDeps{Metrics: p.registry, Log: p.job(box.Channel()), Hold: p.clock.apart.Load})
 		if err != nil {
-			return nil, fmt.Errorf("mail: %w", err)
+			return nil, fmt.Errorf("%s: %w", box.Channel(), err)
 		}
 		all = append(all, d)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/mail"
 	"github.com/doorstep-id/doorstep/storage"
 )
@@ -16,7 +17,7 @@ import (
 type Mail struct {
 	ID        string     `json:"id" required:"true" doc:"The first part of its Message-ID."`
 	Kind      string     `json:"kind" required:"true" doc:"What it tells, such as code or password_changed; of text messages, sms_signin, sms_prove or sms_verify."`
-	Recipient string     `json:"recipient" required:"true" doc:"The address; of a text message, the number."`
+	Recipient string     `json:"recipient" required:"true" doc:"The address; of a text message, the end of the number."`
 	UserID    string     `json:"user_id,omitempty" doc:"Whose address it is; not there where it is nobody's yet."`
 	Language  string     `json:"language" required:"true"`
 	State     string     `json:"state" required:"true" enum:"waiting,sent,dead" doc:"dead: given up."`
@@ -72,6 +73,9 @@ func showMail(m *storage.Mail) Mail {
 	out := Mail{
 		ID: string(m.ID), Kind: m.Kind, Recipient: m.Recipient, UserID: string(m.PersonID), Language: m.Lang, State: "waiting", Attempts: m.Attempts,
 		Reason: m.Reason, CreatedAt: m.CreatedAt.UTC(), DueAt: moment(m.DueAt), LapsesAt: m.LapsesAt.UTC(), SentAt: moment(m.SentAt), DeadAt: moment(m.DeadAt),
+	}
+	if m.Channel == storage.BySMS {
+		out.Recipient = ident.MaskPhone(m.Recipient)
 	}
 	switch {
 	case !m.SentAt.IsZero():

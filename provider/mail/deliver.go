@@ -84,7 +84,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 		case <-d.out.woken:
 		}
 		if err := d.DeliverDue(ctx); err != nil && ctx.Err() == nil {
-			d.Log.Error("mail", slog.Any("error", err))
+			d.Log.Error(d.out.cfg.Channel, slog.Any("error", err))
 			look.Reset(lookBroken)
 			continue
 		}
@@ -154,7 +154,7 @@ func (d *Deliverer) begin(ctx context.Context, m *storage.Mail) {
 			d.attempts.WithLabelValues(string(came)).Inc()
 		}
 		if failure != nil || err != nil {
-			d.Log.Warn("mail", slog.String("mail", string(m.ID)), slog.String("kind", m.Kind), slog.String("outcome", string(came)),
+			d.Log.Warn(d.out.cfg.Channel, slog.String("mail", string(m.ID)), slog.String("kind", m.Kind), slog.String("outcome", string(came)),
 				slog.Int64("attempt", m.Attempts), slog.Any("error", errors.Join(asError(failure), err)))
 		}
 		d.release(came, failure)

@@ -65,6 +65,9 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Says }
 
+// Channel is storage.ByMail, or another one.
+func (o *Outbox) Channel() string { return o.cfg.Channel }
+
 // Enabled says whether messages are sent at all. Whoever needs one for something does not offer it if not.
 func (o *Outbox) Enabled() bool { return o.cfg.Carry != nil }
 

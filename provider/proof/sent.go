@@ -124,8 +124,8 @@ func byMail(m *mail.Service) func(context.Context, Sending, string) error {
 // Send sends a code, in the place of the one that the interaction had: in the unit of
 // ctx. It costs the same whoever has the address; see [Sent.Wanted]. It is a fault of
 // kind Invalid for what is no address, and one of kind TooMany where too many were asked
-// for: to this address, by this person, or from this block of addresses. One that is not
-// sent costs the person none, nor does the person's own limit cost anybody else.
+// for: to this address, by this person, or from this block of addresses. One that is
+// refused costs the person none, nor does the person's own limit cost anybody else.
 func (s *Sent) Send(ctx context.Context, in Sending) error {
 	canonical, err := s.channel.canonical(in.Address)
 	if err != nil {

@@ -152,8 +152,9 @@ type Code struct {
 
 // Send has a code sent once the unit in ctx is carried out, and at once without one. It is
 // a fault of kind Invalid for a number that nothing is sent to, and one of kind TooMany where a
-// cap is reached, whichever; ErrOff if no messages are sent. A message that is not sent
-// counts for no cap.
+// cap is reached, whichever; ErrOff if no messages are sent. A message that is
+// refused counts for no cap; one whose unit comes to nothing does, as of a second click: what became
+// of a unit that failed is not always known, and a cap is not to be got around by that.
 func (s *Service) Send(ctx context.Context, to To, code Code) error {
 	if !s.Enabled() {
 		return ErrOff
