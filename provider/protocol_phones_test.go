@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
+	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/providertest"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -110,9 +111,9 @@ func TestAPhoneIsAddedAndRemoved(t *testing.T) {
 		}
 		r := h.addsPhone(b)
 		r.wantAt(web.PathAddPhone)
-		for typed, shown := range map[string]string{"": "phone-hint", "070-174 06 05": "070-174 06 05", "+44 7700 900123": "country", "+46 8 123 456": "country", "ada@example.com": "country"} {
+		for _, typed := range []string{"", "070-174 06 05", "+44 7700 900123", "+46 8 123 456", "ada@example.com"} {
 			a := r.texts(typed).WantStatus(http.StatusUnprocessableEntity)
-			if !strings.Contains(string(a.Body), `aria-invalid="true"`) || !strings.Contains(string(a.Body), shown) {
+			if body := string(a.Body); !strings.Contains(body, `aria-invalid="true"`) || !strings.Contains(body, `value="`+strings.ReplaceAll(typed, "+", "&#43;")+`" autocomplete="tel"`) {
 				t.Errorf("%q: %s", typed, a)
 			}
 		}
@@ -140,20 +141,26 @@ func TestAPhoneIsAddedAndRemoved(t *testing.T) {
 			t.Error("nothing tells of the mobile")
 		}
 
-		// The same one again is one too many, and so is a sixth.
+		// The same one again is one too many, and so is a sixth: neither costs a message.
 		r = h.addsPhone(b)
-		r.follow(r.texts(adasNumber))
-		r.code(h.texted()).WantStatus(http.StatusConflict)
-		for i := range proof.MaxPhones {
+		r.texts(adasMobile).WantStatus(http.StatusConflict)
+		for i := range proof.MaxPhones - 1 {
 			h.Clock.Advance(24 * time.Hour)
 			b = h.Browser().SignIn("ada")
-			r = h.addsPhone(b)
-			r.follow(r.texts(fmt.Sprintf("+4670174061%d", i)))
-			want := http.StatusSeeOther
-			if i == proof.MaxPhones-1 {
-				want = http.StatusConflict
-			}
-			r.code(h.texted()).WantStatus(want)
+			h.hasPhone(b, fmt.Sprintf("+4670174061%d", i))
+		}
+		r = h.addsPhone(b)
+		r.texts("+46701740619").WantStatus(http.StatusConflict)
+		h.DeliverMails()
+		if got := h.gateway.Got(); len(got) != 0 {
+			t.Errorf("%d text messages", len(got))
+		}
+		if strings.Contains(page(web.PathSecurity), web.PathSecurityAddPhone) {
+			t.Error("a sixth one is offered")
+		}
+
+		if body := string(h.API("op", clients.ScopeMailsRead).Do(http.MethodGet, "/mails", nil).WantStatus(http.StatusOK).Body); !strings.Contains(body, "sms_verify") || strings.Contains(body, "+46") {
+			t.Errorf("an operator sees %s", body)
 		}
 
 		at := h.URL(web.PathSecurityFactor) + "?id=" + string(has[0].ID)
@@ -181,12 +188,55 @@ func TestWithoutAGatewayThereAreNoPhones(t *testing.T) {
 		t.Error("a mobile can be added")
 	}
 	b.Get(p.URL(web.PathSecurityAddPhone)).WantStatus(http.StatusNotFound)
+	// Nor where somebody stood when there was one.
+	stood, err := p.Flow.Begin(t.Context(), flow.Request{Page: flow.PageAddPhone}, flow.Browser{Secret: b.Cookie(browserCookie), Sessions: []string{b.Cookie(sessionCookie)}})
+	if err != nil || stood.Step != flow.StepPhone {
+		t.Fatalf("%s, %v", stood.Step, err)
+	}
+	b.Get(p.URL(stood.Path)).WantStatus(http.StatusNotFound)
+	form := b.Filled(p.URL(web.PathLanguage), providertest.With("do", "send"), providertest.With("phone", adasNumber), providertest.Without("language"), providertest.Without("session"))
+	form.URL = b.Request(p.URL(stood.Path)).URL
+	b.Send(form).WantStatus(http.StatusNotFound)
 	if err := p.Phones.Add(t.Context(), ada.ID, adasNumber, events.ActorPerson); err != nil {
 		t.Fatal(err)
 	}
 	if body := string(b.Walk(nil, p.URL(web.PathSecurity)).Body); strings.Contains(body, web.PathSecurityAddPhone) || !strings.Contains(body, adasEnding) {
 		t.Error("the mobile from before is not there, or another one can be added")
 	}
+}
+
+// TestAWrongCodeOfWhatIsAddedIsNobodysTry: it would have let nobody in, and what is told of wrong ones
+// is that somebody may have come that far.
+func TestAWrongCodeOfWhatIsAddedIsNobodysTry(t *testing.T) {
+	eachTexted(t, func(t *testing.T, h *textHouse) {
+		b := h.Browser().SignIn("ada")
+		app := h.by(b, h.URL(b.StopAt(web.PathAddTOTP).Walk(nil, h.URL(web.PathSecurityAddTOTP)).URL.RequestURI()))
+		app.code("000000").WantStatus(http.StatusUnprocessableEntity)
+		phone := h.addsPhone(b)
+		phone.follow(phone.texts(adasNumber))
+		phone.code("00000000").WantStatus(http.StatusUnprocessableEntity)
+		address := h.by(b, "")
+		address.follow(b.Send(b.Filled(h.URL(web.PathAddresses), providertest.With("do", "verify"), providertest.With("email", "ada@other.example"))))
+		address.follow(address.Send(address.Filled(address.at, providertest.With("do", "send"))))
+		address.code("00000000").WantStatus(http.StatusUnprocessableEntity)
+		tried := func() []storage.WrongTry {
+			t.Helper()
+			all, err := h.Store.WrongTriesOf(t.Context(), h.ada.ID, storage.At(h.Clock.Now().Add(-24*time.Hour)), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if all := tried(); len(all) != 0 {
+			t.Errorf("%+v", all)
+		}
+		r := lost(t, h.P, h.box, h.Browser(), h.Client("web", providertest.FirstParty))
+		r.follow(r.ask(h.ada.Email))
+		r.code("00000000").WantStatus(http.StatusUnprocessableEntity)
+		if all := tried(); len(all) != 1 {
+			t.Errorf("%+v, want the one that would have let somebody in", all)
+		}
+	})
 }
 
 // TestNobodyLearnsWhosePhoneItIs: one that somebody has is told of as one that nobody has, and two

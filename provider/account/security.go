@@ -12,6 +12,7 @@ import (
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/ident"
 	"github.com/doorstep-id/doorstep/provider/mail"
+	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/session"
 	"github.com/doorstep-id/doorstep/provider/web"
 	"github.com/doorstep-id/doorstep/storage"
@@ -43,9 +44,6 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 	if h.Passkeys.Enabled() {
 		page.AddPasskeyHref = h.Web.Path(web.PathSecurityAddPasskey)
 	}
-	if h.Texted.Enabled() {
-		page.AddPhoneHref = h.Web.Path(web.PathSecurityAddPhone)
-	}
 	for _, f := range has {
 		page.Doubted, page.Stopped = page.Doubted || f.line.Doubted, page.Stopped || f.line.Stopped
 		switch f.kind {
@@ -56,6 +54,9 @@ func (h *Handler) showSecurity(w http.ResponseWriter, r *http.Request, s *storag
 		default:
 			page.Authenticators = append(page.Authenticators, f.line)
 		}
+	}
+	if h.Texted.Enabled() && len(page.Phones) < proof.MaxPhones {
+		page.AddPhoneHref = h.Web.Path(web.PathSecurityAddPhone)
 	}
 	return h.Web.Page(w, r, http.StatusOK, page)
 }

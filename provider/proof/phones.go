@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
@@ -77,6 +78,24 @@ func (p *Phones) List(ctx context.Context, person storage.ID) ([]storage.Phone, 
 		return nil, fmt.Errorf("proof: list phones: %w", err)
 	}
 	return all, nil
+}
+
+// Room says whether [Phones.Add] would take a number, in any spelling, before a message is paid for
+// that shows it to be theirs: storage.ErrConflict if not. What is no number is left to [Sent.Send].
+func (p *Phones) Room(ctx context.Context, person storage.ID, typed string) error {
+	canonical, err := ident.Phone(typed)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	all, err := p.List(ctx, person)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(one storage.Phone) bool { return one.Number == canonical })
+	if i >= 0 && all[i].DoubtedAt.IsZero() || i < 0 && len(all) >= MaxPhones {
+		return fmt.Errorf("proof: another phone: %w", storage.ErrConflict)
+	}
+	return nil
 }
 
 // Add notes that a number, which its code just showed, is a person's, with the event in one

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/doorstep-id/doorstep/policy"
 	"github.com/doorstep-id/doorstep/provider/events"
 	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
@@ -28,7 +27,7 @@ func (h *Handler) takeAddTOTP(w http.ResponseWriter, r *http.Request, a flow.Ans
 	}
 	person, code := &a.SignIn.Person, r.PostForm.Get(fieldCode)
 	var next flow.Answer
-	err := h.guess(r, policy.OneTime, person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
+	err := h.guess(r, "", person, a.SignIn.Identifier, person.ID, func(ctx context.Context) (err error) {
 		next, err = h.Flow.DidGuarded(ctx, a, a.SignIn.Session.ID, func(ctx context.Context) error {
 			added, err := h.TOTP.Confirm(ctx, person, a.Progress.Pending, code[:min(len(code), maxCode)], events.ActorPerson)
 			if err != nil {

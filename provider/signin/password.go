@@ -115,7 +115,8 @@ func (h *Handler) prove(r *http.Request, identifier, password string) (*storage.
 
 // guess has a proof looked at that could be guessed, under the throttles that all such
 // proofs of one account share: those of nobody's as well. code is whose code it is, ""
-// for a password and for one that was sent, which has few tries of its own. A wrong one is counted.
+// for a password and for one that was sent, which has few tries of its own. A wrong one is counted,
+// for its person to see, unless method is "": of one that lets nobody in yet.
 func (h *Handler) guess(r *http.Request, method string, person *storage.Person, identifier string, code storage.ID, look func(context.Context) error) error {
 	ctx := r.Context()
 	device, err := h.knownDevice(r, person)
@@ -137,6 +138,8 @@ func (h *Handler) guess(r *http.Request, method string, person *storage.Person, 
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, proof.ErrWrong) && method == "":
+		return err
 	case errors.Is(err, proof.ErrWrong):
 		return cmp.Or(h.countWrong(r, method, person, account), err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/doorstep-id/doorstep/provider/fault"
 	"github.com/doorstep-id/doorstep/provider/flow"
 	"github.com/doorstep-id/doorstep/provider/proof"
 	"github.com/doorstep-id/doorstep/provider/web"
@@ -20,7 +19,7 @@ func (h *Handler) forgot(w http.ResponseWriter, r *http.Request) error {
 		return h.at(h.lostPassword, flow.StepPassword)(w, r)
 	}
 	if !h.Sent.Enabled() {
-		return noMails()
+		return notOffered("there are no mails")
 	}
 	h.Web.Browser(w, r) // an interaction is bound to it
 	begun, err := h.Flow.Begin(r.Context(), flow.Request{Page: flow.PageRecover}, h.browser(r))
@@ -30,14 +29,9 @@ func (h *Handler) forgot(w http.ResponseWriter, r *http.Request) error {
 	return web.SeeOther(w, begun.Path)
 }
 
-// noMails says that what needs one is not offered here.
-func noMails() error {
-	return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New("there are no mails")}
-}
-
 func (h *Handler) lostPassword(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
 	if !h.Sent.Enabled() {
-		return noMails()
+		return notOffered("there are no mails")
 	}
 	begun, err := h.Flow.Lost(r.Context(), a, h.browser(r))
 	if err != nil {

@@ -39,18 +39,28 @@ type sentStep struct {
 	address func(*http.Request, flow.Answer) string
 	person  func(flow.Answer) *storage.Person
 	owner   func(r *http.Request, a flow.Answer, address string) (*storage.Person, error)
+	// room, where it is set, says whether the address could be added at all, before a code is sent.
+	room func(r *http.Request, a flow.Answer, address string) error
+	// adds says that the code lets nobody in: the address only becomes somebody's. Wrong ones are told to nobody.
+	adds bool
 	// right goes on from a right code: proof.ErrWrong where it proved nothing that counts.
 	right func(http.ResponseWriter, *http.Request, flow.Answer, *proof.Proven) (flow.Answer, error)
 }
 
 func (h *Handler) showSent(s sentStep) web.HandlerFunc {
 	return h.at(func(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+		if !s.by.Enabled() {
+			return notOffered("no codes are sent by " + s.by.Method())
+		}
 		return h.sentPage(w, r, a, s, http.StatusOK, templates.SentCode{})
 	}, s.step)
 }
 
 func (h *Handler) takeSent(s sentStep) web.HandlerFunc {
 	return h.at(func(w http.ResponseWriter, r *http.Request, a flow.Answer) error {
+		if !s.by.Enabled() { // who stands here came when they were
+			return notOffered("no codes are sent by " + s.by.Method())
+		}
 		var err error
 		switch r.PostForm.Get(fieldDo) {
 		case doSend:
@@ -104,6 +114,11 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 	if person := s.person(a); person != nil {
 		in.Person = person.ID
 	}
+	if s.room != nil {
+		if err := s.room(r, a, in.Address); err != nil {
+			return a, err
+		}
+	}
 	owner, err := s.owner(r, a, in.Address)
 	if err != nil {
 		return a, err
@@ -129,8 +144,11 @@ func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.An
 	if err != nil {
 		return a, err
 	}
-	next := a
-	err = h.guess(r, s.by.Method(), owner, address, "", func(ctx context.Context) error {
+	next, method := a, s.by.Method()
+	if s.adds {
+		method = ""
+	}
+	err = h.guess(r, method, owner, address, "", func(ctx context.Context) error {
 		proven, err := s.by.Verify(ctx, a.Interaction.ID, s.purpose, code[:min(len(code), maxCode)])
 		if err != nil {
 			return err
@@ -182,7 +200,7 @@ func (h *Handler) sentPage(w http.ResponseWriter, r *http.Request, a flow.Answer
 // verifyStep shows an address to be the person's, who is signed in.
 func (h *Handler) verifyStep() sentStep {
 	return sentStep{
-		step: flow.StepVerify, path: web.PathVerify, by: h.Sent, purpose: proof.ToVerify, owner: h.owner, person: whoAsks,
+		step: flow.StepVerify, path: web.PathVerify, by: h.Sent, purpose: proof.ToVerify, adds: true, owner: h.owner, person: whoAsks,
 		address: func(_ *http.Request, a flow.Answer) string { return a.Request.Address },
 		right: func(_ http.ResponseWriter, r *http.Request, a flow.Answer, p *proof.Proven) (flow.Answer, error) {
 			return h.isTheirs(r, a, p, mail.FactorAddress, p.Display, func(ctx context.Context, living storage.Provided) error {
@@ -195,7 +213,10 @@ func (h *Handler) verifyStep() sentStep {
 // addPhoneStep is verifyStep of a mobile, whose number they tell here.
 func (h *Handler) addPhoneStep() sentStep {
 	return sentStep{
-		step: flow.StepPhone, path: web.PathAddPhone, by: h.Texted, purpose: proof.ToVerify, person: whoAsks,
+		step: flow.StepPhone, path: web.PathAddPhone, by: h.Texted, purpose: proof.ToVerify, adds: true, person: whoAsks,
+		room: func(r *http.Request, a flow.Answer, address string) error {
+			return h.Phones.Room(r.Context(), a.SignIn.Person.ID, address)
+		},
 		owner: func(_ *http.Request, a flow.Answer, _ string) (*storage.Person, error) { return &a.SignIn.Person, nil },
 		address: func(r *http.Request, a flow.Answer) string {
 			return cmp.Or(r.PostForm.Get(fieldPhone), a.Progress.SentTo)

@@ -132,6 +132,11 @@ func (h *Handler) at(run func(http.ResponseWriter, *http.Request, flow.Answer) e
 	}
 }
 
+// notOffered is of what there is not in this place.
+func notOffered(why string) error {
+	return &fault.Error{Kind: fault.KindNotFound, Message: "is not offered here", Err: errors.New(why)}
+}
+
 // gone explains an interaction that is not there for this browser.
 func (h *Handler) gone(r *http.Request, err error) error {
 	switch {
