@@ -160,20 +160,16 @@ var stronger = map[string][]string{
 	AAL2: {AAL1},
 }
 
-// Both returns the acr value that holds where both of these do, "" being none. Of two factors that
-// resist phishing there is none: it is aal2 with one of the methods, then, of which each resists
-// phishing. Two factors, one of them bound to its hardware, are aal3, which wants it of one key.
-func Both(a, b string) (acr string, methods []string) {
-	pair := []string{a, b}
+// Both returns an acr value that holds only where both of these do, "" being none: of two of which
+// neither has the other in it that is aal3, which has all.
+func Both(a, b string) string {
 	switch {
 	case a == b, b == "", slices.Contains(stronger[a], b):
-		return a, nil
+		return a
 	case a == "", slices.Contains(stronger[b], a):
-		return b, nil
-	case slices.Contains(pair, PHRH):
-		return AAL3, nil
+		return b
 	}
-	return AAL2, []string{Hardware, Software}
+	return AAL3
 }
 
 // LimitsOf returns how long a proof counts for an acr value, nothing for an unknown one.

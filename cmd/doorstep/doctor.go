@@ -81,6 +81,7 @@ func (a *app) doctor(ctx context.Context, cmd *cobra.Command, _ []string) error 
 		d.disk()
 		d.certificate()
 		d.places()
+		d.lists()
 		d.issuer(ctx)
 		d.smtp(ctx)
 		d.firstFactors()

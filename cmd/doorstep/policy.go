@@ -90,7 +90,6 @@ func (d *doctor) places() {
 		return
 	}
 	d.ages(places.Ages())
-	d.lists()
 }
 
 // lists looks at those of zones.

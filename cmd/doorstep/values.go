@@ -207,7 +207,6 @@ func mailAddress(field func(*settings) **netmail.Address) func(*settings, string
 	}
 }
 
-// overrides reads a directory of an operator's own pages, mails and words, out of which no link leads.
 func parseKEK(text string) ([]byte, error) {
 	kek, err := keys.ParseKEK(text)
 	if err != nil { // in words of ours: where it came from is said already

@@ -286,10 +286,13 @@ func TestAConditionThatFailsGuards(t *testing.T) {
 			policy.Decision{Outcome: policy.Require, ACR: policy.PHR, Methods: []string{policy.Hardware}, MaxAge: 5 * time.Minute, Level: policy.High}},
 		{"{require: aal2, max_age: 1h}", "{require: aal3, max_age: 5m}", "fails (failed), after", policy.Decision{Outcome: policy.Require, ACR: policy.AAL3, MaxAge: 5 * time.Minute}},
 		{"{require: phr, max_age: 5m}", "{require: aal2, max_age: 1h, level: high}", "fails (failed), after",
-			policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Methods: []string{policy.Hardware, policy.Software}, MaxAge: 5 * time.Minute, Level: policy.High}},
+			policy.Decision{Outcome: policy.Require, ACR: policy.AAL3, MaxAge: 5 * time.Minute, Level: policy.High}},
+		{"{require: aal2, level: high}", "{require: aal1, level: low}", "fails (failed), after", policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Level: policy.High}},
+		{"{require: aal2, max_age: 5m}", "{require: aal1, methods: [pwd]}", "fails (failed), after", policy.Decision{Outcome: policy.Deny}},
+		{"{require: aal1, methods: [otp]}", "{require: aal2, max_age: 5m}", "fails (failed), after", policy.Decision{Outcome: policy.Deny}},
 		{"{require: aal2}", "{require: phrh}", "fails (failed), after", policy.Decision{Outcome: policy.Require, ACR: policy.AAL3}},
 		{"{require: aal2, methods: [otp, hwk]}", "{require: aal1, methods: [swk, hwk]}", "fails (failed), after", policy.Decision{Outcome: policy.Require, ACR: policy.AAL2, Methods: []string{policy.Hardware}}},
-		{"{require: aal2, methods: [otp]}", "{require: phr}", "fails (failed), after", policy.Decision{Outcome: policy.Deny}},
+		{"{require: aal2, methods: [otp]}", "{require: aal1, methods: [hwk]}", "fails (failed), after", policy.Decision{Outcome: policy.Deny}},
 	} {
 		set := parse(t, strings.NewReplacer("THEN", tc.then, "AFTER", tc.after).Replace(fails))
 		tc.want.Rule, tc.want.RulesVersion = tc.rule, set.ID()

@@ -7,6 +7,7 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -115,46 +116,55 @@ func (r Rule) failed() Rule {
 	return r
 }
 
-// and is the rule of both: what it demands is met by whoever meets what either does.
-func (r Rule) and(s Rule) Rule {
+// and is the rule of both, of which r is the one that failed: whoever meets what it demands meets
+// what each does.
+func (r Rule) and(s Rule, level policy.Level) Rule {
 	switch {
 	case r.Then.Outcome == policy.Deny:
 		return r
 	case s.Then.Outcome == policy.Deny:
 		return s
-	case s.Then.Outcome == policy.Allow:
-		return r
 	}
-	then, ok := r.Then.and(s.Then)
-	if !ok {
-		then = Demand{Outcome: policy.Deny}
+	then, ok := r.Then, true
+	then.Level = higher(cmp.Or(r.Then.Level, level), cmp.Or(s.Then.Level, level))
+	if s.Then.Outcome == policy.Allow {
+		return Rule{Name: r.Name, Then: then}
+	}
+	if then, ok = then.and(s.Then); !ok {
+		then.Outcome = policy.Deny
 	}
 	return Rule{Name: r.Name + ", " + s.Name, Then: then}
 }
 
-// and is what meets both demands for proof; not ok: no proof does.
+// higher is the more unusual of two levels.
+func higher(a, b policy.Level) policy.Level {
+	order := []policy.Level{"", policy.Low, policy.Medium, policy.High}
+	if slices.Index(order, b) > slices.Index(order, a) {
+		return b
+	}
+	return a
+}
+
+// and is what meets both demands for proof, at d's level; not ok: no decision says that. The age of
+// one and the methods of the other are none: a decision's age is of the proof by its methods.
 func (d Demand) and(e Demand) (both Demand, ok bool) {
 	both = d
-	both.ACR, both.Methods = policy.Both(d.ACR, e.ACR)
-	for _, methods := range [][]string{d.Methods, e.Methods} {
-		switch {
-		case len(methods) == 0:
-		case len(both.Methods) == 0:
-			both.Methods = methods
-		default:
-			both.Methods = slices.DeleteFunc(slices.Clone(both.Methods), func(m string) bool { return !slices.Contains(methods, m) })
-			if len(both.Methods) == 0 {
-				return Demand{}, false
-			}
-		}
+	both.ACR = policy.Both(d.ACR, e.ACR)
+	both.Methods, both.MaxAge = d.Methods, cmp.Or(d.MaxAge, e.MaxAge)
+	if e.MaxAge > 0 {
+		both.MaxAge = min(both.MaxAge, e.MaxAge)
 	}
-	if both.MaxAge <= 0 || e.MaxAge > 0 && e.MaxAge < both.MaxAge {
-		both.MaxAge = e.MaxAge
+	switch {
+	case len(d.Methods) == 0 && len(e.Methods) == 0:
+		return both, true
+	case len(d.Methods) == 0:
+		both.Methods = e.Methods
+		return both, d.MaxAge <= 0
+	case len(e.Methods) == 0:
+		return both, e.MaxAge <= 0
 	}
-	if both.Level == "" {
-		both.Level = e.Level
-	}
-	return both, true
+	both.Methods = slices.DeleteFunc(slices.Clone(d.Methods), func(m string) bool { return !slices.Contains(e.Methods, m) })
+	return both, len(both.Methods) > 0
 }
 
 // Strict reports whether the set demands more of anybody than a password alone can prove.
@@ -183,7 +193,7 @@ func Decide(set Set, f policy.Facts, signals []policy.Signal) policy.Decision {
 		}
 	}
 	for _, r := range slices.Backward(failed) {
-		rule = r.and(rule)
+		rule = r.and(rule, c.Level)
 	}
 	d := policy.Decision{
 		Outcome:      rule.Then.Outcome,

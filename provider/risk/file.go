@@ -1,7 +1,9 @@
 package risk
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -26,8 +28,23 @@ func (f *file[T]) open() error {
 	if err != nil {
 		return err
 	}
-	f.tried, f.fault = version, f.read(version[0])
-	return f.fault
+	info := version[0]
+	if info.Size() > f.most {
+		return fmt.Errorf("%s: must have at most %d MiB", f.path, f.most>>20)
+	}
+	content, err := os.ReadFile(f.path)
+	if err != nil {
+		return err
+	}
+	value, err := f.parse(f.path, info.ModTime(), content)
+	if err == nil {
+		f.value.Store(value)
+	}
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed // of a file beside it: the next try may go better
+	}
+	f.tried, f.fault = version, err
+	return err
 }
 
 // version is which the file is now.
@@ -41,22 +58,6 @@ func (f *file[T]) version() ([]os.FileInfo, error) {
 		all = append(all, info)
 	}
 	return all, nil
-}
-
-func (f *file[T]) read(info os.FileInfo) error {
-	if info.Size() > f.most {
-		return fmt.Errorf("%s: must have at most %d MiB", f.path, f.most>>20)
-	}
-	content, err := os.ReadFile(f.path)
-	if err != nil {
-		return err
-	}
-	value, err := f.parse(f.path, info.ModTime(), content)
-	if err != nil {
-		return err
-	}
-	f.value.Store(value)
-	return nil
 }
 
 // renew takes up a newer version. Whoever comes meanwhile reads the old one, which stays where

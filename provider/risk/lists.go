@@ -104,7 +104,11 @@ func (l *Lists) Ages() []Age {
 	return ages
 }
 
-func (of *list) stale(names *listed, now time.Time) bool { return now.Sub(names.written) > of.maxAge }
+// stale reports whether a list is too old, or of a time to come, which says nothing of its age.
+func (of *list) stale(names *listed, now time.Time) bool {
+	age := now.Sub(names.written)
+	return age > of.maxAge || age < -time.Hour
+}
 
 // parseList reads a list that is what the checksum beside it says.
 func parseList(path string, written time.Time, content []byte) (*listed, error) {

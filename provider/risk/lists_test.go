@@ -137,6 +137,22 @@ func TestAListIsTakenUpWholeOrNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("of the same, written again", false, true, false)
+	writeList(t, path, "192.0.2.2\n", at.Add(2*time.Hour))
+	if err := l.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	want("of one of a time to come", false, false, true)
+	if err := os.Remove(path + ".sha256"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Renew(); err == nil {
+		t.Error("a list without a checksum")
+	}
+	writeList(t, path, "192.0.2.1\n", at.Add(time.Minute))
+	if err := l.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	want("mended", true, false, false)
 }
 
 // TestAListPutsAnAddressInItsZone, among the facts that rules look at.
