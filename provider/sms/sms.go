@@ -43,7 +43,8 @@ type Config struct {
 // Enabled says whether there is anybody to give messages to.
 func (c *Config) Enabled() bool { return c.Gateway != nil }
 
-// Caps are how many messages go out in any 24 hours; 0 is the default.
+// Caps are how many messages go out in any 24 hours; 0 is the default. Those to numbers that people
+// showed to be theirs, and those that ask whose a number is, are counted apart; for one person together.
 type Caps struct {
 	Number  int // to one number; default 10
 	Person  int // for one person; default 20
@@ -140,7 +141,7 @@ type Purpose string
 const (
 	ToSignIn Purpose = "signin"
 	ToProve  Purpose = "prove"  // who changes something at their account
-	ToVerify Purpose = "verify" // whose number it is
+	ToVerify Purpose = "verify" // whose number it is; the others go to one that is the person's
 )
 
 // Code is a code, and how long it works.
@@ -148,6 +149,21 @@ type Code struct {
 	For   Purpose
 	Code  string
 	Valid time.Duration
+}
+
+// buckets are those that a message is taken from. One to a number that is known to be the person's has
+// its own of the number, the network and the country: nobody uses these up who tells a number.
+func (s *Service) buckets(to To, purpose Purpose, number, country string) []throttle.Bucket {
+	network, whose, where := []string{throttle.Block(to.From)}, []string{number}, []string{country}
+	if purpose != ToVerify {
+		network, whose, where = append(network, "theirs"), append(whose, string(to.Person)), append(where, "theirs")
+	}
+	return []throttle.Bucket{
+		{Limit: s.network, Parts: network},
+		{Limit: s.person, Parts: []string{string(to.Person)}},
+		{Limit: s.number, Parts: whose},
+		{Limit: s.country, Parts: where},
+	}
 }
 
 // Send has a code sent once the unit in ctx is carried out, and at once without one. It is
@@ -171,13 +187,7 @@ func (s *Service) Send(ctx context.Context, to To, code Code) error {
 	if err != nil {
 		return fmt.Errorf("sms: %w", err)
 	}
-	err = s.throttle.TakeAll(ctx, []throttle.Bucket{
-		{Limit: s.network, Parts: []string{throttle.Block(to.From)}},
-		{Limit: s.person, Parts: []string{string(to.Person)}},
-		{Limit: s.number, Parts: []string{number}},
-		{Limit: s.country, Parts: []string{country}},
-	})
-	if err != nil {
+	if err := s.throttle.TakeAll(ctx, s.buckets(to, code.For, number, country)); err != nil {
 		return err
 	}
 	row := &storage.Mail{Recipient: number, PersonID: to.Person, Kind: "sms_" + string(code.For), Lang: lang}

@@ -57,12 +57,18 @@ func (h *house) person(name string) storage.ID {
 }
 
 func (h *house) ask(person storage.ID, number string, from byte) error {
+	return h.askFor(sms.ToVerify, person, number, from)
+}
+
+func (h *house) askFor(purpose sms.Purpose, person storage.ID, number string, from byte) error {
+	code := code
+	code.For = purpose
 	return h.SMS.Send(h.t.Context(), sms.To{Number: number, Person: person, From: netip.AddrFrom4([4]byte{203, 0, from, 1}), Lang: "en"}, code)
 }
 
 func (h *house) send() {
 	h.t.Helper()
-	if err := h.ask(h.person("ada"), number, 1); err != nil {
+	if err := h.askFor(sms.ToSignIn, h.person("ada"), number, 1); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -351,6 +357,58 @@ func TestAttack94TextMessagesAreCapped(t *testing.T) {
 		}
 		if err := h.ask(persons[0], "+12025550143", 200); err != nil {
 			t.Errorf("another country pays for it: %v", err)
+		}
+	})
+}
+
+// Attack case 94, by SMS: whoever has codes sent to numbers that are not theirs yet, to as many as
+// there are, or to somebody else's, uses up no code of who signs in by a mobile that is theirs. Codes
+// to sign in are capped as well: by person, by number of theirs, by block of addresses, by country.
+func TestAttack94WhoAddsANumberUsesUpNobodysCodes(t *testing.T) {
+	caps := func(c *provider.Config) { c.SMS.Caps = sms.Caps{Number: 4, Person: 8, Network: 12, Country: 20} }
+	providertest.Databases(t, func(t *testing.T, at string) {
+		h := newHouse(t, at, providertest.Configure(caps))
+		var persons []storage.ID
+		for i := range 12 {
+			persons = append(persons, h.person(fmt.Sprint("p", i)))
+		}
+		to := func(i int) string { return fmt.Sprintf("+4670174%04d", 610+i) }
+		// until asks until it is refused, and returns how many were sent.
+		until := func(ask func(i int) error) int {
+			t.Helper()
+			for i := range persons {
+				if err := ask(i); err != nil {
+					var f *fault.Error
+					if !errors.As(err, &f) || f.Kind != fault.KindTooMany {
+						t.Fatal(err)
+					}
+					return i
+				}
+			}
+			return len(persons)
+		}
+		for _, tc := range []struct {
+			what string
+			want int
+			ask  func(purpose sms.Purpose, i int) error
+		}{ // each on a day of its own
+			{"to one number", 2, func(purpose sms.Purpose, i int) error { return h.askFor(purpose, persons[1], number, byte(i)) }},
+			{"from one block", 6, func(purpose sms.Purpose, i int) error { return h.askFor(purpose, persons[i], to(i), 99) }},
+			{"to one country", 10, func(purpose sms.Purpose, i int) error { return h.askFor(purpose, persons[i], to(i), byte(i)) }},
+		} {
+			h.Clock.Advance(48 * time.Hour)
+			if got := until(func(i int) error { return tc.ask(sms.ToVerify, i) }); got != tc.want {
+				t.Errorf("%s, to verify: %d, want %d", tc.what, got, tc.want)
+			}
+			for _, purpose := range []sms.Purpose{sms.ToSignIn, sms.ToProve} {
+				if err := h.askFor(purpose, persons[0], number, 99); err != nil {
+					t.Errorf("%s: none is left to %s: %v", tc.what, purpose, err)
+				}
+			}
+			h.Clock.Advance(48 * time.Hour)
+			if got := until(func(i int) error { return tc.ask([]sms.Purpose{sms.ToSignIn, sms.ToProve}[i%2], i) }); got != tc.want {
+				t.Errorf("%s, to sign in: %d, want %d", tc.what, got, tc.want)
+			}
 		}
 	})
 }
