@@ -125,15 +125,16 @@ func (r Rule) and(s Rule, level policy.Level) Rule {
 	case s.Then.Outcome == policy.Deny:
 		return s
 	}
-	then, ok := r.Then, true
+	then := r.Then
 	then.Level = higher(cmp.Or(r.Then.Level, level), cmp.Or(s.Then.Level, level))
 	if s.Then.Outcome == policy.Allow {
 		return Rule{Name: r.Name, Then: then}
 	}
-	if then, ok = then.and(s.Then); !ok {
-		then.Outcome = policy.Deny
+	both, ok := then.and(s.Then)
+	if !ok {
+		both.Outcome = policy.Deny
 	}
-	return Rule{Name: r.Name + ", " + s.Name, Then: then}
+	return Rule{Name: r.Name + ", " + s.Name, Then: both}
 }
 
 // higher is the more unusual of two levels.
