@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/doorstep-id/doorstep/policy"
@@ -20,10 +21,17 @@ func (s *Service) asksSince(a Answer, p proof, known *storage.Arrival, ev policy
 		return time.Time{}
 	case !s.signsIn(a, p):
 		return p.standing.AsksSince
-	case s.hasSecond(known.Passkeys, known.TOTPs, known.Phones) && policy.Asking(known.Asking).Asks(known.Device.Remembers(storage.At(s.now()))):
+	case s.hasSecond(known.Passkeys, known.TOTPs, known.Phones) && policy.Asking(known.Asking).Asks(s.remembers(known)):
 		return ev.At
 	}
 	return time.Time{}
+}
+
+// remembers reports whether the browser spares its person from a second factor: not where it was
+// remembered by a phone, and those count no more.
+func (s *Service) remembers(known *storage.Arrival) bool {
+	by := string(known.Device.RememberedBy)
+	return known.Device.Remembers(storage.At(s.now())) && (s.cfg.TextsCount || !slices.Contains(known.Phones, by))
 }
 
 // signsIn reports whether a proof is the first of a sign-in: of somebody who was not

@@ -15,8 +15,14 @@ import (
 // code gives an authenticator's code at the step.
 func (h *house) code(a flow.Answer, b *flow.Browser, app storage.ID, remember bool) flow.Answer {
 	h.t.Helper()
+	return h.gives(a, b, policy.Evidence{Method: policy.OneTime, Credential: string(app), At: h.at}, remember)
+}
+
+// gives gives a proof at its step.
+func (h *house) gives(a flow.Answer, b *flow.Browser, ev policy.Evidence, remember bool) flow.Answer {
+	h.t.Helper()
 	a.Remember = remember
-	next, changed, err := h.SignedIn(h.t.Context(), a, *b, h.ada, policy.Evidence{Method: policy.OneTime, Credential: string(app), At: h.at})
+	next, changed, err := h.SignedIn(h.t.Context(), a, *b, h.ada, ev)
 	h.must(err)
 	b.Sessions, b.Device = changed.Sessions, changed.Device
 	return next
@@ -105,6 +111,30 @@ func TestSecondFactorIsAskedForOncePerBrowserThatRemembersIt(t *testing.T) {
 	h.at = h.at.Add(1) // using it made it no longer
 	b = away(b)
 	h.want(h.signIn(h.begin(request(), b), &b, h.ada), flow.StepTOTP, "")
+}
+
+// TestAttack62APhoneThatCountsNoMoreSparesNobody: attack case 62. A browser that was remembered by a code
+// by SMS asks for another second factor once those count no more; one that was remembered by that
+// other one does not.
+func TestAttack62APhoneThatCountsNoMoreSparesNobody(t *testing.T) {
+	h := newHouse(t, rules.Allow())
+	h.Service = h.serve(true, true)
+	app := h.totp(h.ada)
+	phone := &storage.Phone{ID: storage.NewID(), PersonID: h.ada.ID, Number: "+46701740605", VerifiedAt: storage.At(h.at)}
+	h.must(h.store.VerifyPhone(t.Context(), phone, 5))
+	signsIn := func(b *flow.Browser) flow.Answer {
+		t.Helper()
+		*b = away(*b)
+		return h.signIn(h.begin(flow.Request{ClientID: "shop", RedirectURI: "https://app.example/cb", Scopes: []string{"openid"}}, *b), b, h.ada)
+	}
+	byPhone, byApp := firefox(), firefox()
+	h.want(h.gives(signsIn(&byPhone), &byPhone, policy.Evidence{Method: policy.SMS, Credential: string(phone.ID), At: h.at, Accepted: true}, true), flow.StepDone, "")
+	h.want(h.code(signsIn(&byApp), &byApp, app, true), flow.StepDone, "")
+	h.want(signsIn(&byPhone), flow.StepDone, "")
+
+	h.Service = h.serve(true, false)
+	h.want(signsIn(&byPhone), flow.StepTOTP, "")
+	h.want(signsIn(&byApp), flow.StepDone, "")
 }
 
 // lastFacts are those of the last decision about the browser's session.
