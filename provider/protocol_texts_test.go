@@ -224,6 +224,29 @@ func TestOneOfSeveralPhones(t *testing.T) {
 	}, textsCount)
 }
 
+// TestARightCodeOfAPhoneThatIsGone is no wrong one: it is over, another one can be sent to another phone,
+// and nobody is told of a try.
+func TestARightCodeOfAPhoneThatIsGone(t *testing.T) {
+	eachTexted(t, func(t *testing.T, h *textHouse) {
+		h.withPhones(adasNumber, "+46701740606")
+		one := h.phones()[0]
+		r := h.textSignIn(h.Client("web", providertest.FirstParty))
+		code := h.sends(r, one)
+		page := r.Filled(r.at, providertest.With("do", "code"), providertest.With("code", code))
+		if err := h.Phones.Remove(t.Context(), h.ada.ID, one.ID, "operator"); err != nil {
+			t.Fatal(err)
+		}
+		body := string(r.Send(page).WantStatus(http.StatusUnprocessableEntity).Body)
+		if !strings.Contains(body, "does not work any more") || strings.Contains(body, `name="code"`) {
+			t.Errorf("the page says %s", body)
+		}
+		tries, err := h.Store.WrongTriesOf(t.Context(), h.ada.ID, storage.Time{}, 10)
+		if err != nil || len(tries) != 0 {
+			t.Errorf("a right code is told as %+v, %v", tries, err)
+		}
+	}, textsCount)
+}
+
 // TestAttack62WhoLostTheirPasswordHasAPhone: attack case 62. Where that counts it is asked for, as other factors are, also
 // where it waits for its owner's word.
 func TestAttack62WhoLostTheirPasswordHasAPhone(t *testing.T) {

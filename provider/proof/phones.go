@@ -59,12 +59,12 @@ func NewPhones(accepted bool, store *storage.Store, ev *events.Service, now func
 func (p *Phones) Accepted() bool { return p.accepted }
 
 // Prove notes that a person typed a code that was sent to this phone of theirs, whatever comes of
-// the caller's unit, and returns what that proves: [ErrWrong] where it is none of theirs, any more.
+// the caller's unit, and returns what that proves: [ErrOver] where it is none of theirs, any more.
 func (p *Phones) Prove(ctx context.Context, person, id storage.ID, typed *Proven) (policy.Evidence, error) {
 	now := p.now()
 	switch err := p.store.UsePhone(storage.WithoutUnit(ctx), person, id, typed.Address, storage.At(now)); {
 	case errors.Is(err, storage.ErrNotFound):
-		return policy.Evidence{}, ErrWrong
+		return policy.Evidence{}, ErrOver
 	case err != nil:
 		return policy.Evidence{}, fmt.Errorf("proof: phone: %w", err)
 	}

@@ -194,7 +194,7 @@ func (s *Sent) hash(interaction storage.ID, purpose Purpose, code string) []byte
 var spaced = strings.NewReplacer("-", "", " ", "", "\t", "", "\u00a0", "", "\u2010", "", "\u2013", "")
 
 // ErrOver says that a code cannot be typed any more: none was sent, it lapsed or was
-// used, or it was typed wrong too often. Another one has to be sent.
+// used, it was typed wrong too often, or went to a phone that is gone. Another one has to be sent.
 var ErrOver = errors.New("proof: the code is over")
 
 // Proven is what a right code proved: who can read what is sent to this address.
