@@ -233,12 +233,13 @@ func wantNoRow(t *testing.T, s *storage.Store, id storage.ID, now storage.Time) 
 	_, password := s.PasswordOf(ctx, id)
 	_, consent := s.ConsentOf(ctx, id, "web")
 	_, device := s.DeviceKnown(ctx, id, id, now)
+	_, deviceOf := s.DeviceOf(ctx, id, id, now)
 	_, arrival := s.LoadArrival(ctx, id, "", now)
 	_, devices := s.DevicesOf(ctx, id, now, 1)
 	_, groups := s.GroupsOf(ctx, id, storage.Page{})
 	for what, err := range map[string]error{
 		"Person": person, "Session": session, "GrantByID": grant, "Interaction": interaction, "DecisionByID": decision,
-		"HistoryOf": history, "PasswordOf": password, "ConsentOf": consent, "DeviceKnown": device, "LoadArrival": arrival, "DevicesOf": devices, "ForgetDevice": s.ForgetDevice(ctx, id, id), "GroupsOf": groups, "RemoveMember": s.RemoveMember(ctx, "operators", id),
+		"HistoryOf": history, "PasswordOf": password, "ConsentOf": consent, "DeviceKnown": device, "DeviceOf": deviceOf, "LoadArrival": arrival, "DevicesOf": devices, "ForgetDevice": s.ForgetDevice(ctx, id, id), "GroupsOf": groups, "RemoveMember": s.RemoveMember(ctx, "operators", id),
 		"DisablePerson": s.DisablePerson(ctx, id, now), "EndSession": s.EndSession(ctx, id, storage.At(now.Add(time.Second))),
 	} {
 		if !errors.Is(err, storage.ErrNotFound) {

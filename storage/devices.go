@@ -71,6 +71,12 @@ func (s *Store) DeviceKnown(ctx context.Context, id, person ID, now Time) (bool,
 	return n > 0, translate(err)
 }
 
+// DeviceOf returns a person's device that has not lapsed; or ErrNotFound.
+func (s *Store) DeviceOf(ctx context.Context, id, person ID, now Time) (d Device, err error) {
+	err = take(s.db(ctx).Where("id = ? AND person_id = ? AND expires_at > ?", id, person, now), &d)
+	return d, err
+}
+
 // DevicesOf returns a person's devices that did not lapse, at most that many, those that
 // were used last first.
 func (s *Store) DevicesOf(ctx context.Context, person ID, now Time, limit int) ([]Device, error) {

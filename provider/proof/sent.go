@@ -73,6 +73,7 @@ type Sending struct {
 	Person      storage.ID // who asks; "" while nobody says who they are
 	Owner       storage.ID // whose address it is, if Browser is known to be theirs; else ""
 	Browser     storage.ID // that asks, if the owner of the address signed in with it before; else ""
+	Fresh       bool       // a password alone could have made Browser known, not long ago
 	Lang        string     // of what is sent
 	Device      mail.Device
 	From        netip.Addr // of whoever asks
@@ -134,30 +135,36 @@ func (s *Sent) Send(ctx context.Context, in Sending) error {
 	if err := s.throttle.Take(ctx, throttle.SentBlock, throttle.Block(in.From)); err != nil {
 		return err
 	}
-	bucket := s.bucketOf(in)
-	if bucket == nil {
-		return s.send(ctx, in, canonical)
-	}
-	if err := s.throttle.Take(ctx, throttle.SentPerson, bucket...); err != nil {
+	buckets := s.bucketsOf(in)
+	if err := s.throttle.TakeAll(ctx, buckets); err != nil {
 		return err
 	}
-	if err := s.send(ctx, in, canonical); err != nil {
-		return errors.Join(err, s.throttle.Return(storage.WithoutUnit(ctx), throttle.SentPerson, bucket...))
+	err = s.send(ctx, in, canonical)
+	if err == nil {
+		return nil
 	}
-	return nil
+	for _, b := range buckets {
+		err = errors.Join(err, s.throttle.Return(storage.WithoutUnit(ctx), b.Limit, b.Parts...))
+	}
+	return err
 }
 
-// bucketOf is that of throttle.SentPerson that a code is taken from when it is asked for, of the
-// browser where that is known: whoever has the password as well empties none of the owner's;
-// nil where that is done when it is delivered: see [Sent.Wanted].
-func (s *Sent) bucketOf(in Sending) []string {
-	switch {
-	case in.Person != "":
-		return s.bucket(in.Purpose, in.Person, in.Browser)
-	case in.Browser != "":
-		return s.bucket(in.Purpose, in.Owner, in.Browser)
+// bucketsOf are those of throttle.SentPerson and throttle.SentFresh that a code is taken from when it is
+// asked for, the former of the browser where that is known: whoever has the password as well empties none
+// of the owner's; none where that is done when it is delivered: see [Sent.Wanted].
+func (s *Sent) bucketsOf(in Sending) []throttle.Bucket {
+	whose := in.Person
+	if whose == "" {
+		whose = in.Owner
 	}
-	return nil
+	if whose == "" || in.Person == "" && in.Browser == "" {
+		return nil
+	}
+	buckets := []throttle.Bucket{{Limit: throttle.SentPerson, Parts: s.bucket(in.Purpose, whose, in.Browser)}}
+	if in.Browser != "" && in.Fresh {
+		buckets = append(buckets, throttle.Bucket{Limit: throttle.SentFresh, Parts: []string{s.channel.kind, string(whose)}})
+	}
+	return buckets
 }
 
 func (s *Sent) bucket(purpose Purpose, person, browser storage.ID) []string {

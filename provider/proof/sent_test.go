@@ -328,6 +328,45 @@ func TestAttack94APasswordUsesUpNoCodesOfItsOwner(t *testing.T) {
 	}
 }
 
+// TestAttack94APasswordFillsNoMailbox: attack case 94. Whoever has somebody's password has as many browsers
+// that are known by it as they like, and so many codes sent in all of them and no more; the owner gets
+// theirs, in a browser that was known for long or by more than that.
+func TestAttack94APasswordFillsNoMailbox(t *testing.T) {
+	now := func() time.Time { return noon }
+	p := newPost(t, newReplica(t, providertest.SQLite(t), now), now)
+	ada := p.person(t, "ada")
+	verified(t, p.replica, ada, "ada@example.com", noon)
+	asked := 0
+	send := func(purpose proof.Purpose, fresh bool) error {
+		asked++
+		in := proof.Sending{
+			Purpose: purpose, Interaction: storage.NewID(), Address: "ada@example.com", Person: ada.ID, Owner: ada.ID, Browser: storage.NewID(), Fresh: fresh,
+			From: netip.AddrFrom4([4]byte{203, byte(asked), 113, 1}),
+		}
+		if purpose == proof.ToRecover {
+			in.Person = ""
+		}
+		return p.Send(t.Context(), in)
+	}
+	sent := 0
+	for i := range 60 {
+		err := send([]proof.Purpose{proof.ToVerify, proof.ToProve, proof.ToRecover}[i%3], true)
+		var f *fault.Error
+		switch {
+		case err == nil:
+			sent++
+		case !errors.As(err, &f) || f.Kind != fault.KindTooMany:
+			t.Fatal(err)
+		}
+	}
+	if sent != throttle.SentFresh.Burst {
+		t.Errorf("%d were sent, want %d", sent, throttle.SentFresh.Burst)
+	}
+	if err := send(proof.ToProve, false); err != nil {
+		t.Errorf("the owner: %v", err)
+	}
+}
+
 // TestStrangersUseUpNoCodesOfAnybodyElses: however many they ask for, the owner of the
 // address gets a code that verifies it, and one to recover by in a browser that is known to
 // be theirs. What is refused costs the person nothing.

@@ -123,11 +123,12 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 	if err != nil {
 		return a, err
 	}
-	if in.Browser, err = h.knownDevice(r, owner); err != nil {
+	device, err := h.deviceOf(r, owner)
+	if err != nil {
 		return a, err
 	}
-	if in.Browser != "" {
-		in.Owner = owner.ID
+	if in.Browser = device.ID; in.Browser != "" {
+		in.Owner, in.Fresh = owner.ID, device.ProvenAt.IsZero() && device.CreatedAt.After(h.Now().Add(-ident.Settles))
 	}
 	address := strings.TrimSpace(in.Address)
 	next, err := h.Flow.Sent(r.Context(), a, address, func(ctx context.Context) error { return s.by.Send(ctx, in) })
@@ -135,6 +136,23 @@ func (h *Handler) sendCode(r *http.Request, a flow.Answer, s sentStep) (flow.Ans
 		return a, err
 	}
 	return next, nil
+}
+
+// deviceOf is what is known of this browser, if the person signed in with it before, else nothing. The
+// question is asked for nobody as well.
+func (h *Handler) deviceOf(r *http.Request, person *storage.Person) (storage.Device, error) {
+	id, owner := h.Web.Device(r), storage.ID("")
+	if id == "" {
+		return storage.Device{}, nil
+	}
+	if person != nil {
+		owner = person.ID
+	}
+	device, err := h.Store.DeviceOf(r.Context(), id, owner, storage.At(h.Now()))
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.Device{}, nil
+	}
+	return device, err
 }
 
 func (h *Handler) takeSentCode(w http.ResponseWriter, r *http.Request, a flow.Answer, s sentStep) (flow.Answer, error) {

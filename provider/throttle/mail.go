@@ -13,6 +13,10 @@ var (
 	// SentPerson is for the codes for one purpose that one person asks for, or is sent,
 	// whatever address they go to. A browser that is known to be theirs has its own.
 	SentPerson = Limit{Name: "sent-person", Every: 6 * time.Minute, Burst: 10}
+	// SentFresh is for the codes that one person is sent in all browsers together that are known to be
+	// theirs, and neither for long nor by more than a password: whoever has that makes as many as they
+	// like, and fills no mailbox by it.
+	SentFresh = Limit{Name: "sent-fresh", Every: 30 * time.Minute, Burst: 20}
 	// SentBlock is for the codes that one block of addresses asks for, whoever they go to.
 	SentBlock = Limit{Name: "sent-block", Every: 30 * time.Second, Burst: 40}
 )
