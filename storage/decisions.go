@@ -1,6 +1,9 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Decision is what risk decided about one attempt, with all it was decided on.
 type Decision struct {
@@ -46,4 +49,16 @@ func (s *Store) HistoryOf(ctx context.Context, person ID) (*History, error) {
 // SetHistory writes a person's history.
 func (s *Store) SetHistory(ctx context.Context, h *History) error {
 	return s.do(ctx, s.insert(ctx, h, "ON CONFLICT (person_id) DO UPDATE SET document = excluded.document, updated_at = excluded.updated_at"))
+}
+
+// DecisionsSince returns up to limit decisions from that time on, in the order in which they were
+// made, from the first that comes after that one; nil is before them all.
+func (s *Store) DecisionsSince(ctx context.Context, since time.Time, after *Decision, limit int) ([]Decision, error) {
+	query := s.db(ctx).Where("created_at >= ?", At(since))
+	if after != nil {
+		query = query.Where("(created_at, id) > (?, ?)", after.CreatedAt, after.ID)
+	}
+	var ds []Decision
+	err := query.Order("created_at, id").Limit(limit).Find(&ds).Error
+	return ds, translate(err)
 }

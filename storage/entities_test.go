@@ -506,6 +506,25 @@ func testDecisions(t *testing.T, f fixture) {
 	}
 	_, err := f.DecisionByID(f.ctx, storage.NewID())
 	f.want(storage.ErrNotFound, err)
+	later := &storage.Decision{ID: storage.NewID(), ClientID: "later", CreatedAt: storage.At(now.Add(time.Second))}
+	f.must(f.CreateDecision(f.ctx, later))
+	var all []storage.ID
+	var last *storage.Decision
+	for {
+		some, err := f.DecisionsSince(f.ctx, now.Time, last, 1)
+		f.must(err)
+		if len(some) == 0 {
+			break
+		}
+		all = append(all, some[0].ID)
+		last = &some[0]
+	}
+	same(t, []storage.ID{min(full.ID, empty.ID), max(full.ID, empty.ID), later.ID}, all)
+	some, err := f.DecisionsSince(f.ctx, now.Add(time.Millisecond), nil, 10)
+	f.must(err)
+	if len(some) != 1 || some[0].ID != later.ID {
+		t.Errorf("of later ones: %v", some)
+	}
 }
 
 func testHistories(t *testing.T, f fixture) {

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) policyCommand() *cobra.Command {
-	return a.group("policy", "What has to be proven, by whom and for what", a.policyTestCommand(), a.policyExplainCommand())
+	return a.group("policy", "What has to be proven, by whom and for what", a.policyTestCommand(), a.policyExplainCommand(), a.policyReplayCommand())
 }
 
 func (a *app) policyTestCommand() *cobra.Command {

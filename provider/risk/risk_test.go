@@ -103,7 +103,7 @@ func TestEveryDecisionCanBeDerivedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := rules.Decide(set, record.Facts, record.Decision.Reasons)
+	again := Again(set, &record)
 	if diff := cmp.Diff(record.Decision, again); diff != "" {
 		t.Error(diff)
 	}
