@@ -3,18 +3,18 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	command "github.com/doorstep-id/doorstep/cmd/doorstep"
 	"github.com/doorstep-id/doorstep/cmd/doorstep/shop"
 	"github.com/doorstep-id/doorstep/provider/clients"
 	"github.com/doorstep-id/doorstep/provider/events"
@@ -201,15 +201,11 @@ func startDemo(t *testing.T) place {
 // freePort is one that nobody listened on a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
+	port, err := command.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err := errors.Join(err, l.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return strconv.Itoa(port)
 }
 
 // openShop opens the demo's shop beside a provider on Postgres.

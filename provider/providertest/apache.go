@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,7 +58,11 @@ func (p *P) Apache(id, more string, change ...func(*clients.Registration)) *Apac
 	p.t.Helper()
 	program, modules, err := apacheProgram()
 	need(p.t, needApache, err)
-	port := freePort(p.t)
+	number, err := FreePort(apacheAddress)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	port := strconv.Itoa(number)
 	a := &Apache{URL: "http://" + net.JoinHostPort(apacheAddress, port)}
 	a.RP = p.Client(id, append([]func(*clients.Registration){func(r *clients.Registration) {
 		r.RedirectURIs = []string{a.URL + "/protected/callback"}
@@ -191,23 +196,6 @@ func (a *Apache) start(t testing.TB, program string, attr *syscall.SysProcAttr) 
 			t.Fatalf("Apache does not listen: %v", err)
 		}
 	}
-}
-
-// freePort returns a port that nobody has.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", apacheAddress+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // Visit walks the browser to one of its pages, by way of the provider where the
