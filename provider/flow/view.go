@@ -39,8 +39,9 @@ func (v *view) with(w Way) *view {
 
 // ways returns those after each of which what is lacking would be there, and behind
 // them those after which one more would bring it that is not enough by itself, at a step
-// that no other leads further from; none: it cannot be reached. Of two a code by SMS is the
-// second: it costs, and comes to whoever is asked for in vain.
+// that no other leads further from; where none does, those after which two more would; none: it
+// cannot be reached. Of several a code by SMS is the last: it costs, and comes to whoever is
+// asked for in vain.
 func (v *view) ways(lacks func(*view) bool) []Way { return v.waysAmong(v.Ways, lacks) }
 
 func (v *view) waysAmong(all []Way, lacks func(*view) bool) []Way {
@@ -53,18 +54,33 @@ func (v *view) waysAmong(all []Way, lacks func(*view) bool) []Way {
 		}
 	}
 	alone := ways
-	for i, w := range not {
-		if w.Step == StepSMS || slices.ContainsFunc(alone, func(one Way) bool { return one.Step == w.Step }) {
-			continue
-		}
-		for j, more := range not {
-			if j != i && !lacks(v.with(w).with(more)) {
-				ways = append(ways, w)
-				break
+	for more := 1; more <= 2 && len(ways) == len(alone); more++ {
+		for i, w := range not {
+			if w.Step == StepSMS || slices.ContainsFunc(alone, func(one Way) bool { return one.Step == w.Step }) {
+				continue
 			}
+			if v.with(w).reaches(slices.Delete(slices.Clone(not), i, i+1), lacks, more) {
+				ways = append(ways, w)
+			}
+		}
+		if len(alone) > 0 {
+			break
 		}
 	}
 	return ways
+}
+
+// reaches reports whether what lacks is there after so many of these ways.
+func (v *view) reaches(all []Way, lacks func(*view) bool, n int) bool {
+	if n == 0 {
+		return !lacks(v)
+	}
+	for i, w := range all {
+		if v.with(w).reaches(slices.Delete(slices.Clone(all), i, i+1), lacks, n-1) {
+			return true
+		}
+	}
+	return false
 }
 
 func isPasskey(e policy.Evidence) bool {
