@@ -454,7 +454,7 @@ func TestNext(t *testing.T) {
 		{"a text message, where it counts for nothing, for a person who wants to be asked", plain(unheard, asks(policy.AskUnusual, time.Hour)), done, done},
 		{"a rule that names text messages", plain(decided(require("aal1", "sms")), unheard, otp), "sms again", InteractionRequired},
 		{"a rule that names text messages, of who has none", plain(decided(require("aal1", "sms")), otp), UnmetRequirements, InteractionRequired},
-		{"a rule that names text messages, and more, and all of it lapsed", plain(decided(require("aal2", "sms")), unheard, otp, evidence([]policy.Evidence{{Method: policy.Password, At: noon.Add(-30 * time.Hour), Interaction: "another interaction"}})), "totp again, or password", InteractionRequired},
+		{"a rule that names text messages, and more, and all of it lapsed", plain(decided(require("aal2", "sms")), unheard, otp, evidence([]policy.Evidence{{Method: policy.Password, At: noon.Add(-30 * time.Hour), Interaction: "another interaction"}})), "totp or password again", InteractionRequired},
 		{"a rule that names text messages, and more, of which one is left", plain(decided(require("aal2", "sms")), unheard, otp, evidence([]policy.Evidence{{Method: policy.Password, At: noon.Add(-time.Minute), Interaction: "another interaction"}, code(time.Minute)})), "sms again", InteractionRequired},
 		{"a rule that names text messages, met", plain(decided(require("aal1", "sms")), unheard, also(byText(time.Minute, false))), done, done},
 		{"a rule that names text messages, and more", plain(decided(require("aal2", "sms")), unheard, also(byText(time.Minute, false))), UnmetRequirements, InteractionRequired},
