@@ -117,7 +117,7 @@ func TestSoakHour(t *testing.T) {
 // refreshes still take half a second at most. If they come when they were told to, as many
 // sign in as can be hashed: tokens and introspection go on at their own pace, their p99 at
 // most doubles where one core is left for them, and is a quarter of a second at most where
-// there is one core in all (GOMAXPROCS=1).
+// there is one core in all (taskset -c 0).
 func rushed(t *testing.T, people int, hurry bool, long time.Duration) {
 	t.Helper()
 	url := providertest.Postgres(t)
