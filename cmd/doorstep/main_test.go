@@ -217,7 +217,7 @@ func keep(ts *testscript.TestScript, _ bool, args []string) {
 // somebody's connection could have it by now.
 func freePort() (port int, err error) {
 	for range 100 {
-		port = 10_000 + rand.IntN(20_000) //nolint:gosec // no secret
+		port = 10_000 + rand.IntN(20_000)
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()

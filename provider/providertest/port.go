@@ -11,7 +11,7 @@ import (
 // kernels hand out by themselves, of which somebody's connection could take it before it is used.
 func FreePort(address string) (port int, err error) {
 	for range 100 {
-		port = 10_000 + rand.IntN(20_000) //nolint:gosec // no secret
+		port = 10_000 + rand.IntN(20_000)
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port))); err == nil {
 			return port, l.Close()
