@@ -13,18 +13,24 @@ import (
 	"github.com/doorstep-id/doorstep/storage"
 )
 
-// TestDecisionsAreExplained: by what was stored of them, and not at all where the signals do
-// not add up.
-func TestDecisionsAreExplained(t *testing.T) {
-	ctx := t.Context()
-	store, err := storage.Open(ctx, "sqlite://"+filepath.Join(t.TempDir(), "test.db"))
+// emptyHouse is a database in which nothing happened yet.
+func emptyHouse(t *testing.T) *storage.Store {
+	t.Helper()
+	store, err := storage.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = store.Close() }()
-	if _, err := store.Migrate(ctx); err != nil {
+	t.Cleanup(func() { _ = store.Close() })
+	if _, err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return store
+}
+
+// TestDecisionsAreExplained: by what was stored of them, and not at all where the signals do
+// not add up.
+func TestDecisionsAreExplained(t *testing.T) {
+	ctx, store := t.Context(), emptyHouse(t)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	facts := policy.Facts{Client: "shop", Scopes: []string{"openid", "cars"}, CountryOf: "SE", DeviceTier: policy.TierCookie}
 	facts.Values[policy.Country] = policy.Seen{Value: 4711, Count: 12.5}

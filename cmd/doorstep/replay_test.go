@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,15 +17,7 @@ import (
 // TestDecisionsAreReplayed: the rules that decided come out as they did, others as they would
 // have, over more than one page of them.
 func TestDecisionsAreReplayed(t *testing.T) {
-	ctx := t.Context()
-	store, err := storage.Open(ctx, "sqlite://"+filepath.Join(t.TempDir(), "test.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = store.Close() }()
-	if _, err := store.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
+	ctx, store := t.Context(), emptyHouse(t)
 	parse := func(text string) rules.Set {
 		t.Helper()
 		set, err := rules.Parse([]byte(text), nobodyKnown)
